@@ -1,0 +1,56 @@
+"""Diptych's page: python app.py. A Hugging Face Space runs this very file."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+
+def options(argv: list[str] | None = None) -> argparse.Namespace:
+    """The command line. Everything can be left out."""
+    parser = argparse.ArgumentParser(description="Diptych: one prompt, two models, time and cost.")
+    parser.add_argument("--host", help="address to listen on (default: this machine only; on a Space: everywhere)")
+    parser.add_argument("--port", type=int, help="default: the first free one from 7860")
+    parser.add_argument("--data", metavar="DIR", help="where caches are kept (default: the user's data folder)")
+    parser.add_argument("--price", metavar="PROFILE", help="a profile of assets/prices.toml, or dollars per hour")
+    parser.add_argument("--share", action="store_true", help="a public link through Gradio's tunnel")
+    parser.add_argument("--offline", action="store_true", help="never reach for the Hub")
+    return parser.parse_args(argv)
+
+
+def main() -> None:
+    """Build the page, answer at once, load the models behind it."""
+    chosen = options()
+    # Before Gradio and the Hub are imported: both read these once.
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    if chosen.offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+    from pipeline.errors import PlaygroundError
+    from pipeline.playground import open_playground
+    from pipeline.ui.page import build_page, launch_options
+    from pipeline.ui.readiness import Readiness
+
+    try:
+        playground = open_playground(chosen.data)
+        readiness = Readiness(playground)
+        page = build_page(playground, readiness, chosen.price)
+    except PlaygroundError as error:
+        sys.exit(f"app.py: {error}")
+    page.launch(
+        server_name=chosen.host,
+        server_port=chosen.port,
+        share=chosen.share,
+        mcp_server=True,
+        max_threads=80,
+        run_history=False,
+        prevent_thread_lock=True,
+        **launch_options(),
+    )
+    readiness.start()
+    page.block_thread()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,266 @@
+"""The command line: python -m pipeline COMMAND.
+
+With --json the last line of stdout is one JSON document. Exit status 0, or 2 with one line on stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from pipeline import compare, imagefile
+from pipeline.catalog import ROLES
+from pipeline.cost import dollars
+from pipeline.errors import PlaygroundError
+from pipeline.events import Done, Event, Loading, Queued, Result, Step
+from pipeline.models import models_document
+from pipeline.playground import Playground, open_playground
+from pipeline.recipe import recipe_of
+from pipeline.report import seconds_text, write_report
+from pipeline.request import ImageRequest, make_request, random_seed
+from pipeline.stored import remake
+from pipeline.sweep import plan_sweep, sweep_document
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line, not the whole usage."""
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def number(text: str) -> int | float | str:
+    """What a user typed as a number; anything else goes on as text, so that one place words the error."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def numbers(text: str) -> list[int | float | str]:
+    """A comma-separated axis."""
+    return [number(part.strip()) for part in text.split(",") if part.strip()]
+
+
+def _parser() -> argparse.ArgumentParser:
+    main = _Parser(prog="python -m pipeline", description="Compare an image model with its efficient successor.")
+    commands = main.add_subparsers(dest="command", required=True, parser_class=_Parser, metavar="COMMAND")
+
+    everywhere = argparse.ArgumentParser(add_help=False)
+    everywhere.add_argument("--json", action="store_true", help="print one JSON document as the last line")
+    everywhere.add_argument("--data", metavar="DIR", help="where caches are kept")
+
+    picture = argparse.ArgumentParser(add_help=False)
+    picture.add_argument("prompt")
+    picture.add_argument("--negative-prompt", default="", metavar="TEXT")
+    picture.add_argument("--seed", type=number, metavar="N", help="default: a random one, which is printed")
+    picture.add_argument("--width", type=number, metavar="N", help="pixels")
+    picture.add_argument("--height", type=number, metavar="N", help="pixels")
+    picture.add_argument("--price", metavar="PROFILE", help="a profile of assets/prices.toml, or dollars per hour")
+    picture.add_argument("--out", metavar="DIR", default="diptych-out", help="where pictures go (default: %(default)s)")
+    picture.add_argument("--fresh", action="store_true", help="make pictures anew even if they are in the cache")
+
+    both = commands.add_parser(
+        "compare", parents=[picture, everywhere], help="one prompt through both models of a pair"
+    )
+    both.add_argument("--pair", metavar="ID")
+    both.add_argument("--repeat", type=number, default=1, metavar="K", help="runs a model; the median counts")
+    for role in ROLES:
+        both.add_argument(f"--{role}-steps", type=number, metavar="N")
+        both.add_argument(f"--{role}-guidance", type=number, metavar="G")
+    both.add_argument("--report", metavar="FILE", help="also write one offline HTML file")
+    both.set_defaults(run=_compare)
+
+    one = commands.add_parser("generate", parents=[picture, everywhere], help="one picture with one model")
+    one.add_argument("--model", required=True, metavar="ID")
+    one.add_argument("--steps", type=number, metavar="N")
+    one.add_argument("--guidance", type=number, metavar="G")
+    one.set_defaults(run=_generate)
+
+    grid = commands.add_parser("sweep", parents=[picture, everywhere], help="one model over steps and guidance")
+    grid.add_argument("--model", required=True, metavar="ID")
+    grid.add_argument("--steps", type=numbers, default=[], metavar="N,N,…")
+    grid.add_argument("--guidance", type=numbers, default=[], metavar="G,G,…")
+    grid.add_argument("--report", metavar="FILE", help="also write one offline HTML file")
+    grid.set_defaults(run=_sweep)
+
+    models = commands.add_parser("models", parents=[everywhere], help="what can run here, and if not, why not")
+    models.set_defaults(run=_models)
+
+    bench = commands.add_parser("bench", parents=[everywhere], help="benchmarks; without a name, the list")
+    bench.add_argument("name", nargs="?", metavar="NAME")
+    bench.add_argument("--runs", type=number, metavar="N")
+    bench.set_defaults(run=_bench)
+
+    stored = commands.add_parser(
+        "stored", parents=[everywhere], help="remake the page's stored pictures from the bundled pair"
+    )
+    stored.set_defaults(run=_stored)
+    return main
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command. Returns the exit status."""
+    options = _parser().parse_args(argv)
+    try:
+        document = options.run(options)
+        if options.json:
+            print(json.dumps(document, ensure_ascii=False, allow_nan=False))
+    except PlaygroundError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _shared_fields(options: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "negative_prompt": options.negative_prompt,
+        "seed": random_seed() if options.seed is None else options.seed,
+        "width": options.width,
+        "height": options.height,
+    }
+
+
+def _results(
+    playground: Playground, requests: Sequence[ImageRequest], names: Sequence[str], **how: Any
+) -> list[Result]:
+    """Run to the end with one line of progress on a terminal; results in the order of the requests."""
+    results: dict[int, Result] = {}
+    for event in playground.engine.run(requests, **how):
+        _progress(event, names)
+        if isinstance(event, Done):
+            results[event.lane] = event.result
+    _progress(None, names)
+    return [results[lane] for lane in range(len(requests))]
+
+
+def _progress(event: Event | None, names: Sequence[str]) -> None:
+    if not sys.stderr.isatty():
+        return
+    match event:
+        case Queued():
+            text = f"{event.place} before you, about {event.expected_wait_s:.0f} s"
+        case Loading():
+            text = f"{names[event.lane]}: loading {event.part}"
+        case Step():
+            text = f"{names[event.lane]}: run {event.run}, step {event.i} of {event.n}"
+        case _:
+            text = ""
+    print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def _save(result: Result, folder: Path, name: str) -> str:
+    """Write one picture with its recipe; the name tells prompt, seed and model."""
+    slug = re.sub(r"[^a-z0-9]+", "-", result.request.prompt.lower()).strip("-")[:48] or "picture"
+    path = folder / f"{slug}-{result.request.seed}-{name}.png"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        imagefile.write(path, result.image, recipe_of(result))
+    except OSError as error:
+        raise PlaygroundError(
+            f"The picture {path} cannot be written ({error.strerror}); choose another --out."
+        ) from error
+    return str(path)
+
+
+def _line(label: str, lane: dict[str, Any]) -> str:
+    reused = " (from the cache)" if lane["cache"] == "hit" else ""
+    return (
+        f"{label:<12} {lane['model']:<24} {lane['steps']:>3} steps, {lane['model_evaluations']:>3} evaluations  "
+        f"{seconds_text(lane['seconds']['total']):>9}{reused}  {dollars(lane['cost_usd'])}  {lane['image']}"
+    )
+
+
+def _compare(options: argparse.Namespace) -> dict[str, Any]:
+    playground = open_playground(options.data)
+    pair = playground.catalog.pair(options.pair)
+    own = {name: {role: getattr(options, f"{role}_{name}") for role in ROLES} for name in ("steps", "guidance")}
+    requests = compare.plan(playground.catalog, pair, options.prompt, **_shared_fields(options), **own)
+    playground.prices.profile(options.price)  # a bad price is told before anything runs
+    roles = list(requests)
+    how = {"repeat": options.repeat, "use_cache": not options.fresh}
+    results = dict(zip(roles, _results(playground, list(requests.values()), roles, **how), strict=True))
+    price = playground.prices.profile(options.price, results["efficient"].device)
+    document = compare.compare_document(pair, results, price)
+    for lane in document["lanes"]:
+        lane["image"] = _save(results[lane["role"]], Path(options.out), lane["role"])
+        print(_line(lane["role"], lane))
+    if document["speedup"]:
+        cheaper = f", {document['saving'] * 100:.0f} % cheaper" if document["saving"] is not None else ""
+        print(f"{document['speedup']:.3g} × the speed{cheaper}; seed {document['seed']}, on {document['device']}")
+    if options.report:
+        write_report(Path(options.report), pair.name, document, document["lanes"])
+        print(f"report: {options.report}")
+    return document
+
+
+def _generate(options: argparse.Namespace) -> dict[str, Any]:
+    playground = open_playground(options.data)
+    card = playground.catalog.model(options.model)
+    request = make_request(
+        card, options.prompt, steps=options.steps, guidance=options.guidance, **_shared_fields(options)
+    )
+    playground.prices.profile(options.price)
+    [result] = _results(playground, [request], [card.name], use_cache=not options.fresh)
+    price = playground.prices.profile(options.price, result.device)
+    document = compare.generate_document(result, price)
+    document["image"] = _save(result, Path(options.out), card.id)
+    print(_line("", document))
+    return document
+
+
+def _sweep(options: argparse.Namespace) -> dict[str, Any]:
+    playground = open_playground(options.data)
+    requests = plan_sweep(
+        playground.catalog, options.model, options.prompt, options.steps, options.guidance, **_shared_fields(options)
+    )
+    playground.prices.profile(options.price)
+    names = [f"{request.steps} steps, guidance {request.guidance:g}" for request in requests]
+    results = _results(playground, requests, names, use_cache=not options.fresh)
+    document = sweep_document(results, playground.prices.profile(options.price, results[0].device))
+    for cell, result in zip(document["cells"], results, strict=True):
+        name = f"{cell['model']}-{cell['steps']}-steps-guidance-{cell['guidance']:g}"
+        cell["image"] = _save(result, Path(options.out), name)
+        print(_line(f"guidance {cell['guidance']:g}", cell))
+    if options.report:
+        write_report(Path(options.report), f"Sweep of {options.model}", document, document["cells"])
+        print(f"report: {options.report}")
+    return document
+
+
+def _models(options: argparse.Namespace) -> dict[str, Any]:
+    document = models_document(open_playground(options.data).catalog)
+    for model in document["models"]:
+        state = "runs here" if model["runs_here"] else f"does not run here: {model['why_not']}"
+        print(f"{model['id']:<24} {model['weight_bytes'] / 1e6:>7.0f} MB  {model['licence']:<12} {state}")
+    for pair in document["pairs"]:
+        print(f"pair {pair['id']}: {pair['predecessor']} → {pair['efficient']}: {pair['question']}")
+    return document
+
+
+def _bench(options: argparse.Namespace) -> dict[str, Any]:
+    from pipeline import bench
+
+    if options.name is None:
+        print("\n".join(f"{name:<12} {(run.__doc__ or '').splitlines()[0]}" for name, run in bench.NAMES.items()))
+        return {"benches": list(bench.NAMES)}
+    document = bench.run(options.name, options.runs)
+    print(bench.table(document))
+    return document
+
+
+def _stored(options: argparse.Namespace) -> dict[str, Any]:
+    return remake(open_playground(options.data))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,57 @@
+"""Where a picture is made. One small protocol; the engine knows nothing else of a backend."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from PIL import Image
+
+from pipeline.catalog import ModelCard
+from pipeline.device import Device
+from pipeline.request import ImageRequest
+
+OnStep = Callable[[int, int, Image.Image | None], None]
+"""Called after step i of n (from 1) with a preview or None."""
+OnPart = Callable[[str, int, int], None]
+"""Called before part ``done`` of ``total`` is read, with its name."""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Everything beside the request that decides the pixels."""
+
+    revision: str
+    device: str
+    dtype: str
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Made:
+    """One finished picture. ``seconds`` by stage: encode, denoise, decode."""
+
+    image: Image.Image
+    seconds: dict[str, float]
+    encode_cached: bool
+    peak_memory_bytes: int | None
+
+
+class Backend(Protocol):
+    """Only ever called by one thread at a time: the engine's, holding the lock."""
+
+    def device(self) -> Device:
+        """What the pictures are made on."""
+
+    def identity(self, card: ModelCard) -> Identity:
+        """Raises ModelError if the weights are missing or damaged. May be called by any thread."""
+
+    def prepare(self, card: ModelCard, request: ImageRequest, keep: frozenset[str], on_part: OnPart) -> None:
+        """Have the model in memory and warm for this kind of request; models in ``keep`` are not evicted for it."""
+
+    def make(
+        self, card: ModelCard, request: ImageRequest, *, previews: bool, on_step: OnStep, stop: threading.Event
+    ) -> Made:
+        """Make one picture. Raises Cancelled before the next step once ``stop`` is set."""

@@ -1,0 +1,130 @@
+"""Two caches, both bounded by bytes: prompt embeddings in memory, finished pictures on disk.
+
+A picture's key is its full recipe: the request, the exact weights, device, dtype and library versions. So a hit is
+the very picture that a new run would make, and an upgrade of anything simply misses.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from pipeline import imagefile
+from pipeline.errors import InputError
+
+
+class ByteLRU:
+    """Least recently used goes first, counted in bytes. Not thread-safe: the engine uses it under the lock."""
+
+    def __init__(self, max_bytes: int):
+        self.max_bytes = max_bytes
+        self.used_bytes = 0
+        self._entries: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
+
+    def get(self, key: Hashable) -> Any | None:
+        """The value, now the most recently used; None if absent."""
+        if key not in self._entries:
+            return None
+        self._entries.move_to_end(key)
+        return self._entries[key][0]
+
+    def put(self, key: Hashable, value: Any, size: int) -> None:
+        """Keep ``value``. One that is larger than the whole cache is not kept."""
+        if key in self._entries:
+            self.used_bytes -= self._entries.pop(key)[1]
+        if size > self.max_bytes:
+            return
+        self._entries[key] = (value, size)
+        self.used_bytes += size
+        while self.used_bytes > self.max_bytes:
+            self.used_bytes -= self._entries.popitem(last=False)[1][1]
+
+    def clear(self) -> None:
+        self._entries.clear()
+        self.used_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
+def recipe_key(recipe: dict) -> str:
+    """A stable name for a recipe: SHA-256 of its canonical JSON."""
+    return hashlib.sha256(json.dumps(recipe, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+class ImageCache:
+    """Finished pictures as PNG files with their recipe inside, oldest use first to go."""
+
+    def __init__(self, folder: Path, max_bytes: int = 512 * 1024**2):
+        self.folder = folder
+        self.max_bytes = max_bytes
+        self._lock = threading.Lock()
+        self._sizes: OrderedDict[str, int] | None = None
+
+    def get(self, key: str) -> tuple[Image.Image, dict] | None:
+        """Picture and recipe, or None. A file that cannot be read counts as absent and is removed."""
+        path = self._path(key)
+        try:
+            found = imagefile.read(path)
+        except FileNotFoundError:
+            return None
+        except (OSError, InputError):
+            self._remove(key)
+            return None
+        with contextlib.suppress(OSError):  # a read-only disk still serves what it holds
+            os.utime(path)
+        with self._lock:
+            sizes = self._index()
+            if key in sizes:
+                sizes.move_to_end(key)
+        return found
+
+    def put(self, key: str, image: Image.Image, recipe: dict) -> None:
+        """Write the picture. A full or read-only disk only means that nothing is cached."""
+        path = self._path(key)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            # Written beside and renamed: a reader or a crash never meets half a file.
+            draft = path.with_suffix(f".{threading.get_ident()}.tmp")
+            imagefile.write(draft, image, recipe)
+            draft.replace(path)
+            size = path.stat().st_size
+        except OSError:
+            return
+        with self._lock:
+            sizes = self._index()
+            sizes[key] = size
+            sizes.move_to_end(key)
+            while sum(sizes.values()) > self.max_bytes and len(sizes) > 1:
+                oldest, _ = sizes.popitem(last=False)
+                with contextlib.suppress(OSError):
+                    self._path(oldest).unlink()
+
+    def _remove(self, key: str) -> None:
+        with contextlib.suppress(OSError):
+            self._path(key).unlink()
+        with self._lock:
+            self._index().pop(key, None)
+
+    def _path(self, key: str) -> Path:
+        return self.folder / f"{key}.png"
+
+    def _index(self) -> OrderedDict[str, int]:
+        """Key -> bytes, oldest use first; read from the disk once."""
+        if self._sizes is None:
+            found = []
+            for path in self.folder.glob("*.png"):
+                with contextlib.suppress(OSError):
+                    status = path.stat()
+                    found.append((status.st_mtime, path.stem, status.st_size))
+            self._sizes = OrderedDict((stem, size) for _, stem, size in sorted(found))
+        return self._sizes

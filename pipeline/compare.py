@@ -1,0 +1,147 @@
+"""One comparison: from a pair and what the user said to two requests, and from two results to one document.
+
+The document is the contract that the command line, the API, the report and the page share. Pure functions: nothing
+is run, stored or shown here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.catalog import ROLES, Catalog, Pair, Role
+from pipeline.cost import PriceProfile, machine_cost, saving
+from pipeline.estimate import Estimate
+from pipeline.events import Result
+from pipeline.quality import fidelity
+from pipeline.request import ImageRequest, make_request
+
+RUN_ORDER: tuple[Role, ...] = ("efficient", "predecessor")
+"""The efficient lane runs first: its picture is there first."""
+
+
+def plan(catalog: Catalog, pair: Pair, prompt: object, **fields: object) -> dict[Role, ImageRequest]:
+    """Both lanes' requests in the order they run. ``fields``: negative_prompt, seed, width, height for both lanes,
+    and steps and guidance as {role: value} where a lane differs from its model's default.
+
+    Raises InputError. A negative prompt goes only to the models that use one.
+    """
+    own = {name: fields.pop(name, None) or {} for name in ("steps", "guidance")}
+    negative = fields.pop("negative_prompt", "")
+    requests: dict[Role, ImageRequest] = {}
+    for role in RUN_ORDER:
+        lane = pair.lane(role)
+        card = catalog.model(lane.model)
+        settings = {name: _first(own[name].get(role), getattr(lane, name)) for name in own}
+        requests[role] = make_request(
+            card, prompt, negative_prompt=negative if card.negative_prompt else "", **fields, **settings
+        )
+    return requests
+
+
+def _first(*values: object) -> object:
+    return next((value for value in values if value is not None), None)
+
+
+def lane_document(result: Result, price: PriceProfile, role: str | None = None) -> dict[str, Any]:
+    """One lane. ``image`` is left to the caller, who knows where the file lies."""
+    timings = result.timings
+    low, high = result.spread
+    return {
+        **({"role": role} if role else {}),
+        "model": result.request.model,
+        "image": None,
+        "steps": result.request.steps,
+        "guidance": result.request.guidance,
+        "model_evaluations": result.evaluations,
+        "seconds": timings.as_dict(),
+        "seconds_min": low,
+        "seconds_max": high,
+        "runs": len(result.runs),
+        "warm": result.warm,
+        "cache": result.cache,
+        "encode_cached": result.encode_cached,
+        "previews": result.previews,
+        "cost_usd": machine_cost(timings.total, price.usd_per_hour),
+        "peak_memory_bytes": result.peak_memory_bytes,
+    }
+
+
+def price_document(price: PriceProfile) -> dict[str, Any]:
+    return {
+        "profile": price.id,
+        "usd_per_hour": price.usd_per_hour,
+        "source": price.source,
+        "as_of": price.as_of,
+    }
+
+
+def generate_document(result: Result, price: PriceProfile) -> dict[str, Any]:
+    """One picture: its lane, and what the compare document says once for both."""
+    return {
+        "prompt": result.request.prompt,
+        "seed": result.request.seed,
+        "width": result.request.width,
+        "height": result.request.height,
+        "device": result.device,
+        "price": price_document(price),
+        **lane_document(result, price),
+    }
+
+
+def compare_document(pair: Pair, results: Mapping[Role, Result], price: PriceProfile) -> dict[str, Any]:
+    """The whole comparison. Speed-up and saving are null when either picture came out of the cache."""
+    lanes = {role: lane_document(results[role], price, role) for role in ROLES}
+    slow, fast = (results[role] for role in ROLES)
+    measured = slow.cache == fast.cache == "miss"
+    return {
+        "prompt": slow.request.prompt,
+        "seed": slow.request.seed,
+        "width": slow.request.width,
+        "height": slow.request.height,
+        "pair": pair.id,
+        "device": fast.device,
+        "price": price_document(price),
+        "lanes": [lanes[role] for role in ROLES],
+        "speedup": slow.timings.total / fast.timings.total if measured and fast.timings.total else None,
+        "saving": saving(lanes["predecessor"]["cost_usd"], lanes["efficient"]["cost_usd"]) if measured else None,
+        "fidelity": fidelity(slow.image, fast.image) if pair.same_path else None,
+    }
+
+
+def repriced(document: Mapping[str, Any], price: PriceProfile) -> dict[str, Any]:
+    """The same comparison at another price: times stay, sums change."""
+    lanes = [
+        {**lane, "cost_usd": machine_cost(lane["seconds"]["total"], price.usd_per_hour)} for lane in document["lanes"]
+    ]
+    measured = document["speedup"] is not None
+    return {
+        **document,
+        "price": price_document(price),
+        "lanes": lanes,
+        "saving": saving(lanes[0]["cost_usd"], lanes[1]["cost_usd"]) if measured else None,
+    }
+
+
+def estimate_document(
+    requests: Mapping[Role, ImageRequest], estimates: Mapping[Role, Estimate], price: PriceProfile, repeat: int
+) -> dict[str, Any]:
+    """Before the run: seconds (and their basis) and dollars a lane, and for the whole with ``repeat`` runs."""
+    lanes = [
+        {
+            "role": role,
+            "model": requests[role].model,
+            "seconds": estimates[role].seconds,
+            "basis": estimates[role].basis,
+            "cost_usd": machine_cost(estimates[role].seconds, price.usd_per_hour),
+        }
+        for role in ROLES
+    ]
+    total = repeat * sum(lane["seconds"] for lane in lanes)
+    return {
+        "lanes": lanes,
+        "repeat": repeat,
+        "seconds": total,
+        "cost_usd": machine_cost(total, price.usd_per_hour),
+        "price": price_document(price),
+    }

@@ -1,0 +1,97 @@
+"""What this machine is: the device that pictures are made on, in words and numbers. Knows nothing of models."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+VERSIONED = ("torch", "diffusers", "transformers")
+
+
+@dataclass(frozen=True)
+class Device:
+    """``kind`` is torch's name (cpu, cuda); ``name`` is for people."""
+
+    kind: str
+    name: str
+    memory_bytes: int
+
+
+def cpu_device() -> Device:
+    """The processor, described without importing torch."""
+    count = available_cores()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0
+    name = f"CPU, {count} core{'s' if count != 1 else ''}"
+    model = _cpu_model()
+    return Device("cpu", f"{name} ({model})" if model else name, memory)
+
+
+def available_cores() -> int:
+    """Cores this process may run on, which in a container is often fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _cpu_model() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return " ".join(line.partition(":")[2].split())
+    return platform.processor()
+
+
+def find_device() -> Device:
+    """The device that pictures are made on. Imports torch."""
+    import torch
+
+    if torch.cuda.is_available():
+        return Device("cuda", torch.cuda.get_device_name(0), torch.cuda.get_device_properties(0).total_memory)
+    return cpu_device()
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides the pixels."""
+    return {name: metadata.version(name) for name in VERSIONED}
+
+
+class PeakMemory:
+    """Peak bytes while a block runs: of the GPU's allocator, or of the whole process on a CPU.
+
+    On Linux the kernel's high-water mark is set back first (proc(5), clear_refs 5). Where that is not possible the
+    mark is the process's highest ever, so ``bytes`` is None instead of a wrong number.
+    """
+
+    def __init__(self, cuda=None):
+        self._cuda = cuda
+        self._reset = False
+
+    def start(self) -> None:
+        if self._cuda is not None:
+            self._cuda.reset_peak_memory_stats()
+            return
+        with contextlib.suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")
+            self._reset = True
+
+    def bytes(self) -> int | None:
+        if self._cuda is not None:
+            return self._cuda.max_memory_allocated()
+        if not self._reset:
+            return None
+        with contextlib.suppress(OSError, ValueError):
+            for line in Path("/proc/self/status").read_text().splitlines():
+                if line.startswith("VmHWM:"):
+                    return int(line.split()[1]) * 1024
+        return None
+
+
+def resident_bytes() -> int | None:
+    """Bytes of memory the process holds now; None where the system does not tell (only Linux does)."""
+    with contextlib.suppress(OSError, AttributeError):
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return None

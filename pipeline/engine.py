@@ -1,0 +1,237 @@
+"""Engine: takes requests, yields events. Knows nothing of Gradio, of HTTP or of money.
+
+``Engine.run`` is a generator, so previews, progress, cancel and the command line all have one shape. The work itself
+is done by one device thread, which alone gives the lock back, when the device is really idle: closing the generator
+early (a closed tab, a pressed Stop) only sets a flag that the run sees before its next step.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import queue
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from PIL import Image
+
+from pipeline.backends import Backend, Identity
+from pipeline.caches import ImageCache, recipe_key
+from pipeline.catalog import Catalog
+from pipeline.errors import Cancelled, InputError, PlaygroundError
+from pipeline.estimate import Estimate, Estimator
+from pipeline.events import Done, Event, Loading, Queued, Result, Step
+from pipeline.lock import Line, Ticket
+from pipeline.recipe import recipe_of, result_from_recipe
+from pipeline.request import REPEAT_MAX, ImageRequest, whole
+from pipeline.timing import Timings
+
+HEARTBEAT_S = 0.5
+"""Longest silence of a run: then the last event comes again, so that a reader can show time passing or go away."""
+
+log = logging.getLogger(__name__)
+
+
+class Engine:
+    """Runs requests on one backend, one at a time, in the order they came. Safe to use from any thread."""
+
+    def __init__(self, catalog: Catalog, backend: Backend, images: ImageCache | None = None, line: Line | None = None):
+        self.catalog = catalog
+        self.backend = backend
+        self.images = images
+        self.line = Line() if line is None else line
+        self._estimator = Estimator()
+        # One thread for all device work: torch keeps a pool of helpers for every thread that calls it.
+        self._device_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="device")
+
+    def estimate(self, request: ImageRequest) -> Estimate:
+        """Seconds for one picture on a warm model, and where the figure comes from."""
+        return self._estimator.estimate(self.catalog.model(request.model), request)
+
+    def run(
+        self,
+        requests: Sequence[ImageRequest],
+        *,
+        repeat: object = 1,
+        previews: bool = False,
+        use_cache: bool = True,
+        stop: threading.Event | None = None,
+    ) -> Iterator[Event]:
+        """Make one picture a request (a lane), each ``repeat`` times, in one hold of the lock.
+
+        With ``repeat`` > 1 the order alternates, the picture cache is not read and previews are off: that is a
+        measurement. Setting ``stop`` cancels from outside, as closing the generator does from inside; it is set
+        anyway once the run has ended.
+        Raises PlaygroundError (InputError at once; ModelError, BusyError, Cancelled while running).
+        """
+        repeat = whole("repeat", repeat, 1, REPEAT_MAX)
+        single = repeat == 1
+        return self._run(tuple(requests), repeat, previews and single, use_cache and single, stop or threading.Event())
+
+    def warm_up(self, requests: Sequence[ImageRequest]) -> Iterator[Event]:
+        """Load and warm the models of ``requests``, in line like everybody else; makes no picture."""
+        return self._hold(tuple(requests), list(range(len(requests))), 0, False, threading.Event())
+
+    def idle(self, timeout: float) -> bool:
+        """Wait until nothing runs or waits; False if that takes longer than ``timeout`` seconds."""
+        deadline = time.monotonic() + timeout
+        while len(self.line) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return not len(self.line)
+
+    def _run(
+        self, requests: tuple[ImageRequest, ...], repeat: int, previews: bool, use_cache: bool, stop: threading.Event
+    ) -> Iterator[Event]:
+        lanes = []
+        for lane, request in enumerate(requests):
+            found = self._cached(request) if use_cache else None
+            if found is None:
+                lanes.append(lane)
+            else:
+                yield Done(lane, found, final=True)
+        if lanes:
+            yield from self._hold(requests, lanes, repeat, previews, stop)
+
+    def _hold(
+        self, requests: tuple[ImageRequest, ...], lanes: list[int], repeat: int, previews: bool, stop: threading.Event
+    ) -> Iterator[Event]:
+        """Wait in line, hand the work to the device thread, pass its events on."""
+        ticket = self.line.join(sum(self.estimate(requests[lane]).seconds for lane in lanes) * max(1, repeat))
+        handed_over = False
+        try:
+            while not ticket.wait(HEARTBEAT_S):
+                if stop.is_set():
+                    raise Cancelled("The run was stopped.")
+                yield Queued(ticket.place(), ticket.expected_wait_s())
+            job = _Job(self, requests, lanes, repeat, previews, stop, ticket)
+            self._device_thread.submit(job.work)
+            handed_over = True
+            yield from job.events()
+        finally:
+            # From here on nobody listens. If the device thread has the ticket, only it may give it back.
+            stop.set()
+            if not handed_over:
+                ticket.leave()
+
+    def _cached(self, request: ImageRequest) -> Result | None:
+        if self.images is None:
+            return None
+        identity = self.backend.identity(self.catalog.model(request.model))
+        found = self.images.get(self._key(request, identity))
+        if found is None:
+            return None
+        with contextlib.suppress(InputError):  # written by another version: as good as absent
+            return result_from_recipe(*found, cache="hit")
+        return None
+
+    def keep(self, result: Result, identity: Identity) -> None:
+        """Put a finished picture into the cache, if there is one."""
+        if self.images is not None:
+            self.images.put(self._key(result.request, identity), result.image, recipe_of(result))
+
+    def record(self, result: Result) -> None:
+        """Learn from a finished run how long such pictures take."""
+        self._estimator.record(self.catalog.model(result.request.model), result.request, result.runs[-1])
+
+    def _key(self, request: ImageRequest, identity: Identity) -> str:
+        return recipe_key({"request": request.model_dump(), **vars(identity)})
+
+
+class _Job:
+    """One hold of the lock. ``work`` runs in the device thread, ``events`` in the reader's."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        requests: tuple[ImageRequest, ...],
+        lanes: list[int],
+        repeat: int,
+        previews: bool,
+        stop: threading.Event,
+        ticket: Ticket,
+    ):
+        self._engine, self._requests, self._lanes, self._repeat = engine, requests, lanes, repeat
+        self._previews, self._stop, self._ticket = previews, stop, ticket
+        self._wait_s = time.monotonic() - ticket.joined
+        self._queue: queue.SimpleQueue[Event | Exception | None] = queue.SimpleQueue()
+        self._load_s = dict.fromkeys(lanes, 0.0)
+        self._results: dict[int, Result] = {}
+
+    def events(self) -> Iterator[Event]:
+        """Events as they come, until None; the last one again when there was none for a while."""
+        event = self._queue.get()
+        while event is not None:
+            if isinstance(event, Exception):
+                raise event
+            yield event
+            with contextlib.suppress(queue.Empty):
+                event = self._queue.get(timeout=HEARTBEAT_S)
+
+    def work(self) -> None:
+        """All device work of this job. Whatever happens, its end is told and the ticket given back."""
+        end: Exception | None = None
+        try:
+            if not self._repeat:
+                for lane in self._lanes:
+                    self._prepare(lane)
+            for run in range(1, self._repeat + 1):
+                for lane in self._lanes if run % 2 else reversed(self._lanes):
+                    self._make(lane, run)
+        except PlaygroundError as error:
+            end = error
+        except Exception:  # a library's fault: the log gets the traceback, the page one sentence
+            log.exception("a run failed")
+            end = PlaygroundError("The run failed inside the model's code; the log says where. Try other settings.")
+        finally:
+            self._ticket.leave()
+            self._queue.put(end)
+
+    def _prepare(self, lane: int) -> None:
+        if self._stop.is_set():
+            raise Cancelled("The run was stopped.")
+        card = self._engine.catalog.model(self._requests[lane].model)
+        begin = time.perf_counter()
+        self._engine.backend.prepare(
+            card,
+            self._requests[lane],
+            keep=frozenset(self._requests[other].model for other in self._lanes),
+            on_part=lambda part, done, total: self._queue.put(Loading(lane, part, done, total)),
+        )
+        self._load_s[lane] += time.perf_counter() - begin
+
+    def _make(self, lane: int, run: int) -> None:
+        self._prepare(lane)
+        request = self._requests[lane]
+        card = self._engine.catalog.model(request.model)
+        begin = time.perf_counter()
+
+        def on_step(i: int, n: int, preview: Image.Image | None) -> None:
+            self._queue.put(Step(lane, run, i, n, time.perf_counter() - begin, preview))
+
+        made = self._engine.backend.make(card, request, previews=self._previews, on_step=on_step, stop=self._stop)
+        timings = Timings(wait=self._wait_s, load=self._load_s[lane], **made.seconds)
+        identity = self._engine.backend.identity(card)
+        before = self._results.get(lane)
+        result = Result(
+            request=request,
+            image=made.image,
+            runs=(*(before.runs if before else ()), timings),
+            evaluations=card.evaluations(request.steps, request.guidance),
+            device=identity.device,
+            dtype=identity.dtype,
+            revision=identity.revision,
+            versions=identity.versions,
+            warm=True,
+            cache="miss",
+            encode_cached=made.encode_cached,
+            previews=self._previews,
+            peak_memory_bytes=made.peak_memory_bytes,
+        )
+        self._results[lane] = result
+        self._engine.record(result)
+        final = run == self._repeat
+        if final:
+            self._engine.keep(result, identity)
+        self._queue.put(Done(lane, result, final))

@@ -1,0 +1,49 @@
+"""How long a picture will take, before it is made: from runs of this process, else from the card's reference."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+
+from pipeline.catalog import ModelCard
+from pipeline.request import ImageRequest
+from pipeline.timing import Timings, median_seconds
+
+KEPT_RUNS = 20
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """``basis`` says in words where the seconds come from."""
+
+    seconds: float
+    basis: str
+
+
+class Estimator:
+    """Seconds a network evaluation, by model and picture size. Thread-safe."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._seen: dict[tuple[str, int, int], deque[float]] = {}
+
+    def record(self, card: ModelCard, request: ImageRequest, timings: Timings) -> None:
+        """Learn from a warm run that was really made."""
+        key = (card.id, request.width, request.height)
+        per_evaluation = timings.total / card.evaluations(request.steps, request.guidance)
+        with self._lock:
+            self._seen.setdefault(key, deque(maxlen=KEPT_RUNS)).append(per_evaluation)
+
+    def estimate(self, card: ModelCard, request: ImageRequest) -> Estimate:
+        """Encode, denoise and decode of one picture on a warm model."""
+        evaluations = card.evaluations(request.steps, request.guidance)
+        with self._lock:
+            seen = list(self._seen.get((card.id, request.width, request.height), ()))
+        if seen:
+            runs = f"{len(seen)} run{'s' if len(seen) > 1 else ''}"
+            return Estimate(evaluations * median_seconds(seen), f"measured here, {runs}")
+        pixels = request.width * request.height / card.size.default**2
+        return Estimate(
+            evaluations * pixels * card.reference_seconds_per_evaluation, f"reference: {card.reference_device}"
+        )

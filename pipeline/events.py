@@ -1,0 +1,81 @@
+"""What Engine.run yields: small frozen events. Progress, previews and results all come in this one shape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from PIL import Image
+
+from pipeline.request import ImageRequest
+from pipeline.timing import Timings, median, spread
+
+
+@dataclass(frozen=True)
+class Queued:
+    """Others are before us. ``place``: how many; ``expected_wait_s``: until our turn."""
+
+    place: int
+    expected_wait_s: float
+
+
+@dataclass(frozen=True)
+class Loading:
+    """A model is being read. ``done`` of ``total`` parts are in memory; ``part`` is the one being read."""
+
+    lane: int
+    part: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """Step ``i`` of ``n`` (from 1) of run ``run`` (from 1) is done. ``preview``: what the picture will be, so far."""
+
+    lane: int
+    run: int
+    i: int
+    n: int
+    elapsed_s: float
+    preview: Image.Image | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """One lane's picture and every run's times. ``timings`` is the median run."""
+
+    request: ImageRequest
+    image: Image.Image
+    runs: tuple[Timings, ...]
+    evaluations: int
+    device: str
+    dtype: str
+    revision: str
+    versions: dict[str, str]
+    warm: bool
+    cache: str
+    """"hit": out of the picture cache, with the times it took when it was made; else "miss"."""
+    encode_cached: bool
+    """The embeddings were reused; ``encode`` is the time they took when they were made."""
+    previews: bool
+    peak_memory_bytes: int | None
+
+    @property
+    def timings(self) -> Timings:
+        return median(self.runs)
+
+    @property
+    def spread(self) -> tuple[float, float]:
+        return spread(self.runs)
+
+
+@dataclass(frozen=True)
+class Done:
+    """Lane ``lane`` has a picture; with ``final`` no further run of it is to come."""
+
+    lane: int
+    result: Result
+    final: bool
+
+
+Event = Queued | Loading | Step | Done

@@ -1,0 +1,52 @@
+"""PNG with its whole recipe inside, and back again.
+
+The recipe is a JSON object in one ``diptych`` text chunk (iTXt, UTF-8): the request, what it took, and the versions
+it was made with. Nothing else is stored: no path, no key, no name of a person or machine.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL import Image, PngImagePlugin
+
+from pipeline.errors import InputError
+
+CHUNK = "diptych"
+
+
+def write(target: Path | BinaryIO, image: Image.Image, recipe: dict) -> None:
+    """Save ``image`` as PNG with ``recipe`` inside. Raises OSError if it cannot be written."""
+    text = PngImagePlugin.PngInfo()
+    text.add_itxt(CHUNK, json.dumps(recipe, ensure_ascii=False, sort_keys=True))
+    image.save(target, format="PNG", pnginfo=text)
+
+
+def stamped(image: Image.Image, recipe: dict) -> Image.Image:
+    """A copy that carries the recipe in memory, for a writer that saves ``image.info`` (Gradio with format="png")."""
+    copy = image.copy()
+    copy.info = {CHUNK: json.dumps(recipe, ensure_ascii=False, sort_keys=True)}
+    return copy
+
+
+def read(source: Path | BinaryIO) -> tuple[Image.Image, dict]:
+    """Picture and recipe. Raises OSError for no picture and InputError (an error a user may see) for no recipe."""
+    try:
+        with Image.open(source, formats=["PNG"]) as image:
+            image.load()
+            text = image.info.get(CHUNK)
+            picture = image.convert("RGB") if image.mode not in ("RGB", "L") else image.copy()
+    except (SyntaxError, ValueError, Image.DecompressionBombError) as error:  # Pillow's other words for a bad file
+        raise OSError(f"broken PNG: {error}") from error
+    picture.info = {}
+    try:
+        recipe = json.loads(text)
+        if not isinstance(recipe, dict) or not isinstance(recipe.get("request"), dict):
+            raise ValueError
+    except (TypeError, ValueError, RecursionError):
+        raise InputError(
+            "This PNG carries no Diptych recipe; only pictures saved by Diptych can be restored."
+        ) from None
+    return picture, recipe

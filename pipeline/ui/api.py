@@ -1,0 +1,222 @@
+"""Named endpoints for programs: /compare, /generate, /estimate, /models, /stop. The same documents as the command line,
+with a file where the document has a path. Docstrings and type hints become the API's and the MCP tools' description.
+
+Every limit of the page's controls is checked again here, by the same make_request.
+"""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from pipeline import compare as comparison
+from pipeline import imagefile
+from pipeline.catalog import ROLES
+from pipeline.errors import PlaygroundError
+from pipeline.events import Done, Result
+from pipeline.models import models_document
+from pipeline.playground import Playground
+from pipeline.recipe import recipe_of
+from pipeline.request import REPEAT_MAX, ImageRequest, make_request, random_seed, whole
+from pipeline.ui.compare_tab import DEVICE_QUEUE, price_of
+from pipeline.ui.jobs import Jobs
+
+
+def attach(playground: Playground, jobs: Jobs) -> None:
+    """Add the endpoints to the Blocks that is being built."""
+    catalog, engine = playground.catalog, playground.engine
+
+    def run_all(requests: Sequence[ImageRequest], repeat: Any, session: str | None) -> list[Result]:
+        results: dict[int, Result] = {}
+        with jobs.running(session) as stop:
+            for event in engine.run(requests, repeat=repeat, stop=stop):
+                if isinstance(event, Done):
+                    results[event.lane] = event.result
+        return [results[lane] for lane in range(len(requests))]
+
+    def compare(
+        prompt: str,
+        pair: str | None = None,
+        seed: int | None = None,
+        negative_prompt: str = "",
+        width: int | None = None,
+        height: int | None = None,
+        predecessor_steps: int | None = None,
+        predecessor_guidance: float | None = None,
+        efficient_steps: int | None = None,
+        efficient_guidance: float | None = None,
+        repeat: int = 1,
+        price: str | None = None,
+        request: gr.Request = None,
+    ) -> dict:
+        """Draw one prompt and seed with both models of a pair, and say time, cost, speed-up and saving.
+
+        Args:
+            prompt: What to draw.
+            pair: Id of a pair from /models; the default pair if left out.
+            seed: 0 to 2**64 - 1; a random one, told in the answer, if left out.
+            negative_prompt: What not to draw; used by models with classifier-free guidance only.
+            width: Pixels; the model's own size if left out.
+            height: Pixels; the model's own size if left out.
+            predecessor_steps: Denoising steps; the model's own if left out.
+            predecessor_guidance: Guidance scale; the model's own if left out.
+            efficient_steps: Denoising steps; the model's own if left out.
+            efficient_guidance: Guidance scale; the model's own if left out.
+            repeat: Runs a model; the median counts.
+            price: Id of a price profile, or dollars per hour.
+
+        Returns:
+            The comparison as one document; each lane's image is a PNG with its recipe inside.
+        """
+        chosen = catalog.pair(pair)
+        price_of(playground, price)
+        requests = comparison.plan(
+            catalog,
+            chosen,
+            prompt,
+            negative_prompt=negative_prompt,
+            seed=_seed(seed),
+            width=width,
+            height=height,
+            steps={"predecessor": predecessor_steps, "efficient": efficient_steps},
+            guidance={"predecessor": predecessor_guidance, "efficient": efficient_guidance},
+        )
+        results = dict(zip(requests, run_all(list(requests.values()), repeat, _session(request)), strict=True))
+        document = comparison.compare_document(chosen, results, price_of(playground, price, _device(results)))
+        for lane in document["lanes"]:
+            lane["image"] = _file(results[lane["role"]])
+        return document
+
+    def generate(
+        prompt: str,
+        model: str,
+        seed: int | None = None,
+        negative_prompt: str = "",
+        width: int | None = None,
+        height: int | None = None,
+        steps: int | None = None,
+        guidance: float | None = None,
+        price: str | None = None,
+        request: gr.Request = None,
+    ) -> dict:
+        """Draw one picture with one model.
+
+        Args:
+            prompt: What to draw.
+            model: Id of a model from /models.
+            seed: 0 to 2**64 - 1; a random one, told in the answer, if left out.
+            negative_prompt: What not to draw; used by models with classifier-free guidance only.
+            width: Pixels; the model's own size if left out.
+            height: Pixels; the model's own size if left out.
+            steps: Denoising steps; the model's own if left out.
+            guidance: Guidance scale; the model's own if left out.
+            price: Id of a price profile, or dollars per hour.
+
+        Returns:
+            One document with the picture, its times and its cost.
+        """
+        price_of(playground, price)
+        wanted = make_request(
+            catalog.model(model),
+            prompt,
+            negative_prompt=negative_prompt,
+            seed=_seed(seed),
+            width=width,
+            height=height,
+            steps=steps,
+            guidance=guidance,
+        )
+        [result] = run_all([wanted], 1, _session(request))
+        document = comparison.generate_document(result, price_of(playground, price, result.device))
+        document["image"] = _file(result)
+        return document
+
+    def estimate(
+        pair: str | None = None,
+        predecessor_steps: int | None = None,
+        efficient_steps: int | None = None,
+        width: int | None = None,
+        height: int | None = None,
+        repeat: int = 1,
+        price: str | None = None,
+    ) -> dict:
+        """Say how long a comparison will take and what it will cost, before it runs.
+
+        Args:
+            pair: Id of a pair from /models; the default pair if left out.
+            predecessor_steps: Denoising steps; the model's own if left out.
+            efficient_steps: Denoising steps; the model's own if left out.
+            width: Pixels; the model's own size if left out.
+            height: Pixels; the model's own size if left out.
+            repeat: Runs a model.
+            price: Id of a price profile, or dollars per hour.
+
+        Returns:
+            Seconds, their basis and dollars a lane, and for the whole.
+        """
+        steps = {"predecessor": predecessor_steps, "efficient": efficient_steps}
+        requests = comparison.plan(catalog, catalog.pair(pair), "x", width=width, height=height, steps=steps, seed=0)
+        return comparison.estimate_document(
+            requests,
+            {role: engine.estimate(requests[role]) for role in ROLES},
+            price_of(playground, price),
+            whole("repeat", repeat, 1, REPEAT_MAX),
+        )
+
+    def models() -> dict:
+        """List the models and pairs: what runs here, limits, licence, and if something does not run, why not.
+
+        Returns:
+            All models and pairs of the catalogue.
+        """
+        return models_document(catalog)
+
+    def stop(request: gr.Request = None) -> dict:
+        """Stop your own running comparisons; nobody else's.
+
+        Returns:
+            How many runs were told to stop.
+        """
+        return {"stopped": jobs.stop(_session(request))}
+
+    for function in (compare, generate):
+        gr.api(_told(function), api_name=function.__name__, **DEVICE_QUEUE)
+    for function in (estimate, models, stop):
+        gr.api(_told(function), api_name=function.__name__, queue=False)
+
+
+def _told(function: Any) -> Any:
+    """The same endpoint with our errors as Gradio's, so that a client gets the sentence and no traceback."""
+
+    @functools.wraps(function)
+    def endpoint(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except PlaygroundError as error:
+            raise gr.Error(str(error), print_exception=False) from None
+
+    return endpoint
+
+
+def _seed(seed: Any) -> Any:
+    return random_seed() if seed is None else seed
+
+
+def _session(request: gr.Request | None) -> str | None:
+    return getattr(request, "session_hash", None)
+
+
+def _device(results: dict[Any, Result]) -> str:
+    return next(iter(results.values())).device
+
+
+def _file(result: Result) -> dict[str, Any]:
+    """A PNG that Gradio copies to its cache and serves from there."""
+    with tempfile.NamedTemporaryFile(prefix="diptych-", suffix=".png", delete=False) as file:
+        imagefile.write(file, result.image, recipe_of(result))
+    return {"path": str(Path(file.name)), "mime_type": "image/png", "meta": {"_type": "gradio.FileData"}}

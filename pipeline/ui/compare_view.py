@@ -1,0 +1,244 @@
+"""Layout of the Compare tab: which components there are and how they look before anything has run. No behaviour."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import gradio as gr
+
+from pipeline import stored
+from pipeline.catalog import ROLES, ModelCard, Pair, Role
+from pipeline.cost import PriceTable
+from pipeline.playground import Playground
+from pipeline.quality import difference
+from pipeline.request import PROMPT_MAX, SEED_MAX
+from pipeline.ui import markup
+
+VIEWS = ("side by side", "slider", "difference")
+AUTOMATIC_PRICE = "auto"
+RUN_CHOICES = [1, 3, 5, 10]
+
+
+@dataclass(frozen=True)
+class LaneView:
+    """One side: heading, picture, what is said over and under it, and its settings."""
+
+    heading: gr.HTML
+    image: gr.Image
+    progress: gr.HTML
+    numbers: gr.HTML
+    steps: gr.Slider
+    guidance: gr.Slider
+
+
+@dataclass(frozen=True)
+class CompareView:
+    """All components that the behaviour needs."""
+
+    status: gr.HTML
+    pair: gr.Dropdown
+    price: gr.Dropdown
+    prompt: gr.Textbox
+    compare: gr.Button
+    stop: gr.Button
+    seed: gr.Number
+    dice: gr.Button
+    estimate: gr.HTML
+    examples: list[tuple[gr.Button, str, int]]
+    negative: gr.Textbox
+    width: gr.Slider
+    height: gr.Slider
+    repeat: gr.Radio
+    use_cache: gr.Checkbox
+    verdict: gr.HTML
+    view: gr.Radio
+    side_by_side: gr.Row
+    slider: gr.ImageSlider
+    difference: gr.Image
+    lanes: dict[Role, LaneView]
+    shown: gr.State
+    """(document, results by role) of the comparison on the page."""
+
+
+def header(playground: Playground, price: str | None, status_html: str) -> tuple[gr.Dropdown, gr.Dropdown, gr.HTML]:
+    """Name, pair, price and state of the machine."""
+    with gr.Row(elem_classes="header", equal_height=True):
+        gr.HTML('<h1 class="name">Diptych</h1>', elem_classes="name-box")
+        pair = gr.Dropdown(
+            [(pair.name, pair.id) for pair in playground.catalog.pairs.values()],
+            value=playground.catalog.default_pair.id,
+            label="Pair",
+            min_width=220,
+            scale=3,
+        )
+        prices = gr.Dropdown(
+            price_choices(playground.prices),
+            value=price or AUTOMATIC_PRICE,
+            label="Hardware price (or dollars per hour)",
+            allow_custom_value=True,
+            min_width=220,
+            scale=3,
+        )
+        status = gr.HTML(status_html, elem_classes="status-box", min_width=200)
+    return pair, prices, status
+
+
+def price_choices(table: PriceTable) -> list[tuple[str, str]]:
+    named = [(f"{p.name}: ${p.usd_per_hour:g} an hour", p.id) for p in table.profiles.values()]
+    return [("Automatic: what this hardware rents for", AUTOMATIC_PRICE), *named]
+
+
+def build(playground: Playground, price: str | None, status_html: str) -> CompareView:
+    """Lay the tab out. Shows the stored comparison until the first run."""
+    catalog = playground.catalog
+    pair = catalog.default_pair
+    first = stored.load()
+    prompt_text = first[0]["prompt"] if first else ""
+    seed_value = first[0]["seed"] if first else 0
+    cards = {role: catalog.model(pair.lane(role).model) for role in ROLES}
+
+    pair_box, price_box, status = header(playground, price, status_html)
+    with gr.Row(elem_classes="ask", equal_height=True):
+        prompt = gr.Textbox(
+            prompt_text,
+            label="Prompt",
+            placeholder="What to draw, then Enter",
+            lines=1,
+            max_lines=1,
+            max_length=PROMPT_MAX,
+            scale=8,
+            min_width=260,
+            autofocus=True,
+        )
+        seed = gr.Number(seed_value, label="Seed", precision=0, minimum=0, maximum=SEED_MAX, min_width=110, scale=1)
+        dice = gr.Button("🎲", elem_id="dice", size="sm", min_width=44, scale=0)
+        compare = gr.Button("Compare", variant="primary", min_width=110, scale=1)
+        stop = gr.Button("Stop", variant="stop", interactive=False, min_width=80, scale=1)
+    with gr.Row(elem_classes="examples"):
+        examples = [
+            (
+                gr.Button(
+                    row["prompt"], icon=_icon(row["image"]), size="sm", min_width=120
+                ),
+                row["prompt"],
+                row["seed"],
+            )
+            for row in stored.examples()
+        ]
+    estimate = gr.HTML("", elem_classes="estimate")
+    with gr.Accordion("Advanced", open=False):
+        with gr.Row():
+            settings = {role: _settings(role, cards[role], pair) for role in ROLES}
+        with gr.Row():
+            negative = gr.Textbox("", label="Negative prompt (used by the predecessor only)", lines=1, max_lines=1)
+            repeat = gr.Radio(RUN_CHOICES, value=1, label="Runs a model", info="More than 1: alternating, no previews")
+            use_cache = gr.Checkbox(True, label="Use cached pictures", info="Same recipe: show the picture made before")
+        with gr.Row():
+            width, height = (_size(name, cards["predecessor"]) for name in ("Width", "Height"))
+    verdict = gr.HTML(_first_verdict(first), elem_classes="verdict-box")
+    view = gr.Radio(VIEWS, value=VIEWS[0], show_label=False, container=False, elem_classes="views", label="View")
+    with gr.Row(elem_classes="lanes", equal_height=False) as side_by_side:
+        lanes = {role: _lane(role, cards[role], settings[role], first, playground) for role in ROLES}
+    pictures = {role: first[1][role].image for role in ROLES} if first else None
+    slider = gr.ImageSlider(
+        (pictures["predecessor"], pictures["efficient"]) if pictures else None,
+        label="Predecessor (left) and efficient (right)",
+        format="png",
+        type="pil",
+        interactive=False,
+        visible=False,
+        max_height=520,
+        elem_classes="wide-view",
+    )
+    differing = gr.Image(
+        difference(pictures["predecessor"], pictures["efficient"]) if pictures else None,
+        label="Where they differ (darker: more)",
+        format="png",
+        interactive=False,
+        visible=False,
+        height=520,
+        elem_classes="wide-view",
+        buttons=["download", "fullscreen"],
+    )
+    return CompareView(
+        status, pair_box, price_box, prompt, compare, stop, seed, dice, estimate, examples, negative, width, height,
+        repeat, use_cache, verdict, view, side_by_side, slider, differing, lanes, gr.State(None),
+    )  # fmt: skip
+
+
+def _icon(path: Path) -> Path | None:
+    return path if path.is_file() else None
+
+
+def _first_verdict(first: tuple | None) -> str:
+    if first is None:
+        return markup.message("Type a prompt and press Enter: both models draw it, with time and cost.")
+    return markup.verdict(first[0], stored="stored example, not run now: press Compare to run it on this machine")
+
+
+def _settings(role: Role, card: ModelCard, pair: Pair) -> tuple[gr.Slider, gr.Slider]:
+    lane = pair.lane(role)
+    with gr.Column(min_width=260):
+        steps = gr.Slider(
+            card.steps.min, card.steps.max, lane.steps or card.steps.default, step=1, label=f"Steps, {role}"
+        )
+        guidance = gr.Slider(**guidance_slider(role, card, lane.guidance))
+    return steps, guidance
+
+
+def guidance_slider(role: Role, card: ModelCard, value: float | None) -> dict:
+    """Arguments of a lane's guidance slider; where guidance is fixed it is disabled and says why."""
+    fixed = card.fixed_guidance
+    return {
+        "minimum": card.guidance.min,
+        "maximum": card.guidance.max if not fixed else card.guidance.min + 1,
+        "value": card.guidance.default if value is None else value,
+        "step": 0.1,
+        "label": f"Guidance, {role}",
+        "info": fixed or "How strictly the prompt is followed",
+        "interactive": not fixed,
+    }
+
+
+def _size(name: str, card: ModelCard) -> gr.Slider:
+    fixed = card.size.min == card.size.max
+    return gr.Slider(
+        card.size.min if not fixed else card.size.min - card.size.multiple,
+        card.size.max,
+        card.size.default,
+        step=card.size.multiple,
+        label=f"{name}, pixels",
+        info="This pair was trained at one size only." if fixed else None,
+        interactive=not fixed,
+    )
+
+
+def heading(role: Role, card: ModelCard) -> str:
+    return f'<h2 class="lane-name">{role} <span class="note">{card.name}</span></h2>'
+
+
+def _lane(
+    role: Role, card: ModelCard, settings: tuple[gr.Slider, gr.Slider], first: tuple | None, playground: Playground
+) -> LaneView:
+    numbers = ""
+    if first:
+        documents = {lane["role"]: lane for lane in first[0]["lanes"]}
+        longest = max(lane["seconds"]["total"] for lane in documents.values())
+        numbers = markup.lane(documents[role], playground.prices.profile(first[0]["price"]["profile"]), longest)
+    with gr.Column(elem_classes="lane", min_width=300):
+        name = gr.HTML(heading(role, card))
+        image = gr.Image(
+            first[1][role].image if first else None,
+            label=role,
+            alt_text=f"{role}: {first[0]['prompt']}" if first else role,
+            show_label=False,
+            format="png",
+            interactive=False,
+            height=400,
+            buttons=["download", "fullscreen"],
+            elem_classes="picture",
+        )
+        progress = gr.HTML("", elem_classes="progress-box")
+        under = gr.HTML(numbers)
+    return LaneView(name, image, progress, under, *settings)

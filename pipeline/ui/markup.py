@@ -1,0 +1,154 @@
+"""The few pieces of HTML that Gradio has no component for: verdict, stage bars, progress. Everything is escaped here.
+
+Pure functions from documents (pipeline.compare) to text; nothing here knows Gradio or the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+from pipeline.cost import PriceProfile, dollars, machine_formula, per_thousand
+from pipeline.report import seconds_text
+from pipeline.timing import MEASURED
+
+
+def figure(number: float) -> str:
+    """Three significant digits without an exponent: 9.42, 89.1, 1,230."""
+    return f"{number:,.0f}" if abs(number) >= 999.5 else f"{number:#.3g}".rstrip(".")
+
+
+def percent(share: float) -> str:
+    """A share as a whole percentage, with the decimals that keep 99.6 % from reading 100 %."""
+    value = share * 100
+    return f"{value:.1f} %" if 99 <= value < 100 else f"{value:.0f} %"
+
+
+def verdict(document: Mapping[str, Any], *, stored: str = "") -> str:
+    """The answer in words a stakeholder reads. ``stored``: when and where, for the comparison shown at first."""
+    slow, fast = document["lanes"]
+    runs = min(slow["runs"], fast["runs"])
+    counted = f"median of {runs} runs" if runs > 1 else "1 run"
+    if slow["previews"]:
+        counted += " with live previews (their time is left out)"
+    facts = [
+        f"{seconds_text(fast['seconds']['total'])} against {seconds_text(slow['seconds']['total'])}",
+        counted,
+        "warm" if slow["warm"] and fast["warm"] else "cold",
+        f"{fast['steps']} against {slow['steps']} steps",
+        f"{fast['model_evaluations']} against {slow['model_evaluations']} network evaluations",
+        document["device"],
+    ]
+    if document["speedup"] is None:
+        head = '<strong class="claim">From the cache</strong>'
+        facts.insert(0, "times are from when each picture was made, so no speed-up is claimed")
+        facts.append("for a new measurement choose several runs under Advanced")
+    else:
+        head = f'<strong class="claim">{_speed(document["speedup"])}</strong>'
+        if document["saving"] is not None:
+            head += f'<strong class="claim">{_saving(document["saving"])}</strong>'
+    if stored:
+        facts.append(stored)
+    return _card(f'<div class="claims">{head}</div><p>{escape(" · ".join(facts))}</p>{_fidelity(document)}')
+
+
+def _speed(ratio: float) -> str:
+    return f"{figure(ratio)} × faster" if ratio >= 1 else f"{figure(1 / ratio)} × slower"
+
+
+def _saving(share: float) -> str:
+    return f"{percent(share)} cheaper" if share >= 0 else f"{percent(-share)} dearer"
+
+
+def _fidelity(document: Mapping[str, Any]) -> str:
+    said = document["fidelity"]
+    if said is None:
+        return ""
+    psnr = "equal pixels" if said["psnr_db"] is None else f"PSNR {said['psnr_db']:.1f} dB"
+    return (
+        f'<p class="note">Fidelity to the predecessor: {psnr}, SSIM {said["ssim"]:.2f}. '
+        "How near the pictures are, not how good.</p>"
+    )
+
+
+def message(text: str, kind: str = "note") -> str:
+    """One sentence in the verdict's place. ``kind`` "error" is announced to screen readers at once."""
+    role = "alert" if kind == "error" else "status"
+    return _card(f'<p class="{kind}" role="{role}">{escape(text)}</p>')
+
+
+def hint(text: str) -> str:
+    """One small line."""
+    return f'<p class="note">{escape(text)}</p>'
+
+
+def _card(inner: str) -> str:
+    return f'<section class="verdict" aria-live="polite">{inner}</section>'
+
+
+def lane(document: Mapping[str, Any], price: PriceProfile, longest_s: float) -> str:
+    """Under a picture: total, cost, stage bar on the scale of ``longest_s`` seconds, and the sum behind the cost."""
+    seconds = document["seconds"]
+    spread = ""
+    if document["runs"] > 1:
+        low, high = seconds_text(document["seconds_min"]), seconds_text(document["seconds_max"])
+        spread = f' <span class="note">{low} to {high}, {document["runs"]} runs</span>'
+    cached = ' <span class="tag">from the cache</span>' if document["cache"] == "hit" else ""
+    cost = document["cost_usd"]
+    return (
+        '<div class="lane-numbers">'
+        f"<p><strong>{seconds_text(seconds['total'])}</strong> · <strong>{dollars(cost)}</strong> "
+        f'<span class="note">{per_thousand(cost)}</span>{cached}{spread}</p>'
+        f"{_bar(seconds, longest_s)}{_legend(document)}{_how(document, price)}</div>"
+    )
+
+
+def _bar(seconds: Mapping[str, float], longest_s: float) -> str:
+    parts = "".join(
+        f'<span class="stage {stage}" style="width:{100 * seconds[stage] / longest_s if longest_s else 0:.3f}%"></span>'
+        for stage in MEASURED
+    )
+    return f'<div class="bar" aria-hidden="true">{parts}</div>'
+
+
+def _legend(document: Mapping[str, Any]) -> str:
+    items = []
+    for stage in MEASURED:
+        reused = " (reused)" if stage == "encode" and document["encode_cached"] else ""
+        text = f"{stage} {seconds_text(document['seconds'][stage])}{reused}"
+        items.append(f'<span><i class="stage {stage}"></i>{text}</span>')
+    apart = [f"{stage} {seconds_text(document['seconds'][stage])}" for stage in ("wait", "load")]
+    memory = document["peak_memory_bytes"]
+    if memory:
+        apart.append(f"peak memory {memory / 1e9:.2f} GB")
+    return f'<p class="legend">{"".join(items)}<span class="note">not counted: {" · ".join(apart)}</span></p>'
+
+
+def _how(document: Mapping[str, Any], price: PriceProfile) -> str:
+    read = f", read {price.as_of}" if price.as_of else ""
+    return (
+        "<details><summary>how?</summary><p>"
+        f"{escape(machine_formula(document['seconds']['total'], price))}<br>"
+        f"Price: {escape(price.name)}. Source: {escape(price.source)}{escape(read)}.<br>"
+        "Total is encode + denoise + decode on a warm model. The machine is taken to be busy all the time; "
+        "idle hours cost extra.</p></details>"
+    )
+
+
+def progress(text: str, share: float = 0.0) -> str:
+    """In the picture's place while it is not finished. ``share``: 0 to 1."""
+    if not text:
+        return ""
+    return (
+        f'<div class="progress" role="status"><span>{escape(text)}</span>'
+        f'<div class="track"><div style="width:{100 * min(1.0, share):.1f}%"></div></div></div>'
+    )
+
+
+def status(device: str, state: str, kind: str = "ready") -> str:
+    """The line at the top right: device and whether it is ready."""
+    return (
+        f'<p class="status {kind}" role="status"><i aria-hidden="true"></i>{escape(device)} · '
+        f"<span>{escape(state)}</span></p>"
+    )

@@ -1,0 +1,78 @@
+"""The whole page: tabs, theme and endpoints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from pipeline import __version__
+from pipeline.catalog import ASSETS
+from pipeline.playground import Playground
+from pipeline.ui import api, compare_tab, compare_view, models_tab, prices_tab
+from pipeline.ui.jobs import Jobs
+from pipeline.ui.readiness import Readiness
+
+QUEUE_MAX = 300
+FILES_EVERY_S, FILES_KEPT_S = 3600, 6 * 3600
+"""Files that the page handed out are looked over every hour and removed after six."""
+
+ABOUT = """
+**Is the efficient model good enough to replace its predecessor, and what does that save?**
+Diptych draws the same prompt and seed with both, side by side, and shows the time of every stage and the cost.
+
+- **Time** is encode + denoise + decode on a warm model. Waiting and loading are told apart and never in a speed-up.
+  A picture out of the cache says so, and then no speed-up is shown.
+- **Cost** is seconds × price per hour ÷ 3600. The sum, the price's source and its date stand behind "how?".
+- **Fidelity** (PSNR, SSIM) says how near the efficient picture is to the predecessor's, not how good either is.
+- **Every picture** you download carries its whole recipe in a `diptych` text chunk.
+"""
+
+
+def theme() -> gr.themes.Base:
+    """One accent colour, the system's own typeface."""
+    return gr.themes.Base(
+        primary_hue="indigo",
+        neutral_hue="slate",
+        font=["system-ui", "-apple-system", "Segoe UI", "sans-serif"],
+        font_mono=["ui-monospace", "Menlo", "monospace"],
+    )
+
+
+def launch_options() -> dict[str, Any]:
+    """What ``Blocks.launch`` needs for the page to look as it should."""
+    return {"theme": theme(), "css_paths": [ASSETS / "style.css"], "footer_links": ["api", "settings"]}
+
+
+def build_page(playground: Playground, readiness: Readiness, price: str | None = None) -> gr.Blocks:
+    """Build the Blocks, starting with price profile ``price``. Raises PlaygroundError for an unknown one."""
+    compare_tab.price_of(playground, price)
+    jobs = Jobs()
+    with gr.Blocks(
+        title="Diptych",
+        analytics_enabled=False,
+        fill_width=True,
+        delete_cache=(FILES_EVERY_S, FILES_KEPT_S),
+    ) as page:
+        with gr.Tabs():
+            with gr.Tab("Compare"):
+                view = compare_view.build(playground, price, readiness.html())
+                compare_tab.attach(view, playground, jobs)
+            with gr.Tab("Prices"):
+                prices_tab.build(playground.prices)
+            with gr.Tab("Models"):
+                models_tab.build(playground.catalog)
+            with gr.Tab("About"):
+                gr.Markdown(f"{ABOUT}\nDiptych {__version__}, MIT licence.")
+        clock = gr.Timer(1.0)
+        clock.tick(
+            lambda: (readiness.html(), gr.Timer(active=not readiness.settled)),
+            None,
+            [view.status, clock],
+            queue=False,
+            show_progress="hidden",
+            api_visibility="private",
+        )
+        api.attach(playground, jobs)
+    page.queue(max_size=QUEUE_MAX)
+    return page

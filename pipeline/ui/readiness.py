@@ -1,0 +1,51 @@
+"""Loads the default pair behind the page and says how far it is."""
+
+from __future__ import annotations
+
+import threading
+
+from pipeline.compare import plan
+from pipeline.device import cpu_device
+from pipeline.errors import PlaygroundError
+from pipeline.events import Loading, Queued
+from pipeline.playground import Playground
+from pipeline.ui import markup
+
+
+class Readiness:
+    """Starts in state "starting"; ends "ready" or with one sentence that says why not."""
+
+    def __init__(self, playground: Playground):
+        self._playground = playground
+        self._device = cpu_device().name
+        self._state, self._kind = "starting", "busy"
+
+    def start(self) -> None:
+        """Import torch and diffusers, load the default pair and warm it up, in the background."""
+        threading.Thread(target=self._load, name="warm-up", daemon=True).start()
+
+    @property
+    def settled(self) -> bool:
+        return self._kind != "busy"
+
+    def html(self) -> str:
+        return markup.status(self._device, self._state, self._kind)
+
+    def _load(self) -> None:
+        playground = self._playground
+        try:
+            self._state = "loading torch"
+            self._device = playground.engine.backend.device().name
+            requests = plan(playground.catalog, playground.catalog.default_pair, "warm-up")
+            for event in playground.engine.warm_up(list(requests.values())):
+                match event:
+                    case Queued():
+                        self._state = "a visitor's run comes first"
+                    case Loading():
+                        self._state = f"loading model {event.lane + 1} of {len(requests)}: {event.part}"
+        except PlaygroundError as error:
+            self._state, self._kind = str(error), "failed"
+        except Exception as error:  # torch or diffusers cannot be imported, say: the page must tell
+            self._state, self._kind = f"the models cannot be loaded: {type(error).__name__}: {error}", "failed"
+        else:
+            self._state, self._kind = "ready", "ready"
