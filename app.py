@@ -43,7 +43,7 @@ def main() -> None:
         server_port=chosen.port,
         share=chosen.share,
         mcp_server=True,
-        max_threads=80,
+        max_threads=100,
         run_history=False,
         prevent_thread_lock=True,
         **launch_options(),

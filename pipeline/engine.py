@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from PIL import Image
 
+from pipeline import __version__
 from pipeline.backends import Backend, Identity
 from pipeline.caches import ImageCache, recipe_key
 from pipeline.catalog import Catalog
@@ -136,7 +137,9 @@ class Engine:
         self._estimator.record(self.catalog.model(result.request.model), result.request, result.runs[-1])
 
     def _key(self, request: ImageRequest, identity: Identity) -> str:
-        return recipe_key({"request": request.model_dump(), **vars(identity)})
+        card = self.catalog.model(request.model)
+        code = {"diptych": __version__, "pipeline": card.pipeline, "call": card.call}
+        return recipe_key({"request": request.model_dump(), **code, **vars(identity)})
 
 
 class _Job:
@@ -161,13 +164,15 @@ class _Job:
 
     def events(self) -> Iterator[Event]:
         """Events as they come, until None; the last one again when there was none for a while."""
-        event = self._queue.get()
-        while event is not None:
+        event: Event | Exception | None = Queued(0, 0.0)
+        while True:
+            with contextlib.suppress(queue.Empty):
+                event = self._queue.get(timeout=HEARTBEAT_S)
+            if event is None:
+                return
             if isinstance(event, Exception):
                 raise event
             yield event
-            with contextlib.suppress(queue.Empty):
-                event = self._queue.get(timeout=HEARTBEAT_S)
 
     def work(self) -> None:
         """All device work of this job. Whatever happens, its end is told and the ticket given back."""

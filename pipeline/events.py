@@ -12,7 +12,10 @@ from pipeline.timing import Timings, median, spread
 
 @dataclass(frozen=True)
 class Queued:
-    """Others are before us. ``place``: how many; ``expected_wait_s``: until our turn."""
+    """Others are before us. ``place``: how many; ``expected_wait_s``: until our turn.
+
+    Place 0: it is our turn, and the device has not told anything yet.
+    """
 
     place: int
     expected_wait_s: float

@@ -49,6 +49,8 @@ def result_from_recipe(image: Image.Image, recipe: dict[str, Any], cache: str = 
     request = request_from_recipe(recipe)
     try:
         said = recipe["result"]
+        if not said["seconds"]:
+            raise ValueError("a result has at least one run")
         return Result(
             request=request,
             image=image,

@@ -7,15 +7,16 @@ Every limit of the page's controls is checked again here, by the same make_reque
 from __future__ import annotations
 
 import functools
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 
 from pipeline import compare as comparison
 from pipeline import imagefile
+from pipeline.caches import recipe_key
 from pipeline.catalog import ROLES
 from pipeline.errors import PlaygroundError
 from pipeline.events import Done, Result
@@ -216,7 +217,9 @@ def _device(results: dict[Any, Result]) -> str:
 
 
 def _file(result: Result) -> dict[str, Any]:
-    """A PNG that Gradio copies to its cache and serves from there."""
-    with tempfile.NamedTemporaryFile(prefix="diptych-", suffix=".png", delete=False) as file:
-        imagefile.write(file, result.image, recipe_of(result))
-    return {"path": str(Path(file.name)), "mime_type": "image/png", "meta": {"_type": "gradio.FileData"}}
+    """A PNG in the folder that Gradio serves files from and cleans (``delete_cache``), named by its recipe."""
+    recipe = recipe_of(result)
+    path = Path(get_upload_folder()) / recipe_key(recipe) / "diptych.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    imagefile.write(path, result.image, recipe)
+    return {"path": str(path), "mime_type": "image/png", "meta": {"_type": "gradio.FileData"}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import gradio as gr
@@ -23,14 +24,16 @@ from pipeline.ui import markup
 from pipeline.ui.compare_view import AUTOMATIC_PRICE, VIEWS, CompareView, guidance_slider, heading
 from pipeline.ui.jobs import Jobs
 
-DEVICE_QUEUE = {"concurrency_id": "device", "concurrency_limit": 16}
+DEVICE_QUEUE = {"concurrency_id": "device", "concurrency_limit": 32}
 """How many visitors' events may be open at once. The engine's own line decides who has the device and tells each one
 his place; Gradio's queue only holds what comes after these."""
 
 
 def price_of(playground: Playground, wanted: Any, device: str = "") -> PriceProfile:
-    """The chosen profile; "auto" and nothing mean the one proposed for the device."""
-    return playground.prices.profile(None if wanted in (AUTOMATIC_PRICE, "", None) else wanted, device)
+    """The chosen profile; "auto" and nothing mean the one proposed for the device, which may import torch."""
+    if wanted in (AUTOMATIC_PRICE, "", None):
+        return playground.prices.proposed(device or playground.engine.backend.device().name)
+    return playground.prices.profile(wanted)
 
 
 def attach(view: CompareView, playground: Playground, jobs: Jobs) -> None:
@@ -52,21 +55,28 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs) -> None:
         fields = {"negative_prompt": negative, "seed": seed, "width": width, "height": height}
         return pair, plan(catalog, pair, prompt, **fields, **both)
 
-    def run(
+    def on_run(
         pair_id, price_id, prompt, negative, seed, width, height, repeat, use_cache,
         steps_predecessor, steps_efficient, guidance_predecessor, guidance_efficient, request: gr.Request,
     ) -> Iterator[dict]:  # fmt: skip
         steps, guidance = (steps_predecessor, steps_efficient), (guidance_predecessor, guidance_efficient)
+        seed = random_seed() if seed is None else seed
         try:
             pair, requests = requests_of(pair_id, prompt, negative, seed, width, height, steps, guidance)
             price_of(playground, price_id)
-            yield busy(True) | {view.verdict: markup.message("Running: the efficient model first.")} | cleared()
+            yield (
+                busy(True)
+                | {view.seed: seed, view.verdict: markup.message("Running: the efficient model first.")}
+                | cleared()
+            )
             roles = list(requests)
             results: dict[Role, Result] = {}
             with jobs.running(request.session_hash) as stop:
                 how = {"repeat": repeat, "previews": True, "use_cache": use_cache, "stop": stop}
-                for event in engine.run(list(requests.values()), **how):
-                    yield show(event, roles, results)
+                # closing: a closed tab ends this generator at its yield, and that must end the run at once.
+                with closing(engine.run(list(requests.values()), **how)) as events:
+                    for event in events:
+                        yield show(event, roles, results)
             device = results["efficient"].device
             document = compare_document(pair, results, price_of(playground, price_id, device))
             yield finished(document, results, price_id)
@@ -134,7 +144,7 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs) -> None:
     def stopped(text: str = "Stopped. Finished pictures stay; press Compare to run again.", kind: str = "note") -> dict:
         return busy(False) | {view.verdict: markup.message(text, kind)} | {lanes[role].progress: "" for role in ROLES}
 
-    def estimate(pair_id, price_id, repeat, steps_predecessor, steps_efficient, guidance_predecessor) -> str:
+    def on_estimate(pair_id, price_id, repeat, steps_predecessor, steps_efficient, guidance_predecessor) -> str:
         """Before the run: how long and how much, and by what the figure is known."""
         steps = (steps_predecessor, steps_efficient)
         try:
@@ -179,21 +189,21 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs) -> None:
             view.difference: gr.Image(visible=name == VIEWS[2]),
         }
 
-    def stop(request: gr.Request) -> dict:
+    def on_stop(request: gr.Request) -> dict:
+        """Only sets the flag: the run itself tells when it has really stopped, and until then Compare stays off."""
         jobs.stop(request.session_hash)
-        return stopped()
+        return gr.Button(interactive=False)
 
     hidden = {"api_visibility": "private", "show_progress": "hidden"}
-    started = [
-        gr.on([view.compare.click, view.prompt.submit], run, settings, outputs, **hidden, **DEVICE_QUEUE),
-    ]
+    # A visitor who still waits in Gradio's own queue sees his place there; later the page tells it itself.
+    waiting = {"api_visibility": "private", "show_progress": "minimal", "show_progress_on": view.verdict}
+    gr.on([view.compare.click, view.prompt.submit], on_run, settings, outputs, **waiting, **DEVICE_QUEUE)
     for button, prompt, seed in view.examples:
         filled = button.click(
             lambda prompt=prompt, seed=seed: (prompt, seed), None, [view.prompt, view.seed], queue=False, **hidden
         )
-        started.append(filled.then(run, settings, outputs, **hidden, **DEVICE_QUEUE))
-    # The handler clears the page at once; the event itself is closed too, in case it still waits in Gradio's queue.
-    view.stop.click(stop, None, outputs, cancels=started, queue=False, **hidden)
+        filled.then(on_run, settings, outputs, **waiting, **DEVICE_QUEUE)
+    view.stop.click(on_stop, None, view.stop, queue=False, **hidden)
     view.dice.click(random_seed, None, view.seed, queue=False, **hidden)
     view.view.change(choose_view, view.view, [view.side_by_side, view.slider, view.difference], queue=False, **hidden)
     changed_pair = view.pair.change(
@@ -205,8 +215,8 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs) -> None:
     view.price.change(reprice, [view.shown, view.price], outputs, queue=False, **hidden)
     weighed = [view.pair, view.price, view.repeat, *(lanes[role].steps for role in ROLES), lanes[ROLES[0]].guidance]
     for change in (view.price.change, view.repeat.change, *(lanes[role].steps.release for role in ROLES)):
-        change(estimate, weighed, view.estimate, queue=False, **hidden)
-    changed_pair.then(estimate, weighed, view.estimate, queue=False, **hidden)
+        change(on_estimate, weighed, view.estimate, queue=False, **hidden)
+    changed_pair.then(on_estimate, weighed, view.estimate, queue=False, **hidden)
 
 
 def picture(result: Result) -> Image.Image:

@@ -12,7 +12,7 @@ from pipeline.catalog import ROLES, ModelCard, Pair, Role
 from pipeline.cost import PriceTable
 from pipeline.playground import Playground
 from pipeline.quality import difference
-from pipeline.request import PROMPT_MAX, SEED_MAX
+from pipeline.request import PROMPT_MAX
 from pipeline.ui import markup
 
 VIEWS = ("side by side", "slider", "difference")
@@ -61,29 +61,6 @@ class CompareView:
     """(document, results by role) of the comparison on the page."""
 
 
-def header(playground: Playground, price: str | None, status_html: str) -> tuple[gr.Dropdown, gr.Dropdown, gr.HTML]:
-    """Name, pair, price and state of the machine."""
-    with gr.Row(elem_classes="header", equal_height=True):
-        gr.HTML('<h1 class="name">Diptych</h1>', elem_classes="name-box")
-        pair = gr.Dropdown(
-            [(pair.name, pair.id) for pair in playground.catalog.pairs.values()],
-            value=playground.catalog.default_pair.id,
-            label="Pair",
-            min_width=220,
-            scale=3,
-        )
-        prices = gr.Dropdown(
-            price_choices(playground.prices),
-            value=price or AUTOMATIC_PRICE,
-            label="Hardware price (or dollars per hour)",
-            allow_custom_value=True,
-            min_width=220,
-            scale=3,
-        )
-        status = gr.HTML(status_html, elem_classes="status-box", min_width=200)
-    return pair, prices, status
-
-
 def price_choices(table: PriceTable) -> list[tuple[str, str]]:
     named = [(f"{p.name}: ${p.usd_per_hour:g} an hour", p.id) for p in table.profiles.values()]
     return [("Automatic: what this hardware rents for", AUTOMATIC_PRICE), *named]
@@ -98,7 +75,24 @@ def build(playground: Playground, price: str | None, status_html: str) -> Compar
     seed_value = first[0]["seed"] if first else 0
     cards = {role: catalog.model(pair.lane(role).model) for role in ROLES}
 
-    pair_box, price_box, status = header(playground, price, status_html)
+    with gr.Row(elem_classes="header", equal_height=True):
+        gr.HTML('<h1 class="name">Diptych</h1>', elem_classes="name-box", min_width=100)
+        pair_box = gr.Dropdown(
+            [(pair.name, pair.id) for pair in catalog.pairs.values()],
+            value=pair.id,
+            label="Pair",
+            min_width=240,
+            scale=3,
+        )
+        price_box = gr.Dropdown(
+            price_choices(playground.prices),
+            value=price or AUTOMATIC_PRICE,
+            label="Hardware price, or dollars an hour",
+            allow_custom_value=True,
+            min_width=240,
+            scale=3,
+        )
+        status = gr.HTML(status_html, elem_classes="status-box", min_width=240)
     with gr.Row(elem_classes="ask", equal_height=True):
         prompt = gr.Textbox(
             prompt_text,
@@ -111,33 +105,42 @@ def build(playground: Playground, price: str | None, status_html: str) -> Compar
             min_width=260,
             autofocus=True,
         )
-        seed = gr.Number(seed_value, label="Seed", precision=0, minimum=0, maximum=SEED_MAX, min_width=110, scale=1)
-        dice = gr.Button("🎲", elem_id="dice", size="sm", min_width=44, scale=0)
+        seed = gr.Number(seed_value, label="Seed", min_width=110, scale=1)
+        dice = gr.Button("Random", min_width=100, scale=0)
         compare = gr.Button("Compare", variant="primary", min_width=110, scale=1)
         stop = gr.Button("Stop", variant="stop", interactive=False, min_width=80, scale=1)
     with gr.Row(elem_classes="examples"):
         examples = [
-            (
-                gr.Button(
-                    row["prompt"], icon=_icon(row["image"]), size="sm", min_width=120
-                ),
-                row["prompt"],
-                row["seed"],
-            )
+            (gr.Button(row["prompt"], icon=_icon(row["image"]), size="sm", min_width=130), row["prompt"], row["seed"])
             for row in stored.examples()
         ]
-    estimate = gr.HTML("", elem_classes="estimate")
-    with gr.Accordion("Advanced", open=False):
-        with gr.Row():
-            settings = {role: _settings(role, cards[role], pair) for role in ROLES}
-        with gr.Row():
-            negative = gr.Textbox("", label="Negative prompt (used by the predecessor only)", lines=1, max_lines=1)
-            repeat = gr.Radio(RUN_CHOICES, value=1, label="Runs a model", info="More than 1: alternating, no previews")
-            use_cache = gr.Checkbox(True, label="Use cached pictures", info="Same recipe: show the picture made before")
-        with gr.Row():
-            width, height = (_size(name, cards["predecessor"]) for name in ("Width", "Height"))
+    with gr.Row(elem_classes="more", equal_height=False):
+        with gr.Accordion("Advanced", open=False, elem_classes="advanced", elem_id="advanced"):
+            with gr.Row():
+                settings = {role: _settings(role, cards[role], pair) for role in ROLES}
+            with gr.Row():
+                negative = gr.Textbox(
+                    "",
+                    label="Negative prompt",
+                    info="Used by the predecessor only",
+                    lines=1,
+                    max_lines=1,
+                    min_width=260,
+                )
+                repeat = gr.Radio(
+                    RUN_CHOICES, value=1, label="Runs a model", info="Several: the order alternates, no previews"
+                )
+                use_cache = gr.Checkbox(
+                    True, label="Use cached pictures", info="Same recipe: show the picture made before"
+                )
+            with gr.Row():
+                width, height = (_size(name, cards["predecessor"]) for name in ("Width", "Height"))
+            estimate = gr.HTML("")
+        view = gr.Radio(
+            VIEWS, value=VIEWS[0], show_label=False, container=False, label="View", min_width=330, scale=0,
+            elem_classes="views",
+        )  # fmt: skip
     verdict = gr.HTML(_first_verdict(first), elem_classes="verdict-box")
-    view = gr.Radio(VIEWS, value=VIEWS[0], show_label=False, container=False, elem_classes="views", label="View")
     with gr.Row(elem_classes="lanes", equal_height=False) as side_by_side:
         lanes = {role: _lane(role, cards[role], settings[role], first, playground) for role in ROLES}
     pictures = {role: first[1][role].image for role in ROLES} if first else None
@@ -148,7 +151,7 @@ def build(playground: Playground, price: str | None, status_html: str) -> Compar
         type="pil",
         interactive=False,
         visible=False,
-        max_height=520,
+        max_height=480,
         elem_classes="wide-view",
     )
     differing = gr.Image(
@@ -157,7 +160,7 @@ def build(playground: Playground, price: str | None, status_html: str) -> Compar
         format="png",
         interactive=False,
         visible=False,
-        height=520,
+        height=480,
         elem_classes="wide-view",
         buttons=["download", "fullscreen"],
     )
@@ -228,6 +231,7 @@ def _lane(
         numbers = markup.lane(documents[role], playground.prices.profile(first[0]["price"]["profile"]), longest)
     with gr.Column(elem_classes="lane", min_width=300):
         name = gr.HTML(heading(role, card))
+        progress = gr.HTML("", elem_classes="progress-box")
         image = gr.Image(
             first[1][role].image if first else None,
             label=role,
@@ -235,10 +239,9 @@ def _lane(
             show_label=False,
             format="png",
             interactive=False,
-            height=400,
+            height=330,
             buttons=["download", "fullscreen"],
             elem_classes="picture",
         )
-        progress = gr.HTML("", elem_classes="progress-box")
         under = gr.HTML(numbers)
     return LaneView(name, image, progress, under, *settings)

@@ -13,6 +13,9 @@ from pipeline.cost import PriceProfile, dollars, machine_formula, per_thousand
 from pipeline.report import seconds_text
 from pipeline.timing import MEASURED
 
+WORTH_SAYING_S = 0.01
+"""A wait or load shorter than this is left unsaid."""
+
 
 def figure(number: float) -> str:
     """Three significant digits without an exponent: 9.42, 89.1, 1,230."""
@@ -42,8 +45,8 @@ def verdict(document: Mapping[str, Any], *, stored: str = "") -> str:
     ]
     if document["speedup"] is None:
         head = '<strong class="claim">From the cache</strong>'
-        facts.insert(0, "times are from when each picture was made, so no speed-up is claimed")
-        facts.append("for a new measurement choose several runs under Advanced")
+        facts.insert(1, "measured when the pictures were made, so no speed-up is claimed")
+        facts.append("to measure again choose several runs under Advanced")
     else:
         head = f'<strong class="claim">{_speed(document["speedup"])}</strong>'
         if document["saving"] is not None:
@@ -118,11 +121,16 @@ def _legend(document: Mapping[str, Any]) -> str:
         reused = " (reused)" if stage == "encode" and document["encode_cached"] else ""
         text = f"{stage} {seconds_text(document['seconds'][stage])}{reused}"
         items.append(f'<span><i class="stage {stage}"></i>{text}</span>')
-    apart = [f"{stage} {seconds_text(document['seconds'][stage])}" for stage in ("wait", "load")]
-    memory = document["peak_memory_bytes"]
-    if memory:
-        apart.append(f"peak memory {memory / 1e9:.2f} GB")
-    return f'<p class="legend">{"".join(items)}<span class="note">not counted: {" · ".join(apart)}</span></p>'
+    apart = [
+        f"{stage} {seconds_text(document['seconds'][stage])}"
+        for stage in ("wait", "load")
+        if document["seconds"][stage] >= WORTH_SAYING_S
+    ]
+    notes = [f"not counted: {' and '.join(apart)}"] if apart else []
+    if document["peak_memory_bytes"]:
+        notes.append(f"peak memory {document['peak_memory_bytes'] / 1e9:.2f} GB")
+    rest = f'<span class="note">{" · ".join(notes)}</span>' if notes else ""
+    return f'<p class="legend">{"".join(items)}{rest}</p>'
 
 
 def _how(document: Mapping[str, Any], price: PriceProfile) -> str:
@@ -149,6 +157,6 @@ def progress(text: str, share: float = 0.0) -> str:
 def status(device: str, state: str, kind: str = "ready") -> str:
     """The line at the top right: device and whether it is ready."""
     return (
-        f'<p class="status {kind}" role="status"><i aria-hidden="true"></i>{escape(device)} · '
-        f"<span>{escape(state)}</span></p>"
+        f'<p class="status {kind}" role="status"><i aria-hidden="true"></i>'
+        f"<span>{escape(device)} · {escape(state)}</span></p>"
     )

@@ -36,7 +36,9 @@ def theme() -> gr.themes.Base:
         neutral_hue="slate",
         font=["system-ui", "-apple-system", "Segoe UI", "sans-serif"],
         font_mono=["ui-monospace", "Menlo", "monospace"],
-    )
+        spacing_size="sm",
+        radius_size="md",
+    ).set(layout_gap="10px")
 
 
 def launch_options() -> dict[str, Any]:
@@ -46,7 +48,8 @@ def launch_options() -> dict[str, Any]:
 
 def build_page(playground: Playground, readiness: Readiness, price: str | None = None) -> gr.Blocks:
     """Build the Blocks, starting with price profile ``price``. Raises PlaygroundError for an unknown one."""
-    compare_tab.price_of(playground, price)
+    if price is not None:
+        playground.prices.profile(price)
     jobs = Jobs()
     with gr.Blocks(
         title="Diptych",

@@ -49,3 +49,5 @@ class Readiness:
             self._state, self._kind = f"the models cannot be loaded: {type(error).__name__}: {error}", "failed"
         else:
             self._state, self._kind = "ready", "ready"
+            # Needed at the end of the first comparison, and slow to import.
+            import skimage.metrics  # noqa: F401

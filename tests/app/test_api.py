@@ -1,0 +1,163 @@
+"""The named endpoints, as a program meets them: documents, files, limits, stop, several visitors at once."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.fakes import CountingBackend, draw
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+from pipeline import imagefile
+from pipeline.engine import Engine
+from pipeline.recipe import request_from_recipe
+
+LANE = {
+    "role", "model", "image", "steps", "guidance", "model_evaluations", "seconds", "runs", "warm", "cache",
+    "cost_usd", "peak_memory_bytes",
+}  # fmt: skip
+COMPARISON = {"prompt", "seed", "width", "height", "pair", "device", "price", "lanes", "speedup", "saving", "fidelity"}
+
+
+@pytest.fixture
+def url(serve, engine: Engine) -> str:
+    return serve(engine)
+
+
+@pytest.fixture
+def client(url: str, tmp_path: Path) -> Client:
+    return Client(url, verbose=False, download_files=tmp_path / "downloads")
+
+
+def test_compare_answers_with_the_contract_and_two_pictures(client: Client):
+    document = client.predict("a fox", seed=7, api_name="/compare")
+    assert document.keys() >= COMPARISON
+    assert [lane["role"] for lane in document["lanes"]] == ["predecessor", "efficient"]
+    for lane in document["lanes"]:
+        assert lane.keys() >= LANE
+        assert lane["seconds"].keys() == {"wait", "load", "encode", "denoise", "decode", "total"}
+        picture, recipe = imagefile.read(Path(lane["image"]))
+        request = request_from_recipe(recipe)
+        assert (request.prompt, request.seed, request.model) == ("a fox", 7, lane["model"])
+        assert list(picture.get_flattened_data()) == list(draw(request).get_flattened_data())
+    assert document["speedup"] == pytest.approx(
+        document["lanes"][0]["seconds"]["total"] / document["lanes"][1]["seconds"]["total"]
+    )
+
+
+def test_a_cached_comparison_says_so_and_claims_no_speed_up(client: Client, backend: CountingBackend):
+    first = client.predict("a fox", seed=7, api_name="/compare")
+    again = client.predict("a fox", seed=7, api_name="/compare")
+    assert [lane["cache"] for lane in again["lanes"]] == ["hit", "hit"]
+    assert again["speedup"] is None and again["saving"] is None
+    assert [lane["seconds"] for lane in again["lanes"]] == [lane["seconds"] for lane in first["lanes"]]
+    assert len(backend.made) == 2
+
+
+def test_generate_models_and_estimate_answer(client: Client, catalog):
+    made = client.predict("a fox", "new", seed=1, api_name="/generate")
+    assert Image.open(made["image"]).size == (32, 32) and made["model"] == "new" and made["cost_usd"] > 0
+    said = client.predict(api_name="/models")
+    assert [model["id"] for model in said["models"]] == list(catalog.models)
+    assert [pair["id"] for pair in said["pairs"]] == list(catalog.pairs)
+    before = client.predict(repeat=3, price="2", api_name="/estimate")
+    assert before["seconds"] == pytest.approx(3 * sum(lane["seconds"] for lane in before["lanes"]))
+    assert before["cost_usd"] == pytest.approx(before["seconds"] * 2 / 3600)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "given", "field"),
+    [
+        ("/compare", {"prompt": ""}, "prompt"),
+        ("/compare", {"prompt": "x" * 10_000}, "prompt"),
+        ("/compare", {"prompt": ["a"]}, "prompt"),
+        ("/compare", {"prompt": "a", "width": 33}, "width"),
+        ("/compare", {"prompt": "a", "height": "tall"}, "height"),
+        ("/compare", {"prompt": "a", "seed": 2**64}, "seed"),
+        ("/compare", {"prompt": "a", "seed": True}, "seed"),
+        ("/compare", {"prompt": "a", "predecessor_steps": -1}, "steps"),
+        ("/compare", {"prompt": "a", "efficient_steps": 10**30}, "steps"),
+        ("/compare", {"prompt": "a", "predecessor_guidance": "nan"}, "guidance"),
+        ("/compare", {"prompt": "a", "repeat": 0}, "repeat"),
+        ("/compare", {"prompt": "a", "pair": "none"}, "pair"),
+        ("/compare", {"prompt": "a", "price": "gold"}, "price"),
+        ("/generate", {"prompt": "a", "model": "../../etc/passwd"}, "model"),
+        ("/estimate", {"pair": {"a": 1}}, "pair"),
+        ("/estimate", {"repeat": 10**9}, "repeat"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_runs_nothing(client: Client, backend: CountingBackend, endpoint, given, field):
+    with pytest.raises(AppError) as caught:
+        client.predict(**given, api_name=endpoint)
+    said = str(caught.value)
+    assert said.startswith(f"{field} ") and said.count("\n") == 0 and len(said) < 400, said
+    assert backend.made == []
+    assert client.predict("fine", seed=1, api_name="/compare")["speedup"]
+
+
+def test_stop_stops_my_run_and_nobody_elses(url: str, engine: Engine, backend: CountingBackend, tmp_path: Path):
+    backend.step_s = 0.2
+    mine, other = (Client(url, verbose=False, download_files=tmp_path / name) for name in ("mine", "other"))
+    job = mine.submit("slow", seed=1, api_name="/compare")
+    wait_for(lambda: backend.served)
+    assert other.predict(api_name="/stop") == {"stopped": 0}
+    assert mine.predict(api_name="/stop") == {"stopped": 1}
+    with pytest.raises(AppError, match="stopped"):
+        job.result(timeout=20)
+    assert engine.idle(5)
+    assert backend.made == []
+
+
+def test_visitors_who_come_cancel_and_come_again_never_share_the_device(
+    url: str, engine: Engine, backend: CountingBackend, tmp_path: Path
+):
+    backend.step_s = 0.05
+    clients = [Client(url, verbose=False, download_files=tmp_path / str(i)) for i in range(4)]
+
+    def visit(i: int) -> None:
+        for turn in range(2):
+            job = clients[i].submit(f"visitor {i}, turn {turn}", seed=i, api_name="/compare")
+            if (i + turn) % 2:
+                time.sleep(0.15)
+                job.cancel()
+            else:
+                job.result(timeout=60)
+
+    visitors = [threading.Thread(target=visit, args=(i,)) for i in range(4)]
+    for visitor in visitors:
+        visitor.start()
+    for visitor in visitors:
+        visitor.join()
+    assert engine.idle(20)
+    assert backend.peak == 1
+    finished = {request.prompt for request in backend.made}
+    assert finished >= {f"visitor {i}, turn {i % 2}" for i in range(4)}
+
+
+def test_a_failing_model_costs_the_next_visitor_nothing(client: Client, backend: CountingBackend):
+    backend.fail = RuntimeError("a secret path: /home/somebody/weights")
+    with pytest.raises(AppError) as caught:
+        client.predict("a fox", seed=7, api_name="/compare")
+    assert "secret" not in str(caught.value) and "Traceback" not in str(caught.value)
+    assert client.predict("a fox", seed=7, api_name="/compare")["speedup"]
+
+
+def test_the_tools_for_agents_are_the_same_five(url: str):
+    import httpx
+
+    schema = httpx.get(f"{url}gradio_api/info", timeout=30).json()
+    assert set(schema["named_endpoints"]) == {"/compare", "/generate", "/estimate", "/models", "/stop"}
+    assert json.dumps(schema).count("lambda") == 0
+
+
+def wait_for(condition: Any, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.01)

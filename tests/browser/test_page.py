@@ -1,0 +1,235 @@
+"""The page in a real browser, as a visitor meets it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from pipeline import imagefile
+from pipeline.catalog import ASSETS
+from pipeline.engine import Engine
+from pipeline.recipe import request_from_recipe
+from tests.fakes import CountingBackend
+
+CHROMIUM = os.environ.get("DIPTYCH_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+WIDE, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium found: install the package chromium, or name one in DIPTYCH_CHROMIUM"
+)
+playwright = pytest.importorskip("playwright.sync_api")
+
+
+class Visit:
+    """One visitor's window, and everything that went wrong in it."""
+
+    def __init__(self, browser, url: str, viewport: dict, scheme: str = "light"):
+        self.context = browser.new_context(viewport=viewport, color_scheme=scheme)
+        self.page = self.context.new_page()
+        self.faults: list[str] = []
+        self.page.on("pageerror", lambda error: self.faults.append(f"page error: {error}"))
+        self.page.on("console", lambda said: said.type == "error" and self.faults.append(f"console: {said.text}"))
+        self.page.on("request", self._only_here)
+        self.page.goto(url)
+        self.compare = self.page.get_by_role("button", name="Compare", exact=True)
+        self.stop = self.page.get_by_role("button", name="Stop", exact=True)
+        self.prompt = self.page.get_by_label("Prompt", exact=True)
+        self.claims = self.page.locator(".verdict .claim")
+        self.verdict = self.page.locator(".verdict")
+        self.compare.wait_for()
+
+    def _only_here(self, request) -> None:
+        if not re.match(r"(http://127\.0\.0\.1[:/]|data:|blob:)", request.url):
+            self.faults.append(f"another host: {request.url}")
+
+    def run(self, prompt: str) -> None:
+        """Type, press Enter, wait for the verdict of this run."""
+        self.prompt.fill(prompt)
+        self.prompt.press("Enter")
+        playwright.expect(self.stop).to_be_enabled(timeout=30_000)
+        playwright.expect(self.stop).to_be_disabled(timeout=60_000)
+
+    def pictures(self) -> int:
+        return self.page.locator(".picture img").count()
+
+    def sideways(self) -> int:
+        """Pixels that the page is wider than its window."""
+        return self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator:
+    with playwright.sync_playwright() as driver:
+        launched = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="module")
+def bundled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The real thing: python app.py with the bundled pair, offline."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    data = tmp_path_factory.mktemp("data")
+    command = [sys.executable, "app.py", "--port", str(port), "--data", str(data), "--offline"]
+    with (data / "log").open("w") as log, subprocess.Popen(command, cwd=ASSETS.parent, stdout=log, stderr=log) as app:
+        url = f"http://127.0.0.1:{port}/"
+        try:
+            deadline = time.monotonic() + 60
+            while not _answers(url):
+                assert app.poll() is None and time.monotonic() < deadline, (data / "log").read_text()
+                time.sleep(0.2)
+            yield url
+        finally:
+            app.terminate()
+            app.wait(20)
+    assert "Traceback" not in (data / "log").read_text()
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=5).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@pytest.mark.parametrize("viewport", [WIDE, PHONE], ids=["wide", "phone"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_newcomer_sees_a_stored_comparison_then_his_own(bundled: str, browser, viewport, scheme):
+    visit = Visit(browser, bundled, viewport, scheme)
+    playwright.expect(visit.verdict).to_contain_text("stored example")
+    assert visit.pictures() == 2
+    visit.run(f"a red apple {viewport['width']} {scheme}")
+    playwright.expect(visit.claims.first).to_contain_text("faster")
+    playwright.expect(visit.claims.nth(1)).to_contain_text("cheaper")
+    playwright.expect(visit.verdict).to_contain_text("4 against 24 steps")
+    assert visit.pictures() == 2
+    assert visit.page.locator(".lane-numbers .bar").count() == 2
+    assert visit.sideways() <= 0
+    assert visit.faults == []
+
+
+def test_a_downloaded_picture_carries_its_recipe(bundled: str, browser, tmp_path: Path):
+    visit = Visit(browser, bundled, WIDE)
+    visit.run("a fox")
+    source = visit.page.locator(".picture img").first.get_attribute("src")
+    (tmp_path / "picture.png").write_bytes(httpx.get(source, timeout=10).content)
+    _, recipe = imagefile.read(tmp_path / "picture.png")
+    request = request_from_recipe(recipe)
+    assert (request.prompt, request.model, request.steps) == ("a fox", "diptych-128", 24)
+
+
+def test_the_three_views(bundled: str, browser):
+    visit = Visit(browser, bundled, WIDE)
+    visit.run("a slice of pizza")
+    visit.page.get_by_label("slider", exact=True).check()
+    wipe = visit.page.locator(".wide-view img")
+    playwright.expect(wipe).to_have_count(2)
+    playwright.expect(visit.page.locator(".picture img").first).not_to_be_visible()
+    visit.page.get_by_label("difference", exact=True).check()
+    playwright.expect(visit.page.get_by_text("Where they differ")).to_be_visible()
+    visit.page.get_by_label("side by side", exact=True).check()
+    playwright.expect(visit.page.locator(".picture img").first).to_be_visible()
+    assert visit.faults == []
+
+
+def test_an_example_runs_with_one_click(bundled: str, browser):
+    visit = Visit(browser, bundled, WIDE)
+    visit.page.get_by_role("button", name="a hot air balloon").click()
+    playwright.expect(visit.prompt).to_have_value("a hot air balloon")
+    playwright.expect(visit.claims.first).to_be_visible(timeout=30_000)
+    playwright.expect(visit.verdict).not_to_contain_text("stored example", timeout=30_000)
+    assert visit.faults == []
+
+
+def test_another_price_changes_the_sums_and_runs_nothing(bundled: str, browser):
+    visit = Visit(browser, bundled, WIDE)
+    visit.run("an octopus")
+    numbers = visit.page.locator(".lane-numbers").first
+    before = numbers.inner_text()
+    price = visit.page.get_by_label("Hardware price", exact=False).first
+    price.fill("36")
+    price.press("Enter")
+    playwright.expect(numbers).not_to_have_text(before)
+    assert numbers.inner_text().split(" · ")[0] == before.split(" · ")[0]
+    numbers.get_by_text("how?").click()
+    playwright.expect(numbers).to_contain_text("$36 per hour ÷ 3600")
+
+
+def test_a_script_tag_is_a_caption_and_no_more(bundled: str, browser):
+    visit = Visit(browser, bundled, WIDE)
+    visit.page.on("dialog", lambda dialog: visit.faults.append(f"dialog: {dialog.message}"))
+    visit.run("<img src=x onerror=alert(1)><script>alert(2)</script>")
+    assert visit.faults == []
+
+
+def test_an_empty_prompt_is_told_in_one_sentence(bundled: str, browser):
+    visit = Visit(browser, bundled, WIDE)
+    visit.prompt.fill("  ")
+    visit.prompt.press("Enter")
+    playwright.expect(visit.page.get_by_role("alert")).to_contain_text("prompt must have 1 to 2000 characters")
+    visit.run("a banana")
+    playwright.expect(visit.claims.first).to_be_visible()
+
+
+def test_stop_then_compare_never_has_two_on_the_device(serve, engine: Engine, backend: CountingBackend, browser):
+    backend.step_s = 0.3
+    visit = Visit(browser, serve(engine), WIDE)
+    for turn in range(3):
+        visit.prompt.fill(f"slow {turn}")
+        visit.compare.click()
+        playwright.expect(visit.page.locator(".progress").last).to_contain_text("step", timeout=20_000)
+        visit.stop.click()
+        playwright.expect(visit.verdict).to_contain_text("Stopped")
+    backend.step_s = 0.01
+    visit.run("the last one")
+    playwright.expect(visit.claims.first).to_be_visible()
+    assert engine.idle(10)
+    assert backend.peak == 1
+    assert {request.prompt for request in backend.made if request.model == "old"} == {"the last one"}
+    assert visit.faults == []
+
+
+def test_two_visitors_wait_in_line_and_are_told_their_place(serve, engine: Engine, backend: CountingBackend, browser):
+    backend.step_s = 0.4
+    url = serve(engine)
+    first, second = Visit(browser, url, WIDE), Visit(browser, url, PHONE)
+    first.prompt.fill("first")
+    first.compare.click()
+    playwright.expect(first.page.locator(".progress").last).to_contain_text("step", timeout=20_000)
+    second.prompt.fill("second")
+    second.compare.click()
+    playwright.expect(second.page.locator(".progress").first).to_contain_text(
+        "1 before you in the line", timeout=10_000
+    )
+    for visit in (first, second):
+        playwright.expect(visit.claims.first).to_be_visible(timeout=30_000)
+        assert visit.faults == []
+    assert backend.peak == 1
+
+
+def test_a_closed_tab_frees_the_device(serve, engine: Engine, backend: CountingBackend, browser):
+    backend.step_s = 0.2
+    visit = Visit(browser, serve(engine), WIDE)
+    visit.prompt.fill("a" * 20)
+    visit.page.get_by_role("button", name="Advanced").click()
+    visit.compare.click()
+    playwright.expect(visit.page.locator(".progress").last).to_contain_text("step", timeout=20_000)
+    visit.context.close()
+    assert engine.idle(40)
+    assert backend.peak == 1

@@ -1,0 +1,81 @@
+"""Fixtures of every test: an engine on the fake backend, and state that goes away.
+
+No test writes outside its temporary folder, and nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from pipeline.caches import ImageCache
+from pipeline.catalog import Catalog, load_catalog
+from pipeline.compare import plan
+from pipeline.engine import Engine
+from pipeline.request import ImageRequest
+from tests.fakes import CATALOG, CountingBackend
+
+settings.register_profile("diptych", deadline=None, database=None, max_examples=200)
+settings.load_profile("diptych")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _state_in_temporary_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A forgotten ``data=`` must not reach the home folder of whoever runs the tests, nor a test the network."""
+    with pytest.MonkeyPatch.context() as patch:
+        home = tmp_path_factory.mktemp("home")
+        for name in ("XDG_DATA_HOME", "XDG_CACHE_HOME", "HF_HOME", "GRADIO_TEMP_DIR"):
+            patch.setenv(name, str(home / name.lower()))
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        yield
+
+
+@pytest.fixture(scope="session")
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
+    path = tmp_path_factory.mktemp("catalog") / "catalog.toml"
+    path.write_text(CATALOG, encoding="utf-8")
+    return load_catalog(path)
+
+
+@pytest.fixture
+def backend() -> CountingBackend:
+    return CountingBackend()
+
+
+@pytest.fixture
+def engine(catalog: Catalog, backend: CountingBackend, tmp_path: Path) -> Engine:
+    """An engine on the fake backend, with an empty picture cache."""
+    return Engine(catalog, backend, ImageCache(tmp_path / "cache"))
+
+
+@pytest.fixture
+def requests(catalog: Catalog) -> list[ImageRequest]:
+    """Both lanes of the pair, the efficient one first."""
+    return list(plan(catalog, catalog.pair("both"), "a red apple", seed=7).values())
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[[Engine], str]]:
+    """Serve the page of an engine on loopback; returns its address. Closed after the test."""
+    from pipeline.cost import load_prices
+    from pipeline.playground import Playground
+    from pipeline.ui.page import build_page, launch_options
+    from pipeline.ui.readiness import Readiness
+
+    pages = []
+
+    def start(engine: Engine) -> str:
+        playground = Playground(engine.catalog, load_prices(), engine, tmp_path)
+        page = build_page(playground, Readiness(playground))
+        pages.append(page)
+        _, url, _ = page.launch(
+            server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, ssr_mode=False, **launch_options()
+        )
+        return url
+
+    yield start
+    for page in pages:
+        page.close()

@@ -1,0 +1,159 @@
+"""The catalogue: the shipped one is sound, a bad one says where it is bad, damaged weights are named."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+
+import pytest
+
+from pipeline import catalog as module
+from pipeline.catalog import ASSETS, check_files, load_catalog
+from pipeline.errors import InputError, ModelError
+from pipeline.request import make_request
+from tests.fakes import CATALOG
+
+
+def faulty(tmp_path, text: str | bytes) -> str:
+    """The message that a catalogue file of this text gives, after checking that it is one sentence with its file."""
+    path = tmp_path / "catalog.toml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ModelError) as caught:
+        load_catalog(path)
+    message = str(caught.value)
+    assert str(path) in message
+    assert message.endswith(".")
+    assert "\n" not in message
+    return message
+
+
+def test_the_shipped_catalogue_is_sound():
+    catalog = load_catalog()
+    assert catalog.default_pair.id == next(iter(tomllib.loads((ASSETS / "catalog.toml").read_text())["pairs"]))
+    for card in catalog.models.values():
+        request = make_request(card, "a cat")  # every default lies within its own limits
+        assert request.steps == card.steps.default
+        assert card.folder is not None or card.revision
+        assert card.licence
+        assert card.negative_prompt or card.guidance.max > 1 or card.fixed_guidance
+
+
+def test_ids_come_from_the_tables(catalog):
+    assert catalog.model("old").id == "old"
+    assert catalog.pair("short").lane("efficient").steps == 3
+    assert catalog.pair(None) is catalog.default_pair is catalog.pair("both")
+
+
+@pytest.mark.parametrize(
+    "key", ["older", "", 7, True, ["old"], {"id": "old"}, "x" * 5000, 10**5000], ids=lambda key: type(key).__name__
+)
+def test_an_unknown_id_is_refused_with_the_known_ones(catalog, key):
+    with pytest.raises(InputError) as caught:
+        catalog.pair(key)
+    assert str(caught.value).startswith("pair must be one of both, short; got ")
+    assert len(str(caught.value)) < 150
+    with pytest.raises(InputError, match="model must be one of old, new; got"):
+        catalog.model(key)
+
+
+def test_none_is_no_model(catalog):
+    with pytest.raises(InputError, match="model must be one of"):
+        catalog.model(None)
+
+
+def test_guidance_evaluates_twice_a_step(catalog):
+    old, new = catalog.model("old"), catalog.model("new")
+    assert (old.evaluations(6, 3.0), old.evaluations(6, 1.0), new.evaluations(2, 1.0)) == (12, 6, 2)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ModelError, match=r"nowhere\.toml cannot be read .*; correct or restore the file\."):
+        load_catalog(tmp_path / "nowhere.toml")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "models = 3",
+        "[models.a]",
+        "[models]\n[pairs]",
+        "models = { a = 3 }\npairs = {}",
+        "[[models]]\n[[pairs]]",
+        "this is not TOML",
+        b"name = '\xff'",
+    ],
+)
+def test_a_file_that_is_no_catalogue_is_named(tmp_path, text):
+    faulty(tmp_path, text)
+
+
+STEPS = "steps = { default = 6, min = 1, max = 50 }"
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "where"),
+    [
+        ('name = "Old"', "name = 3", "models.old.name"),
+        (STEPS, 'steps = { default = "six", min = 1, max = 50 }', "models.old.steps.default"),
+        (STEPS, "steps = { default = 6, min = 1 }", "models.old.steps.max"),
+        ('licence = "MIT"', 'license = "MIT"', "models.old.licence"),
+        ('path = "models/old"', "", "models.old"),
+        ('path = "models/old"', 'repo = "someone/old"', "models.old"),
+        ('model = "new" }', 'model = "newer" }', "both.efficient"),
+        ('question = "Will the new one do?"', "", "pairs.both.question"),
+    ],
+)
+def test_a_fault_is_named_where_it_is(tmp_path, right, wrong, where):
+    assert right in CATALOG
+    assert where in faulty(tmp_path, CATALOG.replace(right, wrong, 1))
+
+
+@pytest.fixture
+def card(catalog, tmp_path, monkeypatch):
+    """A card whose three files lie in a temporary assets folder, with their sums."""
+    monkeypatch.setattr(module, "ASSETS", tmp_path)
+    found = catalog.model("old")
+    (found.folder / "transformer").mkdir(parents=True)
+    listing = ""
+    for name in ("model_index.json", "transformer/weights.safetensors"):
+        (found.folder / name).write_bytes(name.encode())
+        listing += f"{hashlib.sha256(name.encode()).hexdigest()}  {name}\n"
+    (found.folder / "SHA256SUMS").write_text(listing)
+    return found
+
+
+def test_sound_files_give_a_fingerprint_that_changes_with_them(card):
+    before = check_files(card)
+    assert before == check_files(card)
+    changed = b"other weights"
+    (card.folder / "model_index.json").write_bytes(changed)
+    sums = card.folder / "SHA256SUMS"
+    sums.write_text(f"{hashlib.sha256(changed).hexdigest()}  model_index.json\n")
+    assert check_files(card) != before
+
+
+@pytest.mark.parametrize("name", ["SHA256SUMS", "model_index.json", "transformer/weights.safetensors"])
+def test_a_missing_weight_file_is_named(card, name):
+    (card.folder / name).unlink()
+    with pytest.raises(ModelError, match=rf"model old lacks its file .*{name}; restore it"):
+        check_files(card)
+
+
+def test_a_damaged_weight_file_is_named(card):
+    with (card.folder / "transformer/weights.safetensors").open("r+b") as file:
+        file.write(b"X")
+    with pytest.raises(ModelError, match=r"model old has a damaged file .*transformer/weights\.safetensors; restore"):
+        check_files(card)
+
+
+def test_a_truncated_weight_file_is_damaged(card):
+    (card.folder / "model_index.json").write_bytes(b"model_ind")
+    with pytest.raises(ModelError, match=r"damaged file .*model_index\.json"):
+        check_files(card)
+
+
+def test_a_model_from_the_hub_is_known_by_its_revision(catalog):
+    card = catalog.model("old").model_copy(update={"path": None, "repo": "someone/old", "revision": "0123456789abcdef"})
+    assert check_files(card) == "0123456789abcdef"
+    assert card.source == "someone/old@0123456789ab"

@@ -1,0 +1,182 @@
+"""Seconds and prices to dollars, against sums done by hand."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.cost import (
+    HostedPrice,
+    dollars,
+    hosted_cost,
+    load_prices,
+    machine_cost,
+    machine_formula,
+    per_thousand,
+    saving,
+)
+from pipeline.errors import InputError, PlaygroundError
+
+PRICES = load_prices()
+
+
+def hosted(unit: str, usd: float) -> HostedPrice:
+    return HostedPrice(name="someone", unit=unit, usd=usd, source="a page", as_of="2026-11-01")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "usd_per_hour", "usd"),
+    [(0.5, 5.00, 0.00069), (2, 0.80, 0.00044), (8, 2.50, 0.0056), (1, 6.00, 0.0017), (0, 5, 0), (3600, 1.8, 1.8)],
+)
+def test_seconds_of_a_machine(seconds, usd_per_hour, usd):
+    assert machine_cost(seconds, usd_per_hour) == pytest.approx(usd, rel=0.02)
+
+
+def test_the_formula_can_be_checked_by_hand():
+    text = machine_formula(8.0, PRICES.profiles["hf-a100-large"])
+    assert text == "8 s × $2.5 per hour ÷ 3600 = $0.00556"
+
+
+@pytest.mark.parametrize("seconds", [0.0123456, 0.3, 2.81, 47.0, 1234.5])
+def test_the_formula_is_right_to_the_digits_it_shows(seconds):
+    shown_s, rate, usd = re.fullmatch(
+        r"(\S+) s × \$(\S+) per hour ÷ 3600 = \$(\S+)", machine_formula(seconds, PRICES.profiles["hf-l4"])
+    ).groups()
+    assert float(shown_s) * float(rate) / 3600 == pytest.approx(float(usd), rel=0.005)
+
+
+@pytest.mark.parametrize(
+    ("unit", "usd", "width", "height", "cost"),
+    [
+        ("million output tokens", 33.0, 1024, 1024, 0.0338),
+        ("million output tokens", 19.5, 1024, 1024, 0.0200),
+        ("million output tokens", 38.0, 1024, 1024, 0.0389),
+        ("million output tokens", 1e6, 768, 768, 576),
+        ("million output tokens", 1e6, 1280, 768, 960),
+        ("million output tokens", 1e6, 1248, 832, 1014),
+        ("megapixel", 0.005, 1024, 1024, 0.005),
+        ("megapixel", 0.005, 512, 1024, 0.0025),
+        ("image", 0.003, 64, 64, 0.003),
+    ],
+)
+def test_what_a_provider_asks_for_one_picture(unit, usd, width, height, cost):
+    assert hosted_cost(hosted(unit, usd), width, height) == pytest.approx(cost, rel=0.003)
+
+
+def test_a_saving_is_a_part_of_the_predecessors_cost():
+    assert saving(0.033792, 0.019968) == pytest.approx(0.409, abs=0.001)
+    assert saving(1.0, 2.0) == -1.0
+    assert saving(1.0, 0.0) == 1.0
+
+
+@pytest.mark.parametrize(("old", "new"), [(None, 1.0), (1.0, None), (None, None), (0.0, 0.0), (0.0, 1.0)])
+def test_a_saving_of_nothing_known_is_not_said(old, new):
+    assert saving(old, new) is None
+
+
+@pytest.mark.parametrize(
+    ("usd", "text"),
+    [
+        (None, "no price known"),
+        (0, "$0"),
+        (0.0000234, "$0.0000234"),
+        (0.00000000012345, "$0.000000000123"),
+        (0.00234, "$0.00234"),
+        (0.0338, "$0.0338"),
+        (1.8, "$1.80"),
+        (12.345, "$12.35"),
+        (1234.5, "$1,234.50"),
+    ],
+)
+def test_dollars_have_three_digits_and_no_exponent(usd, text):
+    assert dollars(usd) == text
+
+
+@given(st.floats(min_value=1e-12, max_value=1e6))
+def test_dollars_never_lose_more_than_the_third_digit(usd):
+    text = dollars(usd)
+    assert "e" not in text
+    assert float(text[1:].replace(",", "")) == pytest.approx(usd, rel=0.006)
+
+
+def test_tiny_sums_by_the_thousand():
+    assert per_thousand(0.0000023) == "$0.00230 per 1,000"
+    assert per_thousand(None) == ""
+
+
+@pytest.mark.parametrize(
+    ("device", "profile"),
+    [
+        ("NVIDIA L4", "hf-l4"),
+        ("NVIDIA L40S", "hf-l40s"),
+        ("Tesla T4", "hf-t4-small"),
+        ("NVIDIA A10G", "hf-a10g-small"),
+        ("NVIDIA A100-SXM4-80GB", "hf-a100-large"),
+        ("NVIDIA H100 80GB HBM3", "aws-h100"),
+        ("NVIDIA H200", "hf-h200"),
+        ("NVIDIA RTX PRO 6000 Blackwell Server Edition", "hf-zerogpu"),
+        ("CPU, 2 cores", "hf-cpu-upgrade"),
+        ("", "hf-cpu-upgrade"),
+    ],
+)
+def test_the_profile_proposed_for_a_device(device, profile):
+    assert PRICES.profile(None, device).id == profile
+
+
+def test_a_price_can_be_named_or_given():
+    assert PRICES.profile("hf-l4").usd_per_hour == 0.8
+    for given_price in (2, 2.0, "2", " 2.0 "):
+        own = PRICES.profile(given_price)
+        assert (own.id, own.usd_per_hour) == ("own", 2.0)
+    assert PRICES.profile(0).usd_per_hour == 0
+
+
+NO_PRICES = ["hf-l5", "", "cheap", "-1", "nan", "inf", "9" * 900, -1, 10_001, 10**400, 10**5000, math.nan, math.inf]
+
+
+@pytest.mark.parametrize("price", [*NO_PRICES, True, [], {}, b""], ids=lambda price: type(price).__name__)
+def test_any_other_price_is_refused_with_the_known_ones(price):
+    with pytest.raises(InputError) as caught:
+        PRICES.profile(price)
+    message = str(caught.value)
+    assert message.startswith("price must be one of hf-cpu-upgrade, ")
+    assert len(message) < 400
+    assert message.endswith(".")
+
+
+def test_every_shipped_price_has_its_source_and_date():
+    for price in (*PRICES.profiles.values(), *PRICES.hosted):
+        assert price.source
+        assert re.fullmatch(r"2026-\d\d(-\d\d)?", price.as_of)
+    assert all(profile.usd_per_hour >= 0 for profile in PRICES.profiles.values())
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("", "'profiles'"),
+        ("nonsense", "cannot be read"),
+        ("profiles = 3\nhosted = []", "cannot be read"),
+        ("hosted = []\n[profiles]", "at least one"),
+        ("hosted = []\n[profiles.a]\nname = 'A'", "profiles.a.usd_per_hour"),
+        (
+            "[profiles.a]\nname='A'\nusd_per_hour=1\nsource='s'\nas_of='2026-11-01'\n"
+            "[[hosted]]\nname='B'\nunit='furlong'\nusd=1\nsource='s'\nas_of='2026-11-01'",
+            "hosted.0.unit",
+        ),
+    ],
+)
+def test_a_bad_price_table_says_where(tmp_path, text, where):
+    path = tmp_path / "prices.toml"
+    path.write_text(text)
+    with pytest.raises(PlaygroundError) as caught:
+        load_prices(path)
+    message = str(caught.value)
+    assert str(path) in message
+    assert where in message
+    assert "\n" not in message
+    assert message.endswith(".")

@@ -1,0 +1,417 @@
+"""The engine's promises: order, honesty of times and hits, one run at a time, and life after every kind of end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import closing
+
+import pytest
+
+from pipeline import engine as module
+from pipeline.caches import ImageCache
+from pipeline.catalog import load_catalog
+from pipeline.compare import plan
+from pipeline.engine import Engine
+from pipeline.errors import BusyError, Cancelled, InputError, ModelError, PlaygroundError
+from pipeline.events import Done, Loading, Queued, Step
+from pipeline.lock import Line
+from pipeline.request import make_request
+from tests.fakes import CATALOG, CountingBackend, draw, results
+
+WAIT_S = 5
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Heartbeats that a test can wait for."""
+    monkeypatch.setattr(module, "HEARTBEAT_S", 0.02)
+
+
+def until(condition) -> None:
+    """Wait for what another thread does."""
+    deadline = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def steps_of(events) -> list[tuple[int, int, int, int]]:
+    return [(event.lane, event.run, event.i, event.n) for event in events if isinstance(event, Step)]
+
+
+def test_two_lanes_give_their_events_in_order(engine, requests):
+    events = list(engine.run(requests))
+    kinds = [(type(event), event.lane) for event in events]
+    assert kinds == [(Loading, 0), (Step, 0), (Step, 0), (Done, 0), (Loading, 1), *[(Step, 1)] * 6, (Done, 1)]
+    assert steps_of(events) == [(0, 1, 1, 2), (0, 1, 2, 2), *[(1, 1, i, 6) for i in range(1, 7)]]
+    elapsed = [event.elapsed_s for event in events if isinstance(event, Step) and event.lane == 1]
+    assert elapsed == sorted(elapsed)
+
+
+def test_the_efficient_one_is_served_first(engine, requests):
+    first, second = (event for event in engine.run(requests) if isinstance(event, Done))
+    assert (first.result.request.model, second.result.request.model) == ("new", "old")
+    assert first.final
+    assert second.final
+
+
+def test_a_result_says_what_was_made_and_how(engine, requests):
+    made = results(engine.run(requests))[1]
+    assert made.request == requests[1]
+    assert made.image.tobytes() == draw(requests[1]).tobytes()
+    assert (made.evaluations, made.cache, made.warm, made.previews) == (12, "miss", True, False)
+    assert (made.device, made.dtype, made.revision) == ("CPU, 1 core (fake)", "float32", "revision of old")
+    assert made.timings.encode == 0.002
+    assert made.timings.total == pytest.approx(0.017)
+    assert made.peak_memory_bytes == 4096
+
+
+def test_loading_and_waiting_are_told_apart_from_the_total(catalog, requests):
+    backend = CountingBackend(load_s=0.05)
+    made = results(Engine(catalog, backend).run(requests))
+    assert all(result.timings.load >= 0.05 for result in made.values())
+    assert all(result.timings.total < 0.02 for result in made.values())
+    again = results(Engine(catalog, backend).run(requests))
+    assert all(result.timings.load < 0.05 for result in again.values())
+
+
+def test_with_repeats_the_order_alternates(engine, requests, backend):
+    events = [event for event in engine.run(requests, repeat=4) if isinstance(event, Done)]
+    assert [event.lane for event in events] == [0, 1, 1, 0, 0, 1, 1, 0]
+    assert [event.final for event in events] == [False] * 6 + [True] * 2
+    assert [len(event.result.runs) for event in events] == [1, 1, 2, 2, 3, 3, 4, 4]
+    assert len(backend.made) == 8
+
+
+def test_of_the_repeats_the_median_run_is_shown_with_its_spread(engine, requests, backend):
+    backend.denoise_s = [5.0, 1.0, 3.0]
+    made = results(engine.run(requests[:1], repeat=3))[0]
+    assert [run.denoise for run in made.runs] == [5.0, 1.0, 3.0]
+    assert made.timings.denoise == 3.0
+    assert made.spread == (pytest.approx(1.005), pytest.approx(5.005))
+
+
+@pytest.mark.parametrize("repeat", [0, -1, 21, 1.5, True, "3", None, float("nan")])
+def test_a_wrong_repeat_is_refused_before_anything_runs(engine, requests, backend, repeat):
+    with pytest.raises(InputError, match="repeat must be a whole number from 1 to 20"):
+        engine.run(requests, repeat=repeat)
+    assert not backend.served
+
+
+def test_previews_come_when_asked_for_and_never_in_a_measurement(engine, requests, backend):
+    shown = list(engine.run(requests, previews=True, use_cache=False))
+    assert all(event.preview is not None for event in shown if isinstance(event, Step))
+    assert all(event.result.previews for event in shown if isinstance(event, Done))
+    measured = list(engine.run(requests, previews=True, repeat=2))
+    assert all(event.preview is None for event in measured if isinstance(event, Step))
+    assert backend.previews == [True, True, False, False, False, False]
+
+
+def test_both_models_of_a_run_are_kept_in_memory(engine, requests, backend):
+    results(engine.run(requests))
+    assert set(backend.kept) == {frozenset({"old", "new"})}
+
+
+def test_a_hit_is_flagged_and_carries_the_times_of_when_it_was_made(engine, requests, backend):
+    first = results(engine.run(requests))
+    backend.denoise_s = [9.0, 9.0]
+    events = list(engine.run(requests))
+    again = results(events)
+    assert [type(event) for event in events] == [Done, Done]
+    assert [again[lane].cache for lane in (0, 1)] == ["hit", "hit"]
+    assert again[1].runs == first[1].runs
+    assert again[1].image.tobytes() == first[1].image.tobytes()
+    assert len(backend.made) == 2
+    assert first[0].cache == "miss"
+
+
+def test_a_hit_does_not_stand_in_line(engine, requests):
+    results(engine.run(requests))
+    holder = engine.line.join()
+    assert set(results(engine.run(requests))) == {0, 1}
+    holder.leave()
+
+
+def test_one_lane_can_be_a_hit_and_the_other_not(engine, requests, backend):
+    results(engine.run(requests[:1]))
+    made = results(engine.run(requests))
+    assert (made[0].cache, made[1].cache) == ("hit", "miss")
+    assert [request.model for request in backend.made] == ["new", "old"]
+
+
+def test_a_measurement_never_reads_the_cache(engine, requests, backend):
+    results(engine.run(requests))
+    assert {result.cache for result in results(engine.run(requests, repeat=2)).values()} == {"miss"}
+    assert {result.cache for result in results(engine.run(requests, use_cache=False)).values()} == {"miss"}
+    assert len(backend.made) == 8
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"prompt": "red apples"},
+        {"negative_prompt": "dogs"},
+        {"seed": 8},
+        {"width": 48},
+        {"height": 48},
+        {"steps": 5},
+        {"guidance": 2.5},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_every_field_makes_another_picture_and_another_entry(engine, requests, backend, change):
+    first = results(engine.run(requests[1:]))[0]
+    other = results(engine.run([requests[1].model_copy(update=change)]))[0]
+    assert other.cache == "miss"
+    assert other.image.tobytes() != first.image.tobytes()
+
+
+def test_new_versions_of_anything_miss(engine, requests, backend):
+    results(engine.run(requests))
+    backend.versions = {"fake": "2"}
+    assert {result.cache for result in results(engine.run(requests)).values()} == {"miss"}
+
+
+def test_other_call_arguments_of_the_card_miss(tmp_path, requests, backend):
+    cache = ImageCache(tmp_path / "cache")
+    for number, call in enumerate(("", "call = { use_resolution_binning = false }")):
+        path = tmp_path / f"{number}.toml"
+        path.write_text(CATALOG.replace("[models.new]", f"{call}\n[models.new]"))
+        engine = Engine(load_catalog(path), backend, cache)
+        assert results(engine.run(requests[1:]))[0].cache == "miss"
+    assert results(engine.run(requests[1:]))[0].cache == "hit"
+
+
+def test_a_cached_file_without_its_result_is_a_miss(engine, requests, tmp_path):
+    results(engine.run(requests[:1]))
+    (file,) = (tmp_path / "cache").iterdir()
+    file.write_bytes(b"damaged")
+    assert results(engine.run(requests[:1]))[0].cache == "miss"
+    assert results(engine.run(requests[:1]))[0].cache == "hit"
+
+
+def test_without_a_cache_everything_is_made(catalog, backend, requests):
+    engine = Engine(catalog, backend)
+    assert [results(engine.run(requests))[1].cache for _ in range(2)] == ["miss", "miss"]
+
+
+def test_the_same_request_gives_the_same_pixels_whatever_ran_between(engine, catalog, requests):
+    def pixels(*lanes) -> dict[str, bytes]:
+        made = results(engine.run(lanes, use_cache=False)).values()
+        return {result.request.model: result.image.tobytes() for result in made}
+
+    first = pixels(*requests)
+    assert first["old"] != first["new"]
+    other = plan(catalog, catalog.pair("both"), "something else", seed=8, negative_prompt="dogs").values()
+    pixels(*other)
+    assert pixels(*requests) == first
+    assert pixels(*reversed(requests)) == first
+    assert pixels(requests[1]) == {"old": first["old"]}
+
+
+def test_closing_mid_run_frees_the_device_and_never_puts_two_on_it(catalog, requests):
+    backend = CountingBackend(step_s=0.01)
+    engine = Engine(catalog, backend)
+    for turn in range(5):
+        events = engine.run(requests, use_cache=False)
+        while not isinstance(next(events), Step):
+            pass
+        events.close()
+        made = results(engine.run([requests[0].model_copy(update={"seed": turn})]))
+        assert made[0].request.seed == turn
+    assert engine.idle(WAIT_S)
+    assert backend.peak == 1
+    assert not [request for request in backend.made if request.model == "old"]
+
+
+def test_closing_returns_at_once_and_the_lock_stays_until_the_device_is_idle(catalog, requests):
+    backend = CountingBackend(step_s=0.3)
+    engine = Engine(catalog, backend)
+    events = engine.run(requests)
+    next(events)
+    begin = time.monotonic()
+    events.close()
+    assert time.monotonic() - begin < 0.2
+    assert not engine.line.join().wait(0)
+    assert len(engine.line) == 2
+
+
+def test_stop_cancels_before_the_next_step(catalog, requests):
+    backend = CountingBackend(step_s=0.02)
+    engine, stop, seen = Engine(catalog, backend), threading.Event(), []
+    with pytest.raises(Cancelled):
+        for event in engine.run(requests[1:], stop=stop):
+            seen.append(event)
+            if len(steps_of(seen)) == 2:
+                stop.set()
+    assert len(steps_of(seen)) <= 3
+    assert engine.idle(WAIT_S)
+    assert not backend.made
+
+
+def test_stop_between_two_lanes_skips_the_second_models_load(catalog, requests, backend):
+    engine, stop = Engine(catalog, backend), threading.Event()
+    backend.step_s = 0.02
+    kept = None
+    with pytest.raises(Cancelled):
+        for event in engine.run(requests, stop=stop):
+            if isinstance(event, Step):
+                stop.set()
+            if isinstance(event, Done):
+                kept = event.result
+    assert backend.loaded == {"new"}
+    assert kept is None or kept.request.model == "new"
+
+
+def test_a_stop_set_before_the_run_cancels_it(engine, requests, backend):
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(Cancelled):
+        list(engine.run(requests, stop=stop))
+    assert not backend.served
+    assert engine.idle(WAIT_S)
+
+
+def test_the_stop_of_one_run_is_not_the_stop_of_another(engine, requests):
+    stop = threading.Event()
+    list(engine.run(requests, stop=stop))
+    assert stop.is_set()  # whoever watches it knows that the run is over
+    assert set(results(engine.run(requests, use_cache=False))) == {0, 1}
+
+
+def test_stop_while_waiting_leaves_the_line(engine, requests, quick):
+    holder, stop = engine.line.join(expected_s=60), threading.Event()
+    holder.wait(0)
+    events = engine.run(requests, stop=stop)
+    queued = next(events)
+    assert isinstance(queued, Queued)
+    assert queued.place == 1
+    assert 59 < queued.expected_wait_s <= 60
+    stop.set()
+    with pytest.raises(Cancelled):
+        list(events)
+    assert len(engine.line) == 1
+
+
+def test_closing_while_waiting_leaves_the_line(engine, requests, backend, quick):
+    holder = engine.line.join()
+    events = engine.run(requests)
+    assert isinstance(next(events), Queued)
+    events.close()
+    assert len(engine.line) == 1
+    holder.leave()
+    assert set(results(engine.run(requests))) == {0, 1}
+    assert backend.peak == 1
+
+
+def test_the_place_counts_down_and_the_wait_is_told(catalog, requests, quick):
+    engine = Engine(catalog, CountingBackend())
+    holders = [engine.line.join(), engine.line.join()]
+    seen = []
+    for event in engine.run(requests):
+        seen.append(event)
+        if isinstance(event, Queued) and holders:
+            holders.pop(0).leave()
+    assert [event.place for event in seen if isinstance(event, Queued)][:2] == [2, 1]
+    assert 0.02 <= results(seen)[0].timings.wait < 5
+
+
+def test_a_full_line_is_said(catalog, requests, backend):
+    engine = Engine(catalog, backend, line=Line(max_waiting=0))
+    holder = engine.line.join()
+    with pytest.raises(BusyError):
+        list(engine.run(requests))
+    holder.leave()
+    assert set(results(engine.run(requests))) == {0, 1}
+
+
+@pytest.mark.parametrize("error", [ModelError("The weights are damaged."), Cancelled("The run was stopped.")])
+def test_an_error_a_user_may_see_comes_as_it_is_and_the_next_run_works(engine, requests, backend, error):
+    backend.fail = error
+    with pytest.raises(type(error), match=str(error)):
+        list(engine.run(requests))
+    assert set(results(engine.run(requests))) == {0, 1}
+    assert backend.peak == 1
+
+
+@pytest.mark.parametrize("error", [IndexError("25 is out of bounds"), MemoryError(), OSError("/home/someone/secret")])
+def test_a_librarys_error_is_one_sentence_and_the_next_run_works(engine, requests, backend, caplog, error):
+    backend.fail = error
+    with pytest.raises(PlaygroundError) as caught:
+        list(engine.run(requests))
+    assert "log says where" in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert type(error).__name__ in caplog.text
+    assert engine.idle(WAIT_S)
+    assert set(results(engine.run(requests))) == {0, 1}
+
+
+def test_a_failure_in_the_second_lane_keeps_the_first_ones_picture(engine, requests, backend):
+    done = []
+    with pytest.raises(ModelError):
+        for event in engine.run(requests):
+            if isinstance(event, Done):
+                done.append(event)
+                backend.fail = ModelError("The weights are damaged.")
+                until(lambda: backend.fail is None)
+    assert [event.result.request.model for event in done] == ["new"]
+    assert results(engine.run(requests))[0].cache == "hit"
+
+
+def test_an_unknown_model_is_said_and_nothing_is_left_behind(engine, requests):
+    with pytest.raises(InputError, match="model must be one of"):
+        list(engine.run([requests[0].model_copy(update={"model": "newest"})]))
+    assert engine.idle(WAIT_S)
+
+
+def test_silence_is_filled_with_the_last_event(catalog, requests, quick):
+    engine = Engine(catalog, CountingBackend(load_s=0.2))
+    events = list(engine.run(requests[:1]))
+    loading = [event for event in events if isinstance(event, Loading)]
+    assert len(loading) >= 3
+    assert len(set(loading)) == 1
+    assert isinstance(events[-1], Done)
+
+
+def test_silence_before_the_first_event_is_filled_too(catalog, requests, quick):
+    backend = CountingBackend(step_s=0.2)
+    backend.loaded = {"new", "old"}
+    engine = Engine(catalog, backend)
+    assert isinstance(next(engine.run(requests[:1])), Queued)
+
+
+def test_warm_up_loads_and_makes_nothing(engine, requests, backend):
+    assert [type(event) for event in engine.warm_up(requests)] == [Loading, Loading]
+    assert backend.loaded == {"old", "new"}
+    assert not backend.made
+    assert not any(isinstance(event, Loading) for event in engine.run(requests))
+
+
+def test_eight_readers_are_served_one_at_a_time_by_one_thread(catalog):
+    backend = CountingBackend(step_s=0.001)
+    engine = Engine(catalog, backend)
+    made: dict[int, bytes] = {}
+
+    def read(number: int) -> None:
+        request = make_request(catalog.model("old"), "a cat", seed=number)
+        with closing(engine.run([request])) as events:
+            made[number] = results(events)[0].image.tobytes()
+
+    threads = [threading.Thread(target=read, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(WAIT_S)
+    assert backend.peak == 1
+    assert len(backend.threads) == 1
+    alone = {number: draw(make_request(catalog.model("old"), "a cat", seed=number)).tobytes() for number in range(8)}
+    assert made == alone
+
+
+def test_an_idle_engine_says_so(engine):
+    assert engine.idle(0)
+    ticket = engine.line.join()
+    assert not engine.idle(0.05)
+    ticket.leave()
+    assert engine.idle(0)

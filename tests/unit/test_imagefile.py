@@ -1,0 +1,133 @@
+"""A PNG carries its whole recipe and gives it back; anything else is refused in one sentence."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from io import BytesIO
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, PngImagePlugin
+
+from pipeline import imagefile
+from pipeline.errors import InputError
+
+PICTURE = Image.frombytes("RGB", (8, 8), bytes(range(192)))
+
+
+def written(image: Image.Image, recipe: dict) -> BytesIO:
+    buffer = BytesIO()
+    imagefile.write(buffer, image, recipe)
+    buffer.seek(0)
+    return buffer
+
+
+def png(text: str | None, chunk: str = imagefile.CHUNK, compressed: bool = False) -> BytesIO:
+    """A PNG with any text in its recipe's place."""
+    info = PngImagePlugin.PngInfo()
+    if text is not None:
+        info.add_itxt(chunk, text, zip=compressed)
+    buffer = BytesIO()
+    PICTURE.save(buffer, format="PNG", pnginfo=info)
+    buffer.seek(0)
+    return buffer
+
+
+TRICKY = [
+    "a red apple",
+    "苹果 🍎 яблоко",
+    "<script>alert('x')</script>",
+    'quotes " and \\ and \u2028',
+    "x" * 2000,
+    "\u202e right to left",
+]
+
+
+@pytest.mark.parametrize("prompt", TRICKY, ids=range(len(TRICKY)))
+def test_picture_and_recipe_come_back_whole(tmp_path, prompt):
+    recipe = {"request": {"prompt": prompt, "seed": 2**64 - 1}, "result": {"seconds": [{"total": 0.1 + 0.2}]}}
+    path = tmp_path / "picture.png"
+    imagefile.write(path, PICTURE, recipe)
+    image, read = imagefile.read(path)
+    assert read == recipe
+    assert image.tobytes() == PICTURE.tobytes()
+
+
+@given(
+    st.dictionaries(
+        st.text(st.characters(codec="utf-8"), max_size=5),
+        st.one_of(st.text(st.characters(codec="utf-8")), st.integers(), st.floats(allow_nan=False), st.none()),
+    )
+)
+def test_every_json_object_comes_back(request_part):
+    recipe = {"request": request_part}
+    assert imagefile.read(written(PICTURE, recipe))[1] == recipe
+
+
+def test_the_text_of_the_file_stays_out_of_the_picture(tmp_path):
+    image, _ = imagefile.read(written(PICTURE, {"request": {}}))
+    assert image.info == {}  # or a second save would carry the first one's recipe
+
+
+@pytest.mark.parametrize("prompt", TRICKY, ids=range(len(TRICKY)))
+def test_a_stamped_picture_keeps_its_recipe_through_a_writer_of_image_info(prompt):
+    recipe = {"request": {"prompt": prompt}}
+    stamped = imagefile.stamped(PICTURE, recipe)
+    assert PICTURE.info == {}
+    text = PngImagePlugin.PngInfo()
+    for key, value in stamped.info.items():
+        text.add_text(key, value)
+    buffer = BytesIO()
+    stamped.save(buffer, format="PNG", pnginfo=text)
+    buffer.seek(0)
+    assert imagefile.read(buffer)[1] == recipe
+
+
+def test_a_grey_picture_stays_grey_and_transparency_goes():
+    grey, _ = imagefile.read(written(PICTURE.convert("L"), {"request": {}}))
+    clear, _ = imagefile.read(written(PICTURE.convert("RGBA"), {"request": {}}))
+    assert (grey.mode, clear.mode) == ("L", "RGB")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [None, "", "{", "null", "3", "[]", "{}", '{"request": 3}', '{"request": null}', "NaN", "[" * 100_000],
+    ids=lambda text: repr(text)[:20],
+)
+def test_a_png_without_a_recipe_of_ours_is_refused(text):
+    with pytest.raises(InputError, match="carries no Diptych recipe"):
+        imagefile.read(png(text))
+
+
+def test_another_programs_text_is_no_recipe():
+    with pytest.raises(InputError, match="carries no Diptych recipe"):
+        imagefile.read(png(json.dumps({"request": {}}), chunk="parameters"))
+
+
+def test_a_compressed_recipe_is_read_too():
+    assert imagefile.read(png(json.dumps({"request": {"seed": 1}}), compressed=True))[1] == {"request": {"seed": 1}}
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "GIF", "WEBP"])
+def test_other_formats_are_no_picture_of_ours(kind):
+    buffer = BytesIO()
+    PICTURE.save(buffer, format=kind)
+    buffer.seek(0)
+    with pytest.raises(OSError, match="cannot identify"):
+        imagefile.read(buffer)
+
+
+def test_a_bomb_in_the_text_is_refused():
+    with pytest.raises(OSError, match="broken PNG"):
+        imagefile.read(png('{"request": "' + "x" * 80_000_000 + '"}', compressed=True))
+
+
+def test_a_picture_too_large_to_open_is_refused():
+    size = (100_000).to_bytes(4, "big")
+    file = b"\x89PNG\r\n\x1a\n"
+    for chunk in (b"IHDR" + size + size + bytes([8, 2, 0, 0, 0]), b"IDAT" + bytes(40)):
+        file += (len(chunk) - 4).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big")
+    with pytest.raises(OSError, match="broken PNG"):
+        imagefile.read(BytesIO(file))

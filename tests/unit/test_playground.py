@@ -1,0 +1,68 @@
+"""What everything starts from: no torch at the start, nothing written outside the data folder."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.device import PeakMemory, available_cores, cpu_device, resident_bytes
+from pipeline.errors import PlaygroundError
+from pipeline.playground import open_playground
+
+
+def test_state_lies_below_the_given_folder(tmp_path):
+    playground = open_playground(tmp_path / "a" / "b")
+    assert playground.data == tmp_path / "a" / "b"
+    assert playground.engine.images.folder.is_relative_to(playground.data)
+
+
+def test_without_a_folder_the_users_own_is_taken():
+    assert "xdg_data_home" in str(open_playground().data)
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(PlaygroundError, match=r"data folder .*file/data cannot be made .*--data\.$"):
+        open_playground(tmp_path / "file" / "data")
+
+
+def test_the_page_can_be_up_before_torch_is_read(tmp_path):
+    code = (
+        "import sys; from pipeline.playground import open_playground; open_playground(sys.argv[1]);"
+        "print([name for name in ('torch', 'diffusers', 'transformers', 'gradio') if name in sys.modules])"
+    )
+    root = Path(__file__).resolve().parents[2]
+    run = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, cwd=root, check=True)
+    assert run.stdout.strip() == "[]"
+
+
+def test_the_processor_is_named_with_its_cores():
+    device = cpu_device()
+    assert device.kind == "cpu"
+    assert device.name.startswith(f"CPU, {available_cores()} core")
+    assert device.memory_bytes > 10**8
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells a process its memory")
+def test_memory_taken_shows_in_peak_and_residence():
+    peak, size = PeakMemory(), 200_000_000
+    before = resident_bytes()
+    peak.start()
+    block = bytearray(b"x") * size
+    assert resident_bytes() - before > 0.8 * size
+    del block
+    assert resident_bytes() - before < 0.5 * size
+    assert peak.bytes() - before > 0.8 * size
+
+
+def test_a_peak_that_cannot_be_set_back_is_not_told(monkeypatch):
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "write_text", refuse)
+    peak = PeakMemory()
+    peak.start()
+    assert peak.bytes() is None
