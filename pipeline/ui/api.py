@@ -75,7 +75,7 @@ def attach(playground: Playground, jobs: Jobs) -> None:
             The comparison as one document; each lane's image is a PNG with its recipe inside.
         """
         chosen = catalog.pair(pair)
-        price_of(playground, price)
+        playground.prices.profile(price)
         requests = comparison.plan(
             catalog,
             chosen,
@@ -121,7 +121,7 @@ def attach(playground: Playground, jobs: Jobs) -> None:
         Returns:
             One document with the picture, its times and its cost.
         """
-        price_of(playground, price)
+        playground.prices.profile(price)
         wanted = make_request(
             catalog.model(model),
             prompt,

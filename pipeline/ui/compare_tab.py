@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -27,13 +28,25 @@ from pipeline.ui.jobs import Jobs
 DEVICE_QUEUE = {"concurrency_id": "device", "concurrency_limit": 32}
 """How many visitors' events may be open at once. The engine's own line decides who has the device and tells each one
 his place; Gradio's queue only holds what comes after these."""
+STEP_EVERY_S = 0.1
 
 
 def price_of(playground: Playground, wanted: Any, device: str = "") -> PriceProfile:
     """The chosen profile; "auto" and nothing mean the one proposed for the device, which may import torch."""
-    if wanted in (AUTOMATIC_PRICE, "", None):
+    if wanted in (AUTOMATIC_PRICE, None):
         return playground.prices.proposed(device or playground.engine.backend.device().name)
     return playground.prices.profile(wanted)
+
+
+def worth_showing(events: Iterator[Event]) -> Iterator[Event]:
+    """All events but the steps that follow the last one shown too fast for an eye, and cost the browser an update."""
+    shown = 0.0
+    for event in events:
+        now = time.monotonic()
+        if isinstance(event, Step) and event.preview is None and now - shown < STEP_EVERY_S:
+            continue
+        shown = now
+        yield event
 
 
 def attach(view: CompareView, playground: Playground, jobs: Jobs) -> None:
@@ -63,19 +76,17 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs) -> None:
         seed = random_seed() if seed is None else seed
         try:
             pair, requests = requests_of(pair_id, prompt, negative, seed, width, height, steps, guidance)
-            price_of(playground, price_id)
-            yield (
-                busy(True)
-                | {view.seed: seed, view.verdict: markup.message("Running: the efficient model first.")}
-                | cleared()
-            )
+            if price_id != AUTOMATIC_PRICE:
+                playground.prices.profile(price_id)
+            begun = {view.seed: seed, view.verdict: markup.message("Running: the efficient model first.")}
+            yield busy(True) | begun | cleared()
             roles = list(requests)
             results: dict[Role, Result] = {}
             with jobs.running(request.session_hash) as stop:
                 how = {"repeat": repeat, "previews": True, "use_cache": use_cache, "stop": stop}
                 # closing: a closed tab ends this generator at its yield, and that must end the run at once.
                 with closing(engine.run(list(requests.values()), **how)) as events:
-                    for event in events:
+                    for event in worth_showing(events):
                         yield show(event, roles, results)
             device = results["efficient"].device
             document = compare_document(pair, results, price_of(playground, price_id, device))
@@ -100,7 +111,7 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs) -> None:
         match event:
             case Queued():
                 wait = f"about {event.expected_wait_s:.0f} s" if event.expected_wait_s >= 1 else "a moment"
-                text = f"{event.place} before you in the line, {wait}"
+                text = f"{event.place} before you in the line, {wait}" if event.place else "starting"
                 return {lanes[role].progress: markup.progress(text) for role in ROLES}
             case Loading():
                 text = f"loading: {event.part}"

@@ -1,0 +1,127 @@
+"""The command line, as a shell meets it: documents, files, exit status, one line on stderr."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+import pipeline.__main__ as command_line
+from pipeline import imagefile
+from pipeline.cost import load_prices
+from pipeline.engine import Engine
+from pipeline.playground import Playground
+from pipeline.recipe import request_from_recipe
+from tests.fakes import CountingBackend
+
+
+@pytest.fixture(autouse=True)
+def playground(monkeypatch: pytest.MonkeyPatch, engine: Engine, tmp_path: Path) -> Playground:
+    made = Playground(engine.catalog, load_prices(), engine, tmp_path)
+    monkeypatch.setattr(command_line, "open_playground", lambda data: made)
+    monkeypatch.chdir(tmp_path)
+    return made
+
+
+def document(capsys: pytest.CaptureFixture, *words: str) -> dict:
+    assert command_line.main([*words, "--json"]) == 0
+    return json.loads(capsys.readouterr().out.splitlines()[-1])
+
+
+def test_compare_keeps_its_contract(capsys):
+    said = document(capsys, "compare", "a fox", "--seed", "7", "--repeat", "3", "--price", "hf-l4", "--out", "out")
+    assert set(said) == {
+        "prompt", "seed", "width", "height", "pair", "device", "price", "lanes", "speedup", "saving", "fidelity",
+    }  # fmt: skip
+    assert said["price"] == {
+        "profile": "hf-l4", "usd_per_hour": 0.8, "source": load_prices().profiles["hf-l4"].source, "as_of": "2026-08-22",
+    }  # fmt: skip
+    old, new = said["lanes"]
+    assert (old["role"], old["model"], old["steps"], old["model_evaluations"], old["runs"]) == (
+        "predecessor", "old", 6, 12, 3,
+    )  # fmt: skip
+    assert (new["role"], new["model"], new["steps"], new["model_evaluations"], new["cache"]) == (
+        "efficient", "new", 2, 2, "miss",
+    )  # fmt: skip
+    assert old["warm"] is True and {"psnr_db", "ssim"} == set(said["fidelity"])
+    assert old["cost_usd"] == pytest.approx(old["seconds"]["total"] * 0.8 / 3600)
+    assert said["saving"] == pytest.approx(1 - new["cost_usd"] / old["cost_usd"])
+    for lane in said["lanes"]:
+        _, recipe = imagefile.read(Path(lane["image"]))
+        assert request_from_recipe(recipe).seed == 7
+
+
+def test_a_seed_that_nobody_gave_is_random_and_told(capsys):
+    seeds = {document(capsys, "compare", "a fox")["seed"] for _ in range(3)}
+    assert len(seeds) == 3
+
+
+def test_the_cache_is_read_unless_fresh_is_wanted(capsys, backend: CountingBackend):
+    words = ("compare", "a fox", "--seed", "7")
+    assert document(capsys, *words)["speedup"]
+    assert document(capsys, *words)["speedup"] is None
+    assert document(capsys, *words, "--fresh")["speedup"]
+    assert len(backend.made) == 4
+
+
+def test_generate_and_sweep(capsys):
+    one = document(capsys, "generate", "a fox", "--model", "old", "--steps", "3", "--guidance", "1")
+    assert (one["model_evaluations"], Path(one["image"]).is_file()) == (3, True)
+    grid = document(capsys, "sweep", "a fox", "--model", "old", "--steps", "1,2", "--guidance", "1, 3", "--seed", "2")
+    assert [(cell["steps"], cell["guidance"]) for cell in grid["cells"]] == [(1, 1), (1, 3), (2, 1), (2, 3)]
+    assert len({cell["image"] for cell in grid["cells"]}) == 4
+
+
+@pytest.mark.parametrize("words", [("compare", "a <b>fox</b>"), ("sweep", "a <b>fox</b>", "--model", "old")])
+def test_a_report_is_one_offline_file_and_escapes_the_prompt(capsys, words):
+    document(capsys, *words, "--seed", "1", "--report", "report.html")
+    html = Path("report.html").read_text(encoding="utf-8")
+    assert "<b>" not in html and "a &lt;b&gt;fox&lt;/b&gt;" in html
+    assert re.findall(r'(?:src|href)="(?!data:)', html) == []
+    assert "data:image/png;base64," in html and "÷ 3600" in html
+
+
+def test_models_says_why_not(capsys):
+    said = document(capsys, "models")
+    assert [model["runs_here"] for model in said["models"]] == [False, False]
+    assert "SHA256SUMS" in said["models"][0]["why_not"]
+
+
+@pytest.mark.parametrize(
+    ("words", "field"),
+    [
+        (["compare", ""], "prompt"),
+        (["compare", "a", "--seed", "x"], "seed"),
+        (["compare", "a", "--seed", "-1"], "seed"),
+        (["compare", "a", "--repeat", "0"], "repeat"),
+        (["compare", "a", "--pair", "none"], "pair"),
+        (["compare", "a", "--price", "none"], "price"),
+        (["compare", "a", "--predecessor-steps", "1e9"], "steps"),
+        (["compare", "a", "--efficient-guidance", "nan"], "guidance"),
+        (["generate", "a", "--model", "none"], "model"),
+        (["sweep", "a", "--model", "old", "--steps", "1,two"], "steps"),
+        (["sweep", "a", "--model", "old", "--steps", ",".join(["1"] * 401)], "A sweep"),
+        (["bench", "none"], "bench"),
+    ],
+)
+def test_bad_input_exits_with_2_and_one_line(capsys, backend: CountingBackend, words, field):
+    assert command_line.main(words) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"{field} ") and said.count("\n") == 1
+    assert backend.made == []
+
+
+@pytest.mark.parametrize("words", [[], ["paint"], ["compare"], ["generate", "a"], ["compare", "a", "--sise", "3"]])
+def test_a_wrong_command_exits_with_2_and_one_line(capsys, words):
+    with pytest.raises(SystemExit) as caught:
+        command_line.main(words)
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_folder_that_cannot_be_written_is_told(capsys, tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    assert command_line.main(["compare", "a", "--out", str(tmp_path / "file")]) == 2
+    assert "choose another --out" in capsys.readouterr().err
