@@ -22,7 +22,7 @@ from pipeline.recipe import recipe_of
 from pipeline.report import seconds_text
 from pipeline.request import random_seed
 from pipeline.ui import markup
-from pipeline.ui.compare_view import AUTOMATIC_PRICE, VIEWS, CompareView, guidance_slider, heading
+from pipeline.ui.compare_view import AUTOMATIC_PRICE, VIEWS, CompareView, guidance_slider, heading, negative_info
 from pipeline.ui.jobs import Jobs
 
 DEVICE_QUEUE = {"concurrency_id": "device", "concurrency_limit": 32}
@@ -181,9 +181,10 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs) -> None:
     def choose_pair(pair_id: str) -> dict:
         """The sliders, headings and reasons of another pair."""
         pair = catalog.pair(pair_id)
-        updates: dict[Any, Any] = {}
+        cards = {role: catalog.model(pair.lane(role).model) for role in ROLES}
+        updates: dict[Any, Any] = {view.negative: gr.Textbox(info=negative_info(cards))}
         for role in ROLES:
-            lane, card = pair.lane(role), catalog.model(pair.lane(role).model)
+            lane, card = pair.lane(role), cards[role]
             updates |= {
                 lanes[role].heading: heading(role, card),
                 lanes[role].steps: gr.Slider(card.steps.min, card.steps.max, lane.steps or card.steps.default),
@@ -219,7 +220,7 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs) -> None:
     view.view.change(choose_view, view.view, [view.side_by_side, view.slider, view.difference], queue=False, **hidden)
     changed_pair = view.pair.change(
         choose_pair, view.pair,
-        [view.verdict, view.shown, *(part for role in ROLES for part in (
+        [view.verdict, view.shown, view.negative, *(part for role in ROLES for part in (
             lanes[role].heading, lanes[role].steps, lanes[role].guidance, lanes[role].image, lanes[role].numbers))],
         queue=False, **hidden,
     )  # fmt: skip

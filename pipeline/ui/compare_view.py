@@ -122,7 +122,7 @@ def build(playground: Playground, price: str | None, status_html: str) -> Compar
                 negative = gr.Textbox(
                     "",
                     label="Negative prompt",
-                    info="Used by the predecessor only",
+                    info=negative_info(cards),
                     lines=1,
                     max_lines=1,
                     min_width=260,
@@ -188,6 +188,14 @@ def _settings(role: Role, card: ModelCard, pair: Pair) -> tuple[gr.Slider, gr.Sl
         )
         guidance = gr.Slider(**guidance_slider(role, card, lane.guidance))
     return steps, guidance
+
+
+def negative_info(cards: dict[Role, ModelCard]) -> str:
+    """Which lanes use a negative prompt, since a distilled model has nothing left to steer."""
+    users = [role for role in ROLES if cards[role].negative_prompt]
+    if len(users) == 1:
+        return f"Used by the {users[0]} only"
+    return "Used by both models" if users else "Used by neither model"
 
 
 def guidance_slider(role: Role, card: ModelCard, value: float | None) -> dict:
