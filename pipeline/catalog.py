@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pipeline.errors import InputError, ModelError, shown
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
+SUMS = "SHA256SUMS"
 
 Role = Literal["predecessor", "efficient"]
 ROLES: tuple[Role, ...] = ("predecessor", "efficient")
@@ -172,6 +173,18 @@ def first_fault(error: ValidationError) -> str:
     return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
 
 
+def write_sums(folder: Path) -> None:
+    """Write SHA256SUMS of every file below ``folder``, in the format of sha256sum, for :func:`check_files`."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != SUMS)
+    lines = [f"{_sha256(path)}  {path.relative_to(folder).as_posix()}\n" for path in files]
+    (folder / SUMS).write_text("".join(lines), encoding="utf-8")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
 def check_files(card: ModelCard) -> str:
     """Compare a bundled model's files with the SHA256SUMS beside them and return a fingerprint of all of them.
 
@@ -181,17 +194,21 @@ def check_files(card: ModelCard) -> str:
     folder = card.folder
     if folder is None:
         return card.revision or ""
-    sums = folder / "SHA256SUMS"
-    restore = "restore it from the repository (git checkout -- assets/models)"
+    sums = folder / SUMS
     if not sums.is_file():
-        raise ModelError(f"The model {card.id} lacks its file {sums}; {restore}.")
+        raise _broken(card, "lacks its file", sums)
     listing = sums.read_text(encoding="utf-8")
     for line in listing.splitlines():
         expected, _, name = line.partition("  ")
         file = folder / name
         if not file.is_file():
-            raise ModelError(f"The model {card.id} lacks its file {file}; {restore}.")
-        with file.open("rb") as stream:
-            if hashlib.file_digest(stream, "sha256").hexdigest() != expected:
-                raise ModelError(f"The model {card.id} has a damaged file {file}; {restore}.")
+            raise _broken(card, "lacks its file", file)
+        if _sha256(file) != expected:
+            raise _broken(card, "has a damaged file", file)
     return hashlib.sha256(listing.encode()).hexdigest()
+
+
+def _broken(card: ModelCard, what: str, file: Path) -> ModelError:
+    """Names the file from the repository's root: a page shows this, and need not tell where the repository lies."""
+    shown = file.relative_to(ASSETS.parent) if file.is_relative_to(ASSETS.parent) else file.name
+    return ModelError(f"{card.name} {what} {shown}; restore it with: git checkout -- assets/models")

@@ -136,14 +136,14 @@ def test_sound_files_give_a_fingerprint_that_changes_with_them(card):
 @pytest.mark.parametrize("name", ["SHA256SUMS", "model_index.json", "transformer/weights.safetensors"])
 def test_a_missing_weight_file_is_named(card, name):
     (card.folder / name).unlink()
-    with pytest.raises(ModelError, match=rf"model old lacks its file .*{name}; restore it"):
+    with pytest.raises(ModelError, match=rf"Old lacks its file .*{name}; restore it"):
         check_files(card)
 
 
 def test_a_damaged_weight_file_is_named(card):
     with (card.folder / "transformer/weights.safetensors").open("r+b") as file:
         file.write(b"X")
-    with pytest.raises(ModelError, match=r"model old has a damaged file .*transformer/weights\.safetensors; restore"):
+    with pytest.raises(ModelError, match=r"Old has a damaged file .*transformer/weights\.safetensors; restore"):
         check_files(card)
 
 
