@@ -58,7 +58,7 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs) -> None:
         view.use_cache, *(lanes[role].steps for role in ROLES), *(lanes[role].guidance for role in ROLES),
     ]  # fmt: skip
     outputs = [
-        view.verdict, view.compare, view.stop, view.slider, view.difference, view.seed, view.shown, view.estimate,
+        view.verdict, view.compare, view.stop, view.slider, view.difference, view.seed, view.shown,
         *(part for role in ROLES for part in (lanes[role].image, lanes[role].progress, lanes[role].numbers)),
     ]  # fmt: skip
 
@@ -140,7 +140,6 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs) -> None:
                 view.slider: (left, right),
                 view.difference: difference(left, right),
                 view.shown: document,
-                view.estimate: "",
             }
         )
 
@@ -218,7 +217,7 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs) -> None:
     view.stop.click(on_stop, None, view.stop, queue=False, **hidden)
     view.dice.click(random_seed, None, view.seed, queue=False, **hidden)
     view.view.change(choose_view, view.view, [view.side_by_side, view.slider, view.difference], queue=False, **hidden)
-    changed_pair = view.pair.change(
+    view.pair.change(
         choose_pair, view.pair,
         [view.verdict, view.shown, view.negative, *(part for role in ROLES for part in (
             lanes[role].heading, lanes[role].steps, lanes[role].guidance, lanes[role].image, lanes[role].numbers))],
@@ -226,9 +225,8 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs) -> None:
     )  # fmt: skip
     view.price.change(reprice, [view.shown, view.price], outputs, queue=False, **hidden)
     weighed = [view.pair, view.price, view.repeat, *(lanes[role].steps for role in ROLES), lanes[ROLES[0]].guidance]
-    for change in (view.price.change, view.repeat.change, *(lanes[role].steps.release for role in ROLES)):
-        change(on_estimate, weighed, view.estimate, queue=False, **hidden)
-    changed_pair.then(on_estimate, weighed, view.estimate, queue=False, **hidden)
+    # Without triggers: when the page is opened, and whenever one of these changes.
+    gr.on(None, on_estimate, weighed, view.estimate, queue=False, **hidden)
 
 
 def picture(result: Result) -> Image.Image:

@@ -63,7 +63,7 @@ class CompareView:
 
 def price_choices(table: PriceTable) -> list[tuple[str, str]]:
     named = [(f"{p.name}: ${p.usd_per_hour:g} an hour", p.id) for p in table.profiles.values()]
-    return [("Automatic: what this hardware rents for", AUTOMATIC_PRICE), *named]
+    return [("What this hardware rents for", AUTOMATIC_PRICE), *named]
 
 
 def build(playground: Playground, price: str | None, status_html: str) -> CompareView:
@@ -81,15 +81,15 @@ def build(playground: Playground, price: str | None, status_html: str) -> Compar
             [(pair.name, pair.id) for pair in catalog.pairs.values()],
             value=pair.id,
             label="Pair",
-            min_width=240,
+            min_width=150,
             scale=3,
         )
         price_box = gr.Dropdown(
             price_choices(playground.prices),
             value=price or AUTOMATIC_PRICE,
-            label="Hardware price, or dollars an hour",
+            label="Hardware price, or $ an hour",
             allow_custom_value=True,
-            min_width=240,
+            min_width=150,
             scale=3,
         )
         status = gr.HTML(status_html, elem_classes="status-box", min_width=240)
@@ -114,33 +114,23 @@ def build(playground: Playground, price: str | None, status_html: str) -> Compar
             (gr.Button(row["prompt"], icon=_icon(row["image"]), size="sm", min_width=130), row["prompt"], row["seed"])
             for row in stored.examples()
         ]
-    with gr.Row(elem_classes="more", equal_height=False):
-        with gr.Accordion("Advanced", open=False, elem_classes="advanced", elem_id="advanced"):
-            with gr.Row():
-                settings = {role: _settings(role, cards[role], pair) for role in ROLES}
-            with gr.Row():
-                negative = gr.Textbox(
-                    "",
-                    label="Negative prompt",
-                    info=negative_info(cards),
-                    lines=1,
-                    max_lines=1,
-                    min_width=260,
-                )
-                repeat = gr.Radio(
-                    RUN_CHOICES, value=1, label="Runs a model", info="Several: the order alternates, no previews"
-                )
-                use_cache = gr.Checkbox(
-                    True, label="Use cached pictures", info="Same recipe: show the picture made before"
-                )
-            with gr.Row():
-                width, height = (_size(name, cards["predecessor"]) for name in ("Width", "Height"))
-            estimate = gr.HTML("")
-        view = gr.Radio(
-            VIEWS, value=VIEWS[0], show_label=False, container=False, label="View", min_width=330, scale=0,
-            elem_classes="views",
-        )  # fmt: skip
+    with gr.Accordion("Advanced", open=False):
+        with gr.Row():
+            settings = {role: _settings(role, cards[role], pair) for role in ROLES}
+        with gr.Row():
+            negative = gr.Textbox(
+                "", label="Negative prompt", info=negative_info(cards), lines=1, max_lines=1, min_width=260
+            )
+            repeat = gr.Radio(
+                RUN_CHOICES, value=1, label="Runs a model", info="Several: the order alternates, no previews"
+            )
+            use_cache = gr.Checkbox(True, label="Use cached pictures", info="Same recipe: show the picture made before")
+        with gr.Row():
+            width, height = (_size(name, cards["predecessor"]) for name in ("Width", "Height"))
     verdict = gr.HTML(_first_verdict(first), elem_classes="verdict-box")
+    with gr.Row(elem_classes="views", equal_height=True):
+        view = gr.Radio(VIEWS, value=VIEWS[0], show_label=False, container=False, label="View", min_width=330, scale=0)
+        estimate = gr.HTML("", elem_classes="estimate-box", min_width=260)
     with gr.Row(elem_classes="lanes", equal_height=False) as side_by_side:
         lanes = {role: _lane(role, cards[role], settings[role], first, playground) for role in ROLES}
     pictures = {role: first[1][role].image for role in ROLES} if first else None
@@ -247,7 +237,7 @@ def _lane(
             show_label=False,
             format="png",
             interactive=False,
-            height=330,
+            height=320,
             buttons=["download", "fullscreen"],
             elem_classes="picture",
         )

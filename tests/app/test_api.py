@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.fakes import CountingBackend, draw
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 from PIL import Image
@@ -17,6 +16,7 @@ from PIL import Image
 from pipeline import imagefile
 from pipeline.engine import Engine
 from pipeline.recipe import request_from_recipe
+from tests.fakes import CountingBackend, draw
 
 LANE = {
     "role", "model", "image", "steps", "guidance", "model_evaluations", "seconds", "runs", "warm", "cache",
