@@ -22,34 +22,52 @@ def options(argv: list[str] | None = None) -> argparse.Namespace:
 def main() -> None:
     """Build the page, answer at once, load the models behind it."""
     chosen = options()
-    # Before Gradio and the Hub are imported: both read these once.
-    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    if chosen.offline:
-        os.environ["HF_HUB_OFFLINE"] = "1"
     from pipeline.errors import PlaygroundError
     from pipeline.playground import open_playground
-    from pipeline.ui.page import build_page, launch_options
-    from pipeline.ui.readiness import Readiness
 
     try:
-        playground = open_playground(chosen.data)
-        readiness = Readiness(playground)
-        page = build_page(playground, readiness, chosen.price)
+        playground = open_playground(chosen.data, chosen.price)
     except PlaygroundError as error:
-        sys.exit(f"app.py: {error}")
-    page.launch(
-        server_name=chosen.host,
-        server_port=chosen.port,
-        share=chosen.share,
-        mcp_server=True,
-        max_threads=100,
-        run_history=False,
-        prevent_thread_lock=True,
-        **launch_options(),
-    )
+        fail(str(error))
+    # Before Gradio and the Hub are imported, which read these once. Whoever has set them already knows why.
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("GRADIO_TEMP_DIR", str(playground.data / "served"))
+    if chosen.offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+    from pathlib import Path
+
+    from pipeline.ui.page import build_page, launch_options
+    from pipeline.ui.readiness import Readiness
+    from pipeline.ui.served import ServedFiles
+
+    served = ServedFiles(Path(os.environ["GRADIO_TEMP_DIR"]))
+    served.sweep()
+    readiness = Readiness(playground)
+    page = build_page(playground, readiness)
+    try:
+        page.launch(
+            server_name=chosen.host,
+            server_port=chosen.port,
+            share=chosen.share,
+            mcp_server=True,
+            max_threads=100,
+            run_history=False,
+            prevent_thread_lock=True,
+            **launch_options(),
+        )
+    except (OSError, OverflowError) as error:
+        fail(f"The page cannot listen on port {chosen.port or 'from 7860'}: {error}".splitlines()[0])
+    served.protect()
+    served.start()
     readiness.start()
     page.block_thread()
+
+
+def fail(sentence: str) -> None:
+    """One line on stderr, exit status 2."""
+    print(f"app.py: {sentence}", file=sys.stderr)
+    sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -14,17 +14,17 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from pipeline import compare, imagefile
-from pipeline.catalog import ROLES
-from pipeline.cost import dollars
+from pipeline.catalog import ROLES, load_catalog
 from pipeline.errors import PlaygroundError
 from pipeline.events import Done, Event, Loading, Queued, Result, Step
 from pipeline.models import models_document
 from pipeline.playground import Playground, open_playground
 from pipeline.recipe import recipe_of
-from pipeline.report import seconds_text, write_report
+from pipeline.report import write_report
 from pipeline.request import ImageRequest, make_request, random_seed
 from pipeline.stored import remake
 from pipeline.sweep import plan_sweep, sweep_document
+from pipeline.wording import claim, count, dollars, seconds_text
 
 
 class _Parser(argparse.ArgumentParser):
@@ -45,7 +45,7 @@ def number(text: str) -> int | float | str:
 
 def numbers(text: str) -> list[int | float | str]:
     """A comma-separated axis."""
-    return [number(part.strip()) for part in text.split(",") if part.strip()]
+    return [number(part.strip()) for part in text.split(",")]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -159,9 +159,10 @@ def _progress(event: Event | None, names: Sequence[str]) -> None:
 
 
 def _save(result: Result, folder: Path, name: str) -> str:
-    """Write one picture with its recipe; the name tells prompt, seed and model."""
+    """Write one picture with its recipe; the name tells what was asked for."""
     slug = re.sub(r"[^a-z0-9]+", "-", result.request.prompt.lower()).strip("-")[:48] or "picture"
-    path = folder / f"{slug}-{result.request.seed}-{name}.png"
+    request = result.request
+    path = folder / f"{slug}-{request.seed}-{name}-{request.steps}-steps-guidance-{request.guidance:g}.png"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         imagefile.write(path, result.image, recipe_of(result))
@@ -174,10 +175,15 @@ def _save(result: Result, folder: Path, name: str) -> str:
 
 def _line(label: str, lane: dict[str, Any]) -> str:
     reused = " (from the cache)" if lane["cache"] == "hit" else ""
+    work = f"{count(lane['steps'], 'step')}, {count(lane['model_evaluations'], 'evaluation')}"
     return (
-        f"{label:<12} {lane['model']:<24} {lane['steps']:>3} steps, {lane['model_evaluations']:>3} evaluations  "
-        f"{seconds_text(lane['seconds']['total']):>9}{reused}  {dollars(lane['cost_usd'])}  {lane['image']}"
+        f"{label:<12} {lane['model']:<22} {work:<27} {seconds_text(lane['seconds']['total']):>8}{reused}  "
+        f"{dollars(lane['cost_usd'])}  {lane['image']}"
     )
+
+
+def _seed_line(document: dict[str, Any]) -> str:
+    return f"seed {document['seed']}, on {document['device']}"
 
 
 def _compare(options: argparse.Namespace) -> dict[str, Any]:
@@ -185,18 +191,16 @@ def _compare(options: argparse.Namespace) -> dict[str, Any]:
     pair = playground.catalog.pair(options.pair)
     own = {name: {role: getattr(options, f"{role}_{name}") for role in ROLES} for name in ("steps", "guidance")}
     requests = compare.plan(playground.catalog, pair, options.prompt, **_shared_fields(options), **own)
-    playground.prices.profile(options.price)  # a bad price is told before anything runs
+    playground.check_price(options.price)  # told before anything runs
     roles = list(requests)
     how = {"repeat": options.repeat, "use_cache": not options.fresh}
     results = dict(zip(roles, _results(playground, list(requests.values()), roles, **how), strict=True))
-    price = playground.prices.profile(options.price, results["efficient"].device)
+    price = playground.price(options.price, results["efficient"].device)
     document = compare.compare_document(pair, results, price)
     for lane in document["lanes"]:
         lane["image"] = _save(results[lane["role"]], Path(options.out), lane["role"])
         print(_line(lane["role"], lane))
-    if document["speedup"]:
-        cheaper = f", {document['saving'] * 100:.0f} % cheaper" if document["saving"] is not None else ""
-        print(f"{document['speedup']:.3g} × the speed{cheaper}; seed {document['seed']}, on {document['device']}")
+    print(f"{claim(document)}; {_seed_line(document)}")
     if options.report:
         write_report(Path(options.report), pair.name, document, document["lanes"])
         print(f"report: {options.report}")
@@ -209,12 +213,13 @@ def _generate(options: argparse.Namespace) -> dict[str, Any]:
     request = make_request(
         card, options.prompt, steps=options.steps, guidance=options.guidance, **_shared_fields(options)
     )
-    playground.prices.profile(options.price)
+    playground.check_price(options.price)
     [result] = _results(playground, [request], [card.name], use_cache=not options.fresh)
-    price = playground.prices.profile(options.price, result.device)
+    price = playground.price(options.price, result.device)
     document = compare.generate_document(result, price)
     document["image"] = _save(result, Path(options.out), card.id)
-    print(_line("", document))
+    print(_line("picture", document))
+    print(_seed_line(document))
     return document
 
 
@@ -223,14 +228,14 @@ def _sweep(options: argparse.Namespace) -> dict[str, Any]:
     requests = plan_sweep(
         playground.catalog, options.model, options.prompt, options.steps, options.guidance, **_shared_fields(options)
     )
-    playground.prices.profile(options.price)
+    playground.check_price(options.price)
     names = [f"{request.steps} steps, guidance {request.guidance:g}" for request in requests]
     results = _results(playground, requests, names, use_cache=not options.fresh)
-    document = sweep_document(results, playground.prices.profile(options.price, results[0].device))
+    document = sweep_document(results, playground.price(options.price, results[0].device))
     for cell, result in zip(document["cells"], results, strict=True):
-        name = f"{cell['model']}-{cell['steps']}-steps-guidance-{cell['guidance']:g}"
-        cell["image"] = _save(result, Path(options.out), name)
+        cell["image"] = _save(result, Path(options.out), cell["model"])
         print(_line(f"guidance {cell['guidance']:g}", cell))
+    print(_seed_line(document))
     if options.report:
         write_report(Path(options.report), f"Sweep of {options.model}", document, document["cells"])
         print(f"report: {options.report}")
@@ -238,7 +243,7 @@ def _sweep(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _models(options: argparse.Namespace) -> dict[str, Any]:
-    document = models_document(open_playground(options.data).catalog)
+    document = models_document(load_catalog())
     for model in document["models"]:
         state = "runs here" if model["runs_here"] else f"does not run here: {model['why_not']}"
         print(f"{model['id']:<24} {model['weight_bytes'] / 1e6:>7.0f} MB  {model['licence']:<12} {state}")

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Hashable
 from pathlib import Path
@@ -20,6 +21,8 @@ from PIL import Image
 
 from pipeline import imagefile
 from pipeline.errors import InputError
+
+DRAFT_KEPT_S = 3600
 
 
 class ByteLRU:
@@ -94,7 +97,7 @@ class ImageCache:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             # Written beside and renamed: a reader or a crash never meets half a file.
-            draft = path.with_suffix(f".{threading.get_ident()}.tmp")
+            draft = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.tmp")
             imagefile.write(draft, image, recipe)
             draft.replace(path)
             size = path.stat().st_size
@@ -122,6 +125,10 @@ class ImageCache:
         """Key -> bytes, oldest use first; read from the disk once."""
         if self._sizes is None:
             found = []
+            for draft in self.folder.glob("*.tmp"):  # left by a process that was killed
+                with contextlib.suppress(OSError):
+                    if time.time() - draft.stat().st_mtime > DRAFT_KEPT_S:
+                        draft.unlink()
             for path in self.folder.glob("*.png"):
                 with contextlib.suppress(OSError):
                     status = path.stat()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -181,6 +182,13 @@ def write_sums(folder: Path) -> None:
 
 
 def _sha256(path: Path) -> str:
+    status = path.stat()
+    return _sha256_once(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _sha256_once(path: Path, size: int, mtime_ns: int) -> str:
+    """Read only when the file's size or time is new: the Models tab and every load ask for all files."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -195,16 +203,18 @@ def check_files(card: ModelCard) -> str:
     if folder is None:
         return card.revision or ""
     sums = folder / SUMS
-    if not sums.is_file():
-        raise _broken(card, "lacks its file", sums)
-    listing = sums.read_text(encoding="utf-8")
-    for line in listing.splitlines():
-        expected, _, name = line.partition("  ")
-        file = folder / name
-        if not file.is_file():
-            raise _broken(card, "lacks its file", file)
-        if _sha256(file) != expected:
-            raise _broken(card, "has a damaged file", file)
+    file = sums
+    try:
+        listing = sums.read_text(encoding="utf-8")
+        for line in listing.splitlines():
+            expected, _, name = line.partition("  ")
+            file = folder / name
+            if _sha256(file) != expected:
+                raise _broken(card, "has a damaged file", file)
+    except FileNotFoundError:
+        raise _broken(card, "lacks its file", file) from None
+    except (OSError, ValueError):
+        raise _broken(card, "has a file that cannot be read:", file) from None
     return hashlib.sha256(listing.encode()).hexdigest()
 
 

@@ -62,7 +62,7 @@ def lane_document(result: Result, price: PriceProfile, role: str | None = None) 
         "cache": result.cache,
         "encode_cached": result.encode_cached,
         "previews": result.previews,
-        "cost_usd": machine_cost(timings.total, price.usd_per_hour),
+        "cost_usd": machine_cost(timings.total, price),
         "peak_memory_bytes": result.peak_memory_bytes,
     }
 
@@ -111,9 +111,7 @@ def compare_document(pair: Pair, results: Mapping[Role, Result], price: PricePro
 
 def repriced(document: Mapping[str, Any], price: PriceProfile) -> dict[str, Any]:
     """The same comparison at another price: times stay, sums change."""
-    lanes = [
-        {**lane, "cost_usd": machine_cost(lane["seconds"]["total"], price.usd_per_hour)} for lane in document["lanes"]
-    ]
+    lanes = [{**lane, "cost_usd": machine_cost(lane["seconds"]["total"], price)} for lane in document["lanes"]]
     measured = document["speedup"] is not None
     return {
         **document,
@@ -133,7 +131,7 @@ def estimate_document(
             "model": requests[role].model,
             "seconds": estimates[role].seconds,
             "basis": estimates[role].basis,
-            "cost_usd": machine_cost(estimates[role].seconds, price.usd_per_hour),
+            "cost_usd": machine_cost(estimates[role].seconds, price),
         }
         for role in ROLES
     ]
@@ -142,6 +140,6 @@ def estimate_document(
         "lanes": lanes,
         "repeat": repeat,
         "seconds": total,
-        "cost_usd": machine_cost(total, price.usd_per_hour),
+        "cost_usd": machine_cost(total, price),
         "price": price_document(price),
     }

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.catalog import ASSETS, first_fault
 from pipeline.errors import InputError, PlaygroundError, shown
+from pipeline.wording import dollars
 
 
 class _Data(BaseModel):
@@ -27,7 +28,8 @@ class PriceProfile(_Data):
 
     id: str
     name: str
-    usd_per_hour: float
+    usd_per_hour: float | None
+    """None where no price is known: then no cost is said."""
     source: str
     as_of: str
     """Date the price was read, YYYY-MM-DD."""
@@ -50,13 +52,8 @@ class PriceTable(_Data):
     profiles: dict[str, PriceProfile]
     hosted: tuple[HostedPrice, ...]
 
-    def profile(self, wanted: str | float | None, device_name: str = "") -> PriceProfile:
-        """The profile of an id, of a plain dollar figure per hour, or (None) the one proposed for a device.
-
-        Raises InputError with the known ids.
-        """
-        if wanted is None:
-            return self.proposed(device_name)
+    def profile(self, wanted: object) -> PriceProfile:
+        """The profile of an id or of a plain dollar figure per hour. Raises InputError with the known ids."""
         if isinstance(wanted, str) and wanted in self.profiles:
             return self.profiles[wanted]
         try:
@@ -66,16 +63,26 @@ class PriceTable(_Data):
         if isinstance(wanted, bool) or not 0 <= usd <= 10_000:
             known = ", ".join(self.profiles)
             raise InputError(f"price must be one of {known}, or dollars per hour from 0 to 10000; got {shown(wanted)}.")
-        return PriceProfile(
-            id="own", name=f"own price, ${usd:g} an hour", usd_per_hour=usd, source="given by you", as_of=""
-        )
+        name = f"own price, ${usd:g} an hour"
+        return PriceProfile(id="own", name=name, usd_per_hour=usd, source="given by you", as_of="")
 
     def proposed(self, device_name: str) -> PriceProfile:
-        """The first profile whose GPU is named in ``device_name``, else the first profile of the table."""
+        """What this device rents for: by the GPU's name, or the first profile of the table for a CPU.
+
+        A GPU that no profile names has no known price, and gets none by guess.
+        """
         for profile in self.profiles.values():
             if profile.gpu and re.search(rf"\b{re.escape(profile.gpu)}\b", device_name, re.IGNORECASE):
                 return profile
-        return next(iter(self.profiles.values()))
+        if device_name.startswith("CPU"):
+            return next(iter(self.profiles.values()))
+        return PriceProfile(
+            id="unknown",
+            name=f"no price known for {device_name or 'this hardware'}",
+            usd_per_hour=None,
+            source="choose a profile, or give your own dollars per hour",
+            as_of="",
+        )
 
 
 def load_prices(path: Path = ASSETS / "prices.toml") -> PriceTable:
@@ -97,15 +104,17 @@ def load_prices(path: Path = ASSETS / "prices.toml") -> PriceTable:
     return table
 
 
-def machine_cost(seconds: float, usd_per_hour: float) -> float:
-    """Dollars for ``seconds`` of a machine that is busy with nothing else."""
-    return seconds * usd_per_hour / 3600
+def machine_cost(seconds: float, price: PriceProfile) -> float | None:
+    """Dollars for ``seconds`` of a machine that is busy with nothing else; None where no price is known."""
+    return None if price.usd_per_hour is None else seconds * price.usd_per_hour / 3600
 
 
-def machine_formula(seconds: float, profile: PriceProfile) -> str:
+def machine_formula(seconds: float, price: PriceProfile) -> str:
     """The same, as a sum that can be checked by hand."""
-    cost = machine_cost(seconds, profile.usd_per_hour)
-    return f"{seconds:.4g} s × ${profile.usd_per_hour:g} per hour ÷ 3600 = ${cost:.3g}"
+    cost = machine_cost(seconds, price)
+    if cost is None:
+        return "no price known, so no cost is said"
+    return f"{seconds:.4g} s × ${price.usd_per_hour:g} per hour ÷ 3600 = {dollars(cost)}"
 
 
 def hosted_cost(price: HostedPrice, width: int, height: int) -> float:
@@ -126,18 +135,3 @@ def saving(predecessor_usd: float | None, efficient_usd: float | None) -> float 
     if not predecessor_usd or efficient_usd is None:
         return None
     return 1 - efficient_usd / predecessor_usd
-
-
-def dollars(usd: float | None) -> str:
-    """Three significant digits, never in scientific notation."""
-    if usd is None:
-        return "no price known"
-    if usd == 0:
-        return "$0"
-    decimals = max(2, 2 - math.floor(math.log10(abs(usd))))
-    return f"${usd:,.{decimals}f}"
-
-
-def per_thousand(usd: float | None) -> str:
-    """Tiny sums are easier to judge by the thousand."""
-    return "" if usd is None else f"{dollars(usd * 1000)} per 1,000"

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from PIL import Image
 
@@ -127,12 +128,12 @@ class Engine:
             return result_from_recipe(*found, cache="hit")
         return None
 
-    def keep(self, result: Result, identity: Identity) -> None:
+    def _keep(self, result: Result, identity: Identity) -> None:
         """Put a finished picture into the cache, if there is one."""
         if self.images is not None:
             self.images.put(self._key(result.request, identity), result.image, recipe_of(result))
 
-    def record(self, result: Result) -> None:
+    def _record(self, result: Result) -> None:
         """Learn from a finished run how long such pictures take."""
         self._estimator.record(self.catalog.model(result.request.model), result.request, result.runs[-1])
 
@@ -163,16 +164,25 @@ class _Job:
         self._results: dict[int, Result] = {}
 
     def events(self) -> Iterator[Event]:
-        """Events as they come, until None; the last one again when there was none for a while."""
-        event: Event | Exception | None = Queued(0, 0.0)
+        """Events as they come, until None. In a silence a sign of life: the last step with its time running on, or
+        place 0 in the line; never a finished picture or a preview a second time."""
+        last: Event | Exception | None = Queued(0, 0.0)
+        heard = time.monotonic()
         while True:
-            with contextlib.suppress(queue.Empty):
-                event = self._queue.get(timeout=HEARTBEAT_S)
-            if event is None:
+            try:
+                last = self._queue.get(timeout=HEARTBEAT_S)
+                heard = time.monotonic()
+            except queue.Empty:
+                if isinstance(last, Step):
+                    yield replace(last, preview=None, elapsed_s=last.elapsed_s + time.monotonic() - heard)
+                else:
+                    yield last if isinstance(last, Loading) else Queued(0, 0.0)
+                continue
+            if last is None:
                 return
-            if isinstance(event, Exception):
-                raise event
-            yield event
+            if isinstance(last, Exception):
+                raise last
+            yield last
 
     def work(self) -> None:
         """All device work of this job. Whatever happens, its end is told and the ticket given back."""
@@ -228,15 +238,15 @@ class _Job:
             dtype=identity.dtype,
             revision=identity.revision,
             versions=identity.versions,
-            warm=True,
+            warm=True,  # prepare() never leaves a model cold
             cache="miss",
             encode_cached=made.encode_cached,
             previews=self._previews,
             peak_memory_bytes=made.peak_memory_bytes,
         )
         self._results[lane] = result
-        self._engine.record(result)
+        self._engine._record(result)
         final = run == self._repeat
-        if final:
-            self._engine.keep(result, identity)
         self._queue.put(Done(lane, result, final))
+        if final:
+            self._engine._keep(result, identity)

@@ -10,7 +10,7 @@ import platformdirs
 from pipeline.backends.local import LocalBackend
 from pipeline.caches import ImageCache
 from pipeline.catalog import Catalog, load_catalog
-from pipeline.cost import PriceTable, load_prices
+from pipeline.cost import PriceProfile, PriceTable, load_prices
 from pipeline.engine import Engine
 from pipeline.errors import PlaygroundError
 
@@ -23,10 +23,27 @@ class Playground:
     prices: PriceTable
     engine: Engine
     data: Path
+    default_price: str | None = None
+    """What is taken where nobody names a price; None: what the device rents for."""
+
+    def price(self, wanted: str | float | None, device_name: str = "") -> PriceProfile:
+        """The wanted profile, else the default, else the one of the device (which, unnamed, imports torch)."""
+        wanted = self.default_price if wanted is None else wanted
+        if wanted is None:
+            return self.prices.proposed(device_name or self.engine.backend.device().name)
+        return self.prices.profile(wanted)
+
+    def check_price(self, wanted: object) -> None:
+        """Raises InputError for a price that nobody knows, before anything runs."""
+        if wanted is not None:
+            self.prices.profile(wanted)
 
 
-def open_playground(data: str | Path | None = None) -> Playground:
-    """Build the parts; loads no model and imports no torch. Raises PlaygroundError if ``data`` cannot be used."""
+def open_playground(data: str | Path | None = None, default_price: str | None = None) -> Playground:
+    """Build the parts; loads no model and imports no torch.
+
+    Raises PlaygroundError if ``data`` or the price cannot be used.
+    """
     folder = Path(data or platformdirs.user_data_dir("diptych")).expanduser().absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -36,4 +53,6 @@ def open_playground(data: str | Path | None = None) -> Playground:
         ) from error
     catalog = load_catalog()
     engine = Engine(catalog, LocalBackend(), ImageCache(folder / "cache"))
-    return Playground(catalog, load_prices(), engine, folder)
+    playground = Playground(catalog, load_prices(), engine, folder, default_price)
+    playground.check_price(default_price)
+    return playground

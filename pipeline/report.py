@@ -10,8 +10,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pipeline.catalog import ASSETS
-from pipeline.cost import dollars, per_thousand
 from pipeline.errors import PlaygroundError
+from pipeline.wording import claim, dollars, per_thousand, seconds_text
 
 
 def write_report(path: Path, title: str, document: Mapping[str, Any], lanes: list[Mapping[str, Any]]) -> None:
@@ -21,6 +21,7 @@ def write_report(path: Path, title: str, document: Mapping[str, Any], lanes: lis
     """
     environment = Environment(loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined)
     environment.filters |= {
+        "claim": claim,
         "dollars": dollars,
         "per_thousand": per_thousand,
         "inline": _inline,
@@ -34,13 +35,6 @@ def write_report(path: Path, title: str, document: Mapping[str, Any], lanes: lis
         raise PlaygroundError(
             f"The report {path} cannot be written ({error.strerror}); choose another file."
         ) from error
-
-
-def seconds_text(seconds: float) -> str:
-    """Three significant digits with a unit: 2.81 s, 0.0421 s -> 42.1 ms."""
-    if seconds >= 0.9995:
-        return f"{seconds:.3g} s" if seconds < 1000 else f"{seconds:,.0f} s"
-    return f"{seconds * 1000:.3g} ms"
 
 
 def _inline(path: str) -> str:

@@ -56,7 +56,7 @@ def remake(playground: Playground) -> dict[str, Any]:
     for event in playground.engine.run(list(requests.values()), repeat=REPEAT):
         if isinstance(event, Done):
             results[list(requests)[event.lane]] = event.result
-    document = compare_document(pair, results, playground.prices.profile(None, results["efficient"].device))
+    document = compare_document(pair, results, playground.price(None, results["efficient"].device))
     for lane in document["lanes"]:
         lane["image"] = f"{lane['role']}.png"
         imagefile.write(FOLDER / lane["image"], results[lane["role"]].image, recipe_of(results[lane["role"]]))

@@ -27,8 +27,8 @@ from pipeline.timing import StageClock
 EMBEDDING_CACHE_BYTES = 64 * 1024**2
 MEMORY_SHARE = {"cpu": 0.5, "cuda": 0.85}
 """Part of the machine's memory that weights may take; the rest is for activations and everybody else."""
-PREVIEW_EVERY_S = 0.12
-"""A picture more often than this is not seen by anybody and costs time."""
+PREVIEW_EVERY_S = 0.25
+"""More often than this nobody sees a difference, and each one costs whoever shows it time on the same machine."""
 
 
 class LocalBackend:
@@ -158,19 +158,23 @@ class LocalBackend:
 
     @contextlib.contextmanager
     def _clean_up(self, pipe: Any) -> Iterator[None]:
-        """Leave the pipeline as if the run had ended well, also when it was cancelled or failed."""
+        """Leave pipeline and device as after a run that ended well, also when it was cancelled or failed."""
         import torch
 
         memory = None
         try:
             yield
-        except Cancelled:
-            pipe.maybe_free_model_hooks()
-            raise
         except torch.OutOfMemoryError:
             memory = self._device.memory_bytes / 1e9
+        except BaseException:
+            pipe.maybe_free_model_hooks()
+            raise
+        finally:
+            if self._cuda is not None:
+                # A cancelled run returns while its last step still computes; the lock is given back only after it.
+                self._cuda.synchronize()
         if memory is not None:
             # Outside the except block: its traceback would keep the tensors alive.
             pipe.maybe_free_model_hooks()
-            torch.cuda.empty_cache()
+            self._cuda.empty_cache()
             raise ModelError(f"The GPU's {memory:.0f} GB were not enough for this picture; choose a smaller size.")

@@ -7,10 +7,12 @@ Every limit of the page's controls is checked again here, by the same make_reque
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 import gradio as gr
 from gradio.utils import get_upload_folder
 
@@ -18,29 +20,44 @@ from pipeline import compare as comparison
 from pipeline import imagefile
 from pipeline.caches import recipe_key
 from pipeline.catalog import ROLES
-from pipeline.errors import PlaygroundError
+from pipeline.errors import InputError, PlaygroundError
 from pipeline.events import Done, Result
 from pipeline.models import models_document
 from pipeline.playground import Playground
 from pipeline.recipe import recipe_of
-from pipeline.request import REPEAT_MAX, ImageRequest, make_request, random_seed, whole
-from pipeline.ui.compare_tab import DEVICE_QUEUE, price_of
+from pipeline.request import REPEAT_MAX, ImageRequest, make_request, random_seed, shown, whole
+from pipeline.ui.compare_tab import DEVICE_QUEUE
 from pipeline.ui.jobs import Jobs
+
+RUN_NAME_MAX = 100
 
 
 def attach(playground: Playground, jobs: Jobs) -> None:
     """Add the endpoints to the Blocks that is being built."""
     catalog, engine = playground.catalog, playground.engine
 
-    def run_all(requests: Sequence[ImageRequest], repeat: Any, session: str | None) -> list[Result]:
-        results: dict[int, Result] = {}
-        with jobs.running(session) as stop:
-            for event in engine.run(requests, repeat=repeat, stop=stop):
-                if isinstance(event, Done):
-                    results[event.lane] = event.result
-        return [results[lane] for lane in range(len(requests))]
+    async def run_all(
+        requests: Sequence[ImageRequest], repeat: Any, request: gr.Request | None, run: Any
+    ) -> list[Result]:
+        """All results, in the order of the requests. A caller who goes away ends his run."""
+        if run is not None and not (isinstance(run, str) and 0 < len(run) <= RUN_NAME_MAX):
+            raise InputError(f"run must be a name of 1 to {RUN_NAME_MAX} characters; got {shown(run)}.")
+        with jobs.running(_session(request), run) as stop:
 
-    def compare(
+            def work() -> list[Result]:
+                results: dict[int, Result] = {}
+                for event in engine.run(requests, repeat=repeat, stop=stop):
+                    if isinstance(event, Done):
+                        results[event.lane] = event.result
+                return [results[lane] for lane in range(len(requests))]
+
+            try:
+                return await anyio.to_thread.run_sync(work)
+            finally:
+                # Gradio cancels the task, not the thread: the flag is what the run hears.
+                stop.set()
+
+    async def compare(
         prompt: str,
         pair: str | None = None,
         seed: int | None = None,
@@ -53,6 +70,7 @@ def attach(playground: Playground, jobs: Jobs) -> None:
         efficient_guidance: float | None = None,
         repeat: int = 1,
         price: str | None = None,
+        run: str | None = None,
         request: gr.Request = None,
     ) -> dict:
         """Draw one prompt and seed with both models of a pair, and say time, cost, speed-up and saving.
@@ -70,12 +88,13 @@ def attach(playground: Playground, jobs: Jobs) -> None:
             efficient_guidance: Guidance scale; the model's own if left out.
             repeat: Runs a model; the median counts.
             price: Id of a price profile, or dollars per hour.
+            run: A name of your choice for this run, by which /stop can end it; make it hard to guess.
 
         Returns:
             The comparison as one document; each lane's image is a PNG with its recipe inside.
         """
         chosen = catalog.pair(pair)
-        playground.prices.profile(price)
+        playground.check_price(price)
         requests = comparison.plan(
             catalog,
             chosen,
@@ -87,13 +106,14 @@ def attach(playground: Playground, jobs: Jobs) -> None:
             steps={"predecessor": predecessor_steps, "efficient": efficient_steps},
             guidance={"predecessor": predecessor_guidance, "efficient": efficient_guidance},
         )
-        results = dict(zip(requests, run_all(list(requests.values()), repeat, _session(request)), strict=True))
-        document = comparison.compare_document(chosen, results, price_of(playground, price, _device(results)))
+        made = await run_all(list(requests.values()), repeat, request, run)
+        results = dict(zip(requests, made, strict=True))
+        document = comparison.compare_document(chosen, results, playground.price(price, made[0].device))
         for lane in document["lanes"]:
             lane["image"] = _file(results[lane["role"]])
         return document
 
-    def generate(
+    async def generate(
         prompt: str,
         model: str,
         seed: int | None = None,
@@ -103,6 +123,7 @@ def attach(playground: Playground, jobs: Jobs) -> None:
         steps: int | None = None,
         guidance: float | None = None,
         price: str | None = None,
+        run: str | None = None,
         request: gr.Request = None,
     ) -> dict:
         """Draw one picture with one model.
@@ -117,11 +138,12 @@ def attach(playground: Playground, jobs: Jobs) -> None:
             steps: Denoising steps; the model's own if left out.
             guidance: Guidance scale; the model's own if left out.
             price: Id of a price profile, or dollars per hour.
+            run: A name of your choice for this run, by which /stop can end it; make it hard to guess.
 
         Returns:
             One document with the picture, its times and its cost.
         """
-        playground.prices.profile(price)
+        playground.check_price(price)
         wanted = make_request(
             catalog.model(model),
             prompt,
@@ -132,15 +154,17 @@ def attach(playground: Playground, jobs: Jobs) -> None:
             steps=steps,
             guidance=guidance,
         )
-        [result] = run_all([wanted], 1, _session(request))
-        document = comparison.generate_document(result, price_of(playground, price, result.device))
+        [result] = await run_all([wanted], 1, request, run)
+        document = comparison.generate_document(result, playground.price(price, result.device))
         document["image"] = _file(result)
         return document
 
     def estimate(
         pair: str | None = None,
         predecessor_steps: int | None = None,
+        predecessor_guidance: float | None = None,
         efficient_steps: int | None = None,
+        efficient_guidance: float | None = None,
         width: int | None = None,
         height: int | None = None,
         repeat: int = 1,
@@ -151,7 +175,9 @@ def attach(playground: Playground, jobs: Jobs) -> None:
         Args:
             pair: Id of a pair from /models; the default pair if left out.
             predecessor_steps: Denoising steps; the model's own if left out.
+            predecessor_guidance: Guidance scale; the model's own if left out.
             efficient_steps: Denoising steps; the model's own if left out.
+            efficient_guidance: Guidance scale; the model's own if left out.
             width: Pixels; the model's own size if left out.
             height: Pixels; the model's own size if left out.
             repeat: Runs a model.
@@ -161,11 +187,13 @@ def attach(playground: Playground, jobs: Jobs) -> None:
             Seconds, their basis and dollars a lane, and for the whole.
         """
         steps = {"predecessor": predecessor_steps, "efficient": efficient_steps}
-        requests = comparison.plan(catalog, catalog.pair(pair), "x", width=width, height=height, steps=steps, seed=0)
+        guidance = {"predecessor": predecessor_guidance, "efficient": efficient_guidance}
+        size = {"width": width, "height": height}
+        requests = comparison.plan(catalog, catalog.pair(pair), "x", steps=steps, guidance=guidance, **size)
         return comparison.estimate_document(
             requests,
             {role: engine.estimate(requests[role]) for role in ROLES},
-            price_of(playground, price),
+            playground.price(price),
             whole("repeat", repeat, 1, REPEAT_MAX),
         )
 
@@ -177,29 +205,39 @@ def attach(playground: Playground, jobs: Jobs) -> None:
         """
         return models_document(catalog)
 
-    def stop(request: gr.Request = None) -> dict:
+    def stop(run: str | None = None, request: gr.Request = None) -> dict:
         """Stop your own running comparisons; nobody else's.
+
+        Args:
+            run: The name that you gave the run; without one, all runs of this client's session.
 
         Returns:
             How many runs were told to stop.
         """
-        return {"stopped": jobs.stop(_session(request))}
+        return {"stopped": jobs.stop(_session(request), run)}
 
     for function in (compare, generate):
-        gr.api(_told(function), api_name=function.__name__, **DEVICE_QUEUE)
+        gr.api(_told_later(function), api_name=function.__name__, **DEVICE_QUEUE)
     for function in (estimate, models, stop):
-        gr.api(_told(function), api_name=function.__name__, queue=False)
+        gr.api(_told()(function), api_name=function.__name__, queue=False)
 
 
-def _told(function: Any) -> Any:
-    """The same endpoint with our errors as Gradio's, so that a client gets the sentence and no traceback."""
+@contextmanager
+def _told() -> Iterator[None]:
+    """Our errors as Gradio's, so that a client gets the sentence and no traceback."""
+    try:
+        yield
+    except PlaygroundError as error:
+        raise gr.Error(str(error), print_exception=False) from None
+
+
+def _told_later(function: Any) -> Any:
+    """The same for a coroutine function."""
 
     @functools.wraps(function)
-    def endpoint(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return function(*args, **kwargs)
-        except PlaygroundError as error:
-            raise gr.Error(str(error), print_exception=False) from None
+    async def endpoint(*args: Any, **kwargs: Any) -> Any:
+        with _told():
+            return await function(*args, **kwargs)
 
     return endpoint
 
@@ -210,10 +248,6 @@ def _seed(seed: Any) -> Any:
 
 def _session(request: gr.Request | None) -> str | None:
     return getattr(request, "session_hash", None)
-
-
-def _device(results: dict[Any, Result]) -> str:
-    return next(iter(results.values())).device
 
 
 def _file(result: Result) -> dict[str, Any]:

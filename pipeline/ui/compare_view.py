@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 
 import gradio as gr
@@ -17,6 +18,7 @@ from pipeline.ui import markup
 
 VIEWS = ("side by side", "slider", "difference")
 AUTOMATIC_PRICE = "auto"
+STORED_NOTE = "stored example, not run now: press Compare to run it on this machine"
 RUN_CHOICES = [1, 3, 5, 10]
 
 
@@ -58,7 +60,7 @@ class CompareView:
     difference: gr.Image
     lanes: dict[Role, LaneView]
     shown: gr.State
-    """(document, results by role) of the comparison on the page."""
+    """The document of the comparison on the page, or None."""
 
 
 def price_choices(table: PriceTable) -> list[tuple[str, str]]:
@@ -66,7 +68,7 @@ def price_choices(table: PriceTable) -> list[tuple[str, str]]:
     return [("What this hardware rents for", AUTOMATIC_PRICE), *named]
 
 
-def build(playground: Playground, price: str | None, status_html: str) -> CompareView:
+def build(playground: Playground, status_html: str) -> CompareView:
     """Lay the tab out. Shows the stored comparison until the first run."""
     catalog = playground.catalog
     pair = catalog.default_pair
@@ -86,7 +88,7 @@ def build(playground: Playground, price: str | None, status_html: str) -> Compar
         )
         price_box = gr.Dropdown(
             price_choices(playground.prices),
-            value=price or AUTOMATIC_PRICE,
+            value=playground.default_price or AUTOMATIC_PRICE,
             label="Hardware price, or $ an hour",
             allow_custom_value=True,
             min_width=150,
@@ -126,7 +128,7 @@ def build(playground: Playground, price: str | None, status_html: str) -> Compar
             )
             use_cache = gr.Checkbox(True, label="Use cached pictures", info="Same recipe: show the picture made before")
         with gr.Row():
-            width, height = (_size(name, cards["predecessor"]) for name in ("Width", "Height"))
+            width, height = (gr.Slider(**size_slider(name, cards["predecessor"])) for name in ("Width", "Height"))
     verdict = gr.HTML(_first_verdict(first), elem_classes="verdict-box")
     with gr.Row(elem_classes="views", equal_height=True):
         view = gr.Radio(VIEWS, value=VIEWS[0], show_label=False, container=False, label="View", min_width=330, scale=0)
@@ -156,7 +158,8 @@ def build(playground: Playground, price: str | None, status_html: str) -> Compar
     )
     return CompareView(
         status, pair_box, price_box, prompt, compare, stop, seed, dice, estimate, examples, negative, width, height,
-        repeat, use_cache, verdict, view, side_by_side, slider, differing, lanes, gr.State(None),
+        repeat, use_cache, verdict, view, side_by_side, slider, differing, lanes,
+        gr.State({**first[0], "stored": True} if first else None),
     )  # fmt: skip
 
 
@@ -167,17 +170,26 @@ def _icon(path: Path) -> Path | None:
 def _first_verdict(first: tuple | None) -> str:
     if first is None:
         return markup.message("Type a prompt and press Enter: both models draw it, with time and cost.")
-    return markup.verdict(first[0], stored="stored example, not run now: press Compare to run it on this machine")
+    return markup.verdict(first[0], stored=STORED_NOTE)
 
 
 def _settings(role: Role, card: ModelCard, pair: Pair) -> tuple[gr.Slider, gr.Slider]:
     lane = pair.lane(role)
     with gr.Column(min_width=260):
-        steps = gr.Slider(
-            card.steps.min, card.steps.max, lane.steps or card.steps.default, step=1, label=f"Steps, {role}"
+        return gr.Slider(**steps_slider(role, card, lane.steps)), gr.Slider(
+            **guidance_slider(role, card, lane.guidance)
         )
-        guidance = gr.Slider(**guidance_slider(role, card, lane.guidance))
-    return steps, guidance
+
+
+def steps_slider(role: Role, card: ModelCard, value: int | None) -> dict:
+    """Arguments of a lane's steps slider."""
+    return {
+        "minimum": card.steps.min,
+        "maximum": card.steps.max,
+        "value": card.steps.default if value is None else value,
+        "step": 1,
+        "label": f"Steps, {role}",
+    }
 
 
 def negative_info(cards: dict[Role, ModelCard]) -> str:
@@ -202,21 +214,22 @@ def guidance_slider(role: Role, card: ModelCard, value: float | None) -> dict:
     }
 
 
-def _size(name: str, card: ModelCard) -> gr.Slider:
+def size_slider(name: str, card: ModelCard) -> dict:
+    """Arguments of the width or height slider; where a model makes one size only it is disabled and says so."""
     fixed = card.size.min == card.size.max
-    return gr.Slider(
-        card.size.min if not fixed else card.size.min - card.size.multiple,
-        card.size.max,
-        card.size.default,
-        step=card.size.multiple,
-        label=f"{name}, pixels",
-        info="This pair was trained at one size only." if fixed else None,
-        interactive=not fixed,
-    )
+    return {
+        "minimum": card.size.min - card.size.multiple if fixed else card.size.min,
+        "maximum": card.size.max,
+        "value": card.size.default,
+        "step": card.size.multiple,
+        "label": f"{name}, pixels",
+        "info": "This pair was trained at one size only." if fixed else "",
+        "interactive": not fixed,
+    }
 
 
 def heading(role: Role, card: ModelCard) -> str:
-    return f'<h2 class="lane-name">{role} <span class="note">{card.name}</span></h2>'
+    return f'<h2 class="lane-name">{role} <span class="note">{escape(card.name)}</span></h2>'
 
 
 def _lane(
@@ -226,7 +239,9 @@ def _lane(
     if first:
         documents = {lane["role"]: lane for lane in first[0]["lanes"]}
         longest = max(lane["seconds"]["total"] for lane in documents.values())
-        numbers = markup.lane(documents[role], playground.prices.profile(first[0]["price"]["profile"]), longest)
+        numbers = markup.lane(
+            documents[role], playground.prices.profile(first[0]["price"]["profile"]), longest, first[0]["device"]
+        )
     with gr.Column(elem_classes="lane", min_width=300):
         name = gr.HTML(heading(role, card))
         progress = gr.HTML("", elem_classes="progress-box")

@@ -8,34 +8,39 @@ from contextlib import contextmanager
 
 
 class Jobs:
-    """Stop flags by visitor. A visitor without a session (plain HTTP, MCP) cannot stop anything."""
+    """Stop flags by owner. An owner is a page's or client's session, or a name that a caller gave his run, for
+    callers without a session (plain HTTP, MCP)."""
 
     def __init__(self):
         self._lock = threading.Lock()
-        self._running: dict[str, set[threading.Event]] = {}
+        self._running: dict[tuple[str, str], set[threading.Event]] = {}
 
     @contextmanager
-    def running(self, session: str | None) -> Iterator[threading.Event]:
-        """A flag for one run, known under ``session`` until the block ends."""
+    def running(self, session: str | None, run: str | None = None) -> Iterator[threading.Event]:
+        """A flag for one run, known under its owners until the block ends."""
         flag = threading.Event()
-        if session is None:
-            yield flag
-            return
+        owners = _owners(session, run)
         with self._lock:
-            self._running.setdefault(session, set()).add(flag)
+            for owner in owners:
+                self._running.setdefault(owner, set()).add(flag)
         try:
             yield flag
         finally:
             with self._lock:
-                flags = self._running.get(session, set())
-                flags.discard(flag)
-                if not flags:
-                    self._running.pop(session, None)
+                for owner in owners:
+                    self._running[owner].discard(flag)
+                    if not self._running[owner]:
+                        del self._running[owner]
 
-    def stop(self, session: str | None) -> int:
-        """Set the flags of all this visitor's runs; returns how many."""
+    def stop(self, session: str | None, run: str | None = None) -> int:
+        """Set the flags of the named run, or without a name of all the session's runs; returns how many."""
         with self._lock:
-            flags = self._running.get(session, set()) if session is not None else set()
-            for flag in flags:
-                flag.set()
-            return len(flags)
+            owners = _owners(None, run) if run is not None else _owners(session, None)
+            flags = set().union(*(self._running.get(owner, set()) for owner in owners))
+        for flag in flags:
+            flag.set()
+        return len(flags)
+
+
+def _owners(session: str | None, run: str | None) -> list[tuple[str, str]]:
+    return [(kind, name) for kind, name in (("session", session), ("run", run)) if name is not None]

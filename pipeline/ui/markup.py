@@ -9,23 +9,12 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from pipeline.cost import PriceProfile, dollars, machine_formula, per_thousand
-from pipeline.report import seconds_text
+from pipeline.cost import PriceProfile, machine_formula
 from pipeline.timing import MEASURED
+from pipeline.wording import count, dollars, per_thousand, saved, seconds_text, speed
 
 WORTH_SAYING_S = 0.01
 """A wait or load shorter than this is left unsaid."""
-
-
-def figure(number: float) -> str:
-    """Three significant digits without an exponent: 9.42, 89.1, 1,230."""
-    return f"{number:,.0f}" if abs(number) >= 999.5 else f"{number:#.3g}".rstrip(".")
-
-
-def percent(share: float) -> str:
-    """A share as a whole percentage, with the decimals that keep 99.6 % from reading 100 %."""
-    value = share * 100
-    return f"{value:.1f} %" if 99 <= value < 100 else f"{value:.0f} %"
 
 
 def verdict(document: Mapping[str, Any], *, stored: str = "") -> str:
@@ -33,14 +22,14 @@ def verdict(document: Mapping[str, Any], *, stored: str = "") -> str:
     slow, fast = document["lanes"]
     runs = min(slow["runs"], fast["runs"])
     counted = f"median of {runs} runs" if runs > 1 else "1 run"
-    if slow["previews"]:
-        counted += " with live previews (their time is left out)"
+    if slow["previews"] or fast["previews"]:
+        counted += ", with live previews, which can slow it a little"
     facts = [
         f"{seconds_text(fast['seconds']['total'])} against {seconds_text(slow['seconds']['total'])}",
         counted,
         "warm" if slow["warm"] and fast["warm"] else "cold",
-        f"{fast['steps']} against {slow['steps']} steps",
-        f"{fast['model_evaluations']} against {slow['model_evaluations']} network evaluations",
+        f"{fast['steps']} against {count(slow['steps'], 'step')}",
+        f"{fast['model_evaluations']} against {count(slow['model_evaluations'], 'network evaluation')}",
         document["device"],
     ]
     if document["speedup"] is None:
@@ -48,20 +37,12 @@ def verdict(document: Mapping[str, Any], *, stored: str = "") -> str:
         facts.insert(1, "measured when the pictures were made, so no speed-up is claimed")
         facts.append("to measure again choose several runs under Advanced")
     else:
-        head = f'<strong class="claim">{_speed(document["speedup"])}</strong>'
+        head = f'<strong class="claim">{speed(document["speedup"])}</strong>'
         if document["saving"] is not None:
-            head += f'<strong class="claim">{_saving(document["saving"])}</strong>'
+            head += f'<strong class="claim">{saved(document["saving"])}</strong>'
     if stored:
         facts.append(stored)
     return _card(f'<div class="claims">{head}</div><p>{escape(" · ".join(facts))}</p>{_fidelity(document)}')
-
-
-def _speed(ratio: float) -> str:
-    return f"{figure(ratio)} × faster" if ratio >= 1 else f"{figure(1 / ratio)} × slower"
-
-
-def _saving(share: float) -> str:
-    return f"{percent(share)} cheaper" if share >= 0 else f"{percent(-share)} dearer"
 
 
 def _fidelity(document: Mapping[str, Any]) -> str:
@@ -90,7 +71,7 @@ def _card(inner: str) -> str:
     return f'<section class="verdict" aria-live="polite">{inner}</section>'
 
 
-def lane(document: Mapping[str, Any], price: PriceProfile, longest_s: float) -> str:
+def lane(document: Mapping[str, Any], price: PriceProfile, longest_s: float, device: str) -> str:
     """Under a picture: total, cost, stage bar on the scale of ``longest_s`` seconds, and the sum behind the cost."""
     seconds = document["seconds"]
     spread = ""
@@ -103,7 +84,7 @@ def lane(document: Mapping[str, Any], price: PriceProfile, longest_s: float) -> 
         '<div class="lane-numbers">'
         f"<p><strong>{seconds_text(seconds['total'])}</strong> · <strong>{dollars(cost)}</strong> "
         f'<span class="note">{per_thousand(cost)}</span>{cached}{spread}</p>'
-        f"{_bar(seconds, longest_s)}{_legend(document)}{_how(document, price)}</div>"
+        f"{_bar(seconds, longest_s)}{_legend(document, device)}{_how(document, price, device)}</div>"
     )
 
 
@@ -115,7 +96,7 @@ def _bar(seconds: Mapping[str, float], longest_s: float) -> str:
     return f'<div class="bar" aria-hidden="true">{parts}</div>'
 
 
-def _legend(document: Mapping[str, Any]) -> str:
+def _legend(document: Mapping[str, Any], device: str) -> str:
     items = []
     for stage in MEASURED:
         reused = " (reused)" if stage == "encode" and document["encode_cached"] else ""
@@ -128,17 +109,19 @@ def _legend(document: Mapping[str, Any]) -> str:
     ]
     notes = [f"not counted: {' and '.join(apart)}"] if apart else []
     if document["peak_memory_bytes"]:
-        notes.append(f"peak memory {document['peak_memory_bytes'] / 1e9:.2f} GB")
+        whose = " of the whole process" if device.startswith("CPU") else ""
+        notes.append(f"peak memory{whose} {document['peak_memory_bytes'] / 1e9:.2f} GB")
     rest = f'<span class="note">{" · ".join(notes)}</span>' if notes else ""
     return f'<p class="legend">{"".join(items)}{rest}</p>'
 
 
-def _how(document: Mapping[str, Any], price: PriceProfile) -> str:
+def _how(document: Mapping[str, Any], price: PriceProfile, device: str) -> str:
     read = f", read {price.as_of}" if price.as_of else ""
     return (
         "<details><summary>how?</summary><p>"
         f"{escape(machine_formula(document['seconds']['total'], price))}<br>"
-        f"Price: {escape(price.name)}. Source: {escape(price.source)}{escape(read)}.<br>"
+        f"Seconds measured on {escape(device)}; price of {escape(price.name)}. "
+        f"Source: {escape(price.source)}{escape(read)}.<br>"
         "Total is encode + denoise + decode on a warm model. The machine is taken to be busy all the time; "
         "idle hours cost extra.</p></details>"
     )

@@ -14,8 +14,6 @@ from pipeline.ui.jobs import Jobs
 from pipeline.ui.readiness import Readiness
 
 QUEUE_MAX = 300
-FILES_EVERY_S, FILES_KEPT_S = 3600, 6 * 3600
-"""Files that the page handed out are looked over every hour and removed after six."""
 
 ABOUT = """
 **Is the efficient model good enough to replace its predecessor, and what does that save?**
@@ -23,6 +21,7 @@ Diptych draws the same prompt and seed with both, side by side, and shows the ti
 
 - **Time** is encode + denoise + decode on a warm model. Waiting and loading are told apart and never in a speed-up.
   A picture out of the cache says so, and then no speed-up is shown.
+  A single run shows live previews, which can slow it a little; several runs (Advanced) are a measurement without them.
 - **Cost** is seconds × price per hour ÷ 3600. The sum, the price's source and its date stand behind "how?".
 - **Fidelity** (PSNR, SSIM) says how near the efficient picture is to the predecessor's, not how good either is.
 - **Every picture** you download carries its whole recipe in a `diptych` text chunk.
@@ -46,20 +45,17 @@ def launch_options() -> dict[str, Any]:
     return {"theme": theme(), "css_paths": [ASSETS / "style.css"], "footer_links": ["api", "settings"]}
 
 
-def build_page(playground: Playground, readiness: Readiness, price: str | None = None) -> gr.Blocks:
-    """Build the Blocks, starting with price profile ``price``. Raises PlaygroundError for an unknown one."""
-    if price is not None:
-        playground.prices.profile(price)
+def build_page(playground: Playground, readiness: Readiness) -> gr.Blocks:
+    """Build the Blocks; nothing is launched and no model is loaded."""
     jobs = Jobs()
     with gr.Blocks(
         title="Diptych",
         analytics_enabled=False,
         fill_width=True,
-        delete_cache=(FILES_EVERY_S, FILES_KEPT_S),
     ) as page:
         with gr.Tabs():
             with gr.Tab("Compare"):
-                view = compare_view.build(playground, price, readiness.html())
+                view = compare_view.build(playground, readiness.html())
                 compare_tab.attach(view, playground, jobs)
             with gr.Tab("Prices"):
                 prices_tab.build(playground.prices)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gradio as gr
 
-from pipeline.cost import PriceTable, dollars, hosted_cost
+from pipeline.cost import PriceTable, hosted_cost
+from pipeline.wording import dollars
 
 SIZE = 1024
 """Pixels a side at which hosted prices are compared."""

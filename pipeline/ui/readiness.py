@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 
 from pipeline.compare import plan
@@ -10,6 +11,8 @@ from pipeline.errors import PlaygroundError
 from pipeline.events import Loading, Queued
 from pipeline.playground import Playground
 from pipeline.ui import markup
+
+log = logging.getLogger(__name__)
 
 
 class Readiness:
@@ -39,14 +42,15 @@ class Readiness:
             requests = plan(playground.catalog, playground.catalog.default_pair, "warm-up")
             for event in playground.engine.warm_up(list(requests.values())):
                 match event:
-                    case Queued():
+                    case Queued(place=place) if place:
                         self._state = "a visitor's run comes first"
                     case Loading():
                         self._state = f"loading model {event.lane + 1} of {len(requests)}: {event.part}"
         except PlaygroundError as error:
             self._state, self._kind = str(error), "failed"
-        except Exception as error:  # torch or diffusers cannot be imported, say: the page must tell
-            self._state, self._kind = f"the models cannot be loaded: {type(error).__name__}: {error}", "failed"
+        except Exception:  # torch or diffusers cannot be imported, say
+            log.exception("the models cannot be loaded")
+            self._state, self._kind = "the models cannot be loaded; the server's log says why", "failed"
         else:
             self._state, self._kind = "ready", "ready"
             # Needed at the end of the first comparison, and slow to import.

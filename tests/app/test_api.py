@@ -87,6 +87,8 @@ def test_generate_models_and_estimate_answer(client: Client, catalog):
         ("/compare", {"prompt": "a", "repeat": 0}, "repeat"),
         ("/compare", {"prompt": "a", "pair": "none"}, "pair"),
         ("/compare", {"prompt": "a", "price": "gold"}, "price"),
+        ("/compare", {"prompt": "a", "run": ""}, "run"),
+        ("/compare", {"prompt": "a", "run": 5}, "run"),
         ("/generate", {"prompt": "a", "model": "../../etc/passwd"}, "model"),
         ("/estimate", {"pair": {"a": 1}}, "pair"),
         ("/estimate", {"repeat": 10**9}, "repeat"),
@@ -112,6 +114,28 @@ def test_stop_stops_my_run_and_nobody_elses(url: str, engine: Engine, backend: C
         job.result(timeout=20)
     assert engine.idle(5)
     assert backend.made == []
+
+
+def test_a_cancelled_call_gives_the_device_back(url: str, engine: Engine, backend: CountingBackend, tmp_path: Path):
+    backend.step_s = 0.1
+    client = Client(url, verbose=False, download_files=tmp_path)
+    job = client.submit("slow", predecessor_steps=50, api_name="/compare")
+    wait_for(lambda: backend.served)
+    job.cancel()
+    assert engine.idle(3)
+    assert not [request for request in backend.made if request.model == "old"]
+
+
+def test_a_named_run_is_stopped_by_its_name_from_anywhere(url: str, engine: Engine, backend: CountingBackend, tmp_path):
+    backend.step_s = 0.1
+    mine, other = (Client(url, verbose=False, download_files=tmp_path / name) for name in ("mine", "other"))
+    job = mine.submit("slow", predecessor_steps=50, run="a name hard to guess", api_name="/compare")
+    wait_for(lambda: backend.served)
+    assert other.predict(run="another name", api_name="/stop") == {"stopped": 0}
+    assert other.predict(run="a name hard to guess", api_name="/stop") == {"stopped": 1}
+    with pytest.raises(AppError, match="stopped"):
+        job.result(timeout=20)
+    assert engine.idle(5)
 
 
 def test_visitors_who_come_cancel_and_come_again_never_share_the_device(

@@ -35,9 +35,8 @@ def test_compare_keeps_its_contract(capsys):
     assert set(said) == {
         "prompt", "seed", "width", "height", "pair", "device", "price", "lanes", "speedup", "saving", "fidelity",
     }  # fmt: skip
-    assert said["price"] == {
-        "profile": "hf-l4", "usd_per_hour": 0.8, "source": load_prices().profiles["hf-l4"].source, "as_of": "2026-08-22",
-    }  # fmt: skip
+    source = load_prices().profiles["hf-l4"].source
+    assert said["price"] == {"profile": "hf-l4", "usd_per_hour": 0.8, "source": source, "as_of": "2026-08-22"}
     old, new = said["lanes"]
     assert (old["role"], old["model"], old["steps"], old["model_evaluations"], old["runs"]) == (
         "predecessor", "old", 6, 12, 3,

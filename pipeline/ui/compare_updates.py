@@ -1,0 +1,142 @@
+"""What the Compare tab shows for what happens: from engine events and documents to values of components.
+
+A value is put only where something changed. Runs nothing and registers nothing; that is compare_tab's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from pipeline.catalog import ROLES, Catalog, Pair, Role
+from pipeline.compare import lane_document
+from pipeline.cost import PriceProfile
+from pipeline.events import Done, Event, Loading, Queued, Result, Step
+from pipeline.imagefile import stamped
+from pipeline.quality import difference
+from pipeline.recipe import recipe_of
+from pipeline.ui import markup
+from pipeline.ui.compare_view import (
+    VIEWS,
+    CompareView,
+    guidance_slider,
+    heading,
+    negative_info,
+    size_slider,
+    steps_slider,
+)
+from pipeline.wording import seconds_text
+
+Updates = dict[Any, Any]
+WAITING: dict[Role, str] = {"predecessor": "waiting for the efficient one", "efficient": "starting"}
+
+
+def picture(result: Result) -> Image.Image:
+    """The picture as the page hands it out: its PNG carries the whole recipe."""
+    return stamped(result.image, recipe_of(result))
+
+
+def busy(view: CompareView, now: bool) -> Updates:
+    """While a run is on there is only Stop: a second run of the same page would fight over the same places."""
+    starters = [view.compare, *(button for button, _, _ in view.examples)]
+    return {button: gr.Button(interactive=not now) for button in starters} | {
+        view.stop: gr.Button("Stop", interactive=now)
+    }
+
+
+def cleared(view: CompareView) -> Updates:
+    """Nothing of the last comparison stays beside the next one, in any view."""
+    updates: Updates = {view.slider: None, view.difference: None, view.shown: None}
+    for lane in view.lanes.values():
+        updates |= {lane.image: None, lane.numbers: "", lane.progress: ""}
+    return updates
+
+
+def begun(view: CompareView, seed: int) -> Updates:
+    """A run has been asked for; ``seed`` is the one that is used."""
+    waiting = {view.lanes[role].progress: markup.progress(WAITING[role]) for role in ROLES}
+    note = {view.seed: seed, view.verdict: markup.message("Running: the efficient model first.")}
+    return busy(view, True) | cleared(view) | waiting | note
+
+
+def step_by_step(view: CompareView, event: Event, role: Role | None, price: PriceProfile | None) -> Updates:
+    """One event of the lane ``role``. ``price`` is needed for the numbers of a finished picture only."""
+    match event:
+        case Queued():
+            if not event.place:  # our turn, nothing new yet
+                return {view.verdict: gr.skip()}
+            wait = f"about {event.expected_wait_s:.0f} s" if event.expected_wait_s >= 1 else "a moment"
+            text = f"{event.place} before you in the line, {wait}"
+            return {lane.progress: markup.progress(text) for lane in view.lanes.values()}
+        case Loading():
+            return {view.lanes[role].progress: markup.progress(f"loading: {event.part}", event.done / event.total)}
+        case Step():
+            lane = view.lanes[role]
+            left = event.elapsed_s / event.i * (event.n - event.i)
+            rest = f", about {seconds_text(left)} left" if left > 1 else ""
+            run = f"run {event.run}, " if event.run > 1 else ""
+            text = f"{run}step {event.i} of {event.n} · {seconds_text(event.elapsed_s)}{rest}"
+            update = {lane.progress: markup.progress(text, event.i / event.n)}
+            return update | ({lane.image: event.preview} if event.preview else {})
+        case Done():
+            lane, result = view.lanes[role], event.result
+            state = "" if event.final else markup.progress(f"run {len(result.runs)} is done", 1.0)
+            said = lane_document(result, price, role)
+            alone = markup.lane(said, price, said["seconds"]["total"], result.device)
+            first = {lane.image: gr.Image(picture(result), alt_text=f"{role}: {result.request.prompt}")}
+            return {lane.progress: state, lane.numbers: alone} | (first if len(result.runs) == 1 or event.final else {})
+
+
+def numbers(view: CompareView, document: Mapping[str, Any], price: PriceProfile, stored: str = "") -> Updates:
+    """Verdict and both lanes' numbers, on one time scale."""
+    longest = max(lane["seconds"]["total"] for lane in document["lanes"])
+    under = {
+        view.lanes[lane["role"]].numbers: markup.lane(lane, price, longest, document["device"])
+        for lane in document["lanes"]
+    }
+    return under | {view.verdict: markup.verdict(document, stored=stored)}
+
+
+def finished(view: CompareView, document: dict, results: Mapping[Role, Result], price: PriceProfile) -> Updates:
+    """Both pictures are there."""
+    left, right = (results[role].image for role in ROLES)
+    views = {view.slider: (left, right), view.difference: difference(left, right), view.shown: document}
+    return busy(view, False) | numbers(view, document, price) | views
+
+
+def stopped(view: CompareView, results: Mapping[Role, Result], text: str, kind: str = "note") -> Updates:
+    """The run ended early: finished pictures stay, a half-made one does not pass for a picture."""
+    updates: Updates = busy(view, False) | {view.verdict: markup.message(text, kind)}
+    for role in ROLES:
+        lane = view.lanes[role]
+        updates |= {lane.progress: ""} | ({} if role in results else {lane.image: None})
+    return updates
+
+
+def pair_chosen(view: CompareView, catalog: Catalog, pair: Pair) -> Updates:
+    """The sliders, headings and reasons of another pair; the old comparison goes."""
+    cards = {role: catalog.model(pair.lane(role).model) for role in ROLES}
+    updates = cleared(view) | {view.verdict: markup.message(pair.question)}
+    updates |= {view.negative: gr.Textbox(info=negative_info(cards))}
+    for box, name in ((view.width, "Width"), (view.height, "Height")):
+        updates |= {box: gr.Slider(**size_slider(name, cards["predecessor"]))}
+    for role in ROLES:
+        lane, card = view.lanes[role], cards[role]
+        updates |= {
+            lane.heading: heading(role, card),
+            lane.steps: gr.Slider(**steps_slider(role, card, pair.lane(role).steps)),
+            lane.guidance: gr.Slider(**guidance_slider(role, card, pair.lane(role).guidance)),
+        }
+    return updates
+
+
+def view_chosen(view: CompareView, name: str) -> Updates:
+    """One of the three views."""
+    return {
+        view.side_by_side: gr.Row(visible=name == VIEWS[0]),
+        view.slider: gr.ImageSlider(visible=name == VIEWS[1]),
+        view.difference: gr.Image(visible=name == VIEWS[2]),
+    }

@@ -1,0 +1,63 @@
+"""The files that the page hands out: kept in one folder of ours, removed by age and bytes.
+
+Gradio's own ``delete_cache`` forgets the files of every component that a streaming event left unchanged, so a busy
+page would fill the disk. Files that belong to the page itself (icons, the stored comparison) are always kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from pathlib import Path
+
+EVERY_S = 600
+KEPT_S = 6 * 3600
+MAX_BYTES = 1024**3
+
+
+class ServedFiles:
+    """Sweeps one folder. ``protect`` what is there once the page is built, then ``start``."""
+
+    def __init__(self, folder: Path, kept_s: float = KEPT_S, max_bytes: int = MAX_BYTES):
+        self.folder = folder
+        self._kept_s = kept_s
+        self._max_bytes = max_bytes
+        self._own: set[Path] = set()
+
+    def protect(self) -> None:
+        """Everything that is there now belongs to the page. Files of earlier processes must have been swept before."""
+        self._own = set(self._files())
+
+    def start(self) -> None:
+        """Sweep every ten minutes, in the background, until the process ends."""
+        threading.Thread(target=self._run, name="sweep", daemon=True).start()
+
+    def sweep(self, now: float | None = None) -> None:
+        """Remove what is too old, then the oldest until the rest fits. Another process's page keeps its own fresh."""
+        now = time.time() if now is None else now
+        for path in self._own:
+            with contextlib.suppress(OSError):
+                os.utime(path, (now, now))
+        found = []
+        for path in self._files():
+            with contextlib.suppress(OSError):
+                status = path.stat()
+                found.append((status.st_mtime, status.st_size, path))
+        room = self._max_bytes
+        for changed, size, path in sorted(found, reverse=True):
+            room -= size
+            if path not in self._own and (now - changed > self._kept_s or room < 0):
+                with contextlib.suppress(OSError):
+                    path.unlink()
+                with contextlib.suppress(OSError):  # not empty yet: a later sweep takes it
+                    path.parent.rmdir()
+
+    def _files(self) -> list[Path]:
+        return [path for path in self.folder.rglob("*") if path.is_file()]
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(EVERY_S)
+            self.sweep()

@@ -1,0 +1,63 @@
+"""Numbers as a person reads them. Page, report and command line all say them through here, so they never differ."""
+
+from __future__ import annotations
+
+import math
+
+
+def figure(number: float) -> str:
+    """Three significant digits without an exponent: 9.42, 89.1, 1,230."""
+    if abs(number) >= 999.5:
+        return f"{number:,.0f}"
+    return f"{number:#.3g}".rstrip(".")
+
+
+def seconds_text(seconds: float) -> str:
+    """Three significant digits with a unit: 2.81 s, 42.1 ms."""
+    return f"{figure(seconds)} s" if seconds >= 0.9995 else f"{figure(seconds * 1000)} ms"
+
+
+def dollars(usd: float | None) -> str:
+    """Three significant digits, never in scientific notation; None is said as what it is."""
+    if usd is None:
+        return "no price known"
+    if usd == 0:
+        return "$0"
+    decimals = max(2, 2 - math.floor(math.log10(abs(usd))))
+    return f"${usd:,.{decimals}f}"
+
+
+def per_thousand(usd: float | None) -> str:
+    """Tiny sums are easier to judge by the thousand."""
+    return "" if usd is None else f"{dollars(usd * 1000)} per 1,000"
+
+
+def percent(share: float) -> str:
+    """A share as a percentage; what is not all of it never reads 100 %."""
+    value = share * 100
+    return f"{min(value, 99.9):.1f} %" if 99 <= value < 100 else f"{value:.0f} %"
+
+
+def speed(ratio: float) -> str:
+    """Predecessor's seconds over efficient's: 9.42 × faster, or 1.50 × slower."""
+    return f"{figure(ratio)} × faster" if ratio >= 1 else f"{figure(1 / ratio)} × slower"
+
+
+def saved(share: float) -> str:
+    """1 - efficient's cost over predecessor's: 89 % cheaper, or 25 % dearer."""
+    return f"{percent(share)} cheaper" if share >= 0 else f"{percent(-share)} dearer"
+
+
+def claim(document: dict) -> str:
+    """The verdict of a comparison in one line, or why there is none."""
+    if document["speedup"] is None:
+        return "From the cache: times are from when the pictures were made, so no speed-up is claimed"
+    parts = [speed(document["speedup"])]
+    if document["saving"] is not None:
+        parts.append(saved(document["saving"]))
+    return ", ".join(parts)
+
+
+def count(number: int, noun: str) -> str:
+    """1 step, 4 steps."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
