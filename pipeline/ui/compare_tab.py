@@ -67,7 +67,11 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs) -> None:
     def price_of(wanted: str | None, device: str = ""):
         return playground.price(None if wanted == AUTOMATIC_PRICE else wanted, device)
 
-    def on_run(price_id, repeat, use_cache, pair_id, prompt, negative, seed, *rest, request: gr.Request):
+    def on_run(
+        price_id, repeat, use_cache, pair_id, prompt, negative, seed, width, height,
+        steps_old, steps_new, guidance_old, guidance_new, request: gr.Request,
+    ) -> Iterator[dict]:  # fmt: skip
+        rest = (width, height, steps_old, steps_new, guidance_old, guidance_new)
         results: dict[Role, Result] = {}
         try:
             with jobs.running(request.session_hash) as stop:

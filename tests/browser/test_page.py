@@ -205,6 +205,52 @@ def test_stop_then_compare_never_has_two_on_the_device(serve, engine: Engine, ba
     assert visit.faults == []
 
 
+def test_while_a_run_is_on_nothing_else_can_be_started_or_repriced(serve, engine: Engine, backend, browser):
+    visit = Visit(browser, serve(engine), WIDE)
+    visit.run("first")
+    backend.step_s = 0.3
+    visit.prompt.fill("second")
+    visit.compare.click()
+    playwright.expect(visit.page.locator(".progress").last).to_contain_text("step", timeout=20_000)
+    for button in (visit.compare, visit.page.get_by_role("button", name="a red apple")):
+        playwright.expect(button).to_be_disabled()
+    price = visit.page.get_by_label("Hardware price", exact=False).first
+    price.fill("36")
+    price.press("Enter")
+    visit.page.wait_for_timeout(500)
+    playwright.expect(visit.verdict).to_contain_text("Running")
+    playwright.expect(visit.claims.first).to_be_visible(timeout=30_000)
+    playwright.expect(visit.page.get_by_role("button", name="a red apple")).to_be_enabled()
+    assert visit.faults == []
+
+
+def test_an_unforeseen_fault_is_one_sentence_and_the_page_goes_on(serve, engine: Engine, backend, browser, monkeypatch):
+    def broken(card):
+        raise ImportError("a secret path: /home/somebody/lib")
+
+    visit = Visit(browser, serve(engine), WIDE)
+    with monkeypatch.context() as patch:
+        patch.setattr(backend, "identity", broken)
+        visit.prompt.fill("a fox")
+        visit.compare.click()
+        alert = visit.page.get_by_role("alert")
+        playwright.expect(alert).to_contain_text("the server's log says where")
+        assert "secret" not in alert.inner_text()
+    visit.run("a fox")
+    playwright.expect(visit.claims.first).to_be_visible()
+
+
+def test_a_seed_that_a_browser_cannot_hold_is_refused_and_none_is_a_random_one(serve, engine: Engine, browser):
+    visit = Visit(browser, serve(engine), WIDE)
+    seed = visit.page.get_by_label("Seed")
+    seed.fill("9007199254740993")
+    visit.compare.click()
+    playwright.expect(visit.page.get_by_role("alert")).to_contain_text("seed must be a whole number from 0 to")
+    seed.fill("")
+    visit.run("a fox")
+    assert int(seed.input_value()) >= 0
+
+
 def test_two_visitors_wait_in_line_and_are_told_their_place(serve, engine: Engine, backend: CountingBackend, browser):
     backend.step_s = 0.4
     url = serve(engine)
