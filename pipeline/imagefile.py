@@ -24,13 +24,6 @@ def write(target: Path | BinaryIO, image: Image.Image, recipe: dict) -> None:
     image.save(target, format="PNG", pnginfo=text)
 
 
-def stamped(image: Image.Image, recipe: dict) -> Image.Image:
-    """A copy that carries the recipe in memory, for a writer that saves ``image.info`` (Gradio with format="png")."""
-    copy = image.copy()
-    copy.info = {CHUNK: json.dumps(recipe, ensure_ascii=False, sort_keys=True)}
-    return copy
-
-
 def read(source: Path | BinaryIO) -> tuple[Image.Image, dict]:
     """Picture and recipe. Raises OSError for no picture and InputError (an error a user may see) for no recipe."""
     try:

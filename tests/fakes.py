@@ -79,7 +79,8 @@ class CountingBackend:
         self.denoise_s: list[float] = []
         """Seconds the next pictures say they took; when empty, a millisecond an evaluation."""
         self.fail: Exception | None = None
-        """Raised, once, by the next picture after its first step."""
+        """Raised, once, by the next picture of ``fail_model`` (None: of any model) in its first step."""
+        self.fail_model: str | None = None
         self.versions = {"fake": "1"}
         self.peak = 0
         self.served: list[str] = []
@@ -117,7 +118,7 @@ class CountingBackend:
                 if stop.is_set():
                     raise Cancelled("The run was stopped.")
                 time.sleep(self.step_s)
-                if self.fail is not None:
+                if self.fail is not None and self.fail_model in (None, card.id):
                     error, self.fail = self.fail, None
                     raise error
                 on_step(i, request.steps, image if previews else None)

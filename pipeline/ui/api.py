@@ -9,16 +9,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import anyio
 import gradio as gr
-from gradio.utils import get_upload_folder
 
 from pipeline import compare as comparison
-from pipeline import imagefile
-from pipeline.caches import recipe_key
 from pipeline.catalog import ROLES
 from pipeline.errors import InputError, PlaygroundError
 from pipeline.events import Done, Result
@@ -28,6 +24,7 @@ from pipeline.recipe import recipe_of
 from pipeline.request import REPEAT_MAX, ImageRequest, make_request, random_seed, shown, whole
 from pipeline.ui.compare_tab import DEVICE_QUEUE
 from pipeline.ui.jobs import Jobs
+from pipeline.ui.served import hand_out
 
 RUN_NAME_MAX = 100
 
@@ -251,9 +248,6 @@ def _session(request: gr.Request | None) -> str | None:
 
 
 def _file(result: Result) -> dict[str, Any]:
-    """A PNG in the folder that Gradio serves files from and cleans (``delete_cache``), named by its recipe."""
-    recipe = recipe_of(result)
-    path = Path(get_upload_folder()) / recipe_key(recipe) / "diptych.png"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    imagefile.write(path, result.image, recipe)
-    return {"path": str(path), "mime_type": "image/png", "meta": {"_type": "gradio.FileData"}}
+    """A picture as Gradio's clients expect a file in a document."""
+    path = hand_out(result.image, recipe_of(result))
+    return {"path": path, "mime_type": "image/png", "meta": {"_type": "gradio.FileData"}}

@@ -9,13 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
-from PIL import Image
 
 from pipeline.catalog import ROLES, Catalog, Pair, Role
 from pipeline.compare import lane_document
 from pipeline.cost import PriceProfile
 from pipeline.events import Done, Event, Loading, Queued, Result, Step
-from pipeline.imagefile import stamped
 from pipeline.quality import difference
 from pipeline.recipe import recipe_of
 from pipeline.ui import markup
@@ -28,15 +26,16 @@ from pipeline.ui.compare_view import (
     size_slider,
     steps_slider,
 )
+from pipeline.ui.served import hand_out
 from pipeline.wording import seconds_text
 
 Updates = dict[Any, Any]
 WAITING: dict[Role, str] = {"predecessor": "waiting for the efficient one", "efficient": "starting"}
 
 
-def picture(result: Result) -> Image.Image:
-    """The picture as the page hands it out: its PNG carries the whole recipe."""
-    return stamped(result.image, recipe_of(result))
+def picture(result: Result) -> str:
+    """The picture as the page hands it out: a PNG that carries its whole recipe."""
+    return hand_out(result.image, recipe_of(result))
 
 
 def busy(view: CompareView, now: bool) -> Updates:
@@ -80,7 +79,7 @@ def step_by_step(view: CompareView, event: Event, role: Role | None, price: Pric
             run = f"run {event.run}, " if event.run > 1 else ""
             text = f"{run}step {event.i} of {event.n} · {seconds_text(event.elapsed_s)}{rest}"
             update = {lane.progress: markup.progress(text, event.i / event.n)}
-            return update | ({lane.image: event.preview} if event.preview else {})
+            return update | ({lane.image: hand_out(event.preview)} if event.preview else {})
         case Done():
             lane, result = view.lanes[role], event.result
             state = "" if event.final else markup.progress(f"run {len(result.runs)} is done", 1.0)
@@ -102,8 +101,12 @@ def numbers(view: CompareView, document: Mapping[str, Any], price: PriceProfile,
 
 def finished(view: CompareView, document: dict, results: Mapping[Role, Result], price: PriceProfile) -> Updates:
     """Both pictures are there."""
-    left, right = (results[role].image for role in ROLES)
-    views = {view.slider: (left, right), view.difference: difference(left, right), view.shown: document}
+    old, new = (results[role] for role in ROLES)
+    views = {
+        view.slider: (picture(old), picture(new)),
+        view.difference: hand_out(difference(old.image, new.image)),
+        view.shown: document,
+    }
     return busy(view, False) | numbers(view, document, price) | views
 
 

@@ -13,8 +13,10 @@ from pipeline.catalog import ROLES, ModelCard, Pair, Role
 from pipeline.cost import PriceTable
 from pipeline.playground import Playground
 from pipeline.quality import difference
+from pipeline.recipe import recipe_of
 from pipeline.request import PROMPT_MAX
 from pipeline.ui import markup
+from pipeline.ui.served import hand_out
 
 VIEWS = ("side by side", "slider", "difference")
 AUTOMATIC_PRICE = "auto"
@@ -135,9 +137,9 @@ def build(playground: Playground, status_html: str) -> CompareView:
         estimate = gr.HTML("", elem_classes="estimate-box", min_width=260)
     with gr.Row(elem_classes="lanes", equal_height=False) as side_by_side:
         lanes = {role: _lane(role, cards[role], settings[role], first, playground) for role in ROLES}
-    pictures = {role: first[1][role].image for role in ROLES} if first else None
+    pictures = [first[1][role].image for role in ROLES] if first else None
     slider = gr.ImageSlider(
-        (pictures["predecessor"], pictures["efficient"]) if pictures else None,
+        tuple(hand_out(image) for image in pictures) if pictures else None,
         label="Predecessor (left) and efficient (right)",
         format="png",
         type="pil",
@@ -147,7 +149,7 @@ def build(playground: Playground, status_html: str) -> CompareView:
         elem_classes="wide-view",
     )
     differing = gr.Image(
-        difference(pictures["predecessor"], pictures["efficient"]) if pictures else None,
+        hand_out(difference(*pictures)) if pictures else None,
         label="Where they differ (darker: more)",
         format="png",
         interactive=False,
@@ -246,7 +248,7 @@ def _lane(
         name = gr.HTML(heading(role, card))
         progress = gr.HTML("", elem_classes="progress-box")
         image = gr.Image(
-            first[1][role].image if first else None,
+            hand_out(first[1][role].image, recipe_of(first[1][role])) if first else None,
             label=role,
             alt_text=f"{role}: {first[0]['prompt']}" if first else role,
             show_label=False,

@@ -1,20 +1,48 @@
-"""The files that the page hands out: kept in one folder of ours, removed by age and bytes.
+"""The files that the page hands out: written once, kept in one folder of ours, removed by age and bytes.
 
-Gradio's own ``delete_cache`` forgets the files of every component that a streaming event left unchanged, so a busy
-page would fill the disk. Files that belong to the page itself (icons, the stored comparison) are always kept.
+Gradio would write the same picture again, in place, for every visitor who gets it, also while another one is reading
+it; :func:`hand_out` never does. And Gradio's own ``delete_cache`` forgets the files of every component that a streaming
+event left unchanged, so a busy page would fill the disk. Files that belong to the page itself (icons, the stored
+comparison) are always kept.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import os
 import threading
 import time
 from pathlib import Path
+from typing import Any
+
+from gradio.utils import get_upload_folder
+from PIL import Image
+
+from pipeline import imagefile
 
 EVERY_S = 600
 KEPT_S = 6 * 3600
 MAX_BYTES = 1024**3
+
+
+def hand_out(image: Image.Image, recipe: dict[str, Any] | None = None) -> str:
+    """Path of a PNG, with its recipe inside if there is one, in the folder that Gradio serves files from."""
+    digest = hashlib.sha256(repr((image.mode, image.size)).encode() + image.tobytes())
+    digest.update(json.dumps(recipe, sort_keys=True).encode())
+    path = Path(get_upload_folder()) / digest.hexdigest() / "diptych.png"
+    with contextlib.suppress(FileNotFoundError):
+        os.utime(path)
+        return str(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{os.getpid()}-{threading.get_ident()}.tmp")
+    if recipe is None:
+        image.save(draft, format="PNG")
+    else:
+        imagefile.write(draft, image, recipe)
+    draft.replace(path)
+    return str(path)
 
 
 class ServedFiles:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import threading
+import time
 
 import pytest
 from hypothesis import given
@@ -151,6 +152,14 @@ def test_a_file_flipped_anywhere_is_a_miss_or_the_same_picture(tmp_path):
         path.write_bytes(sound[:place] + bytes([sound[place] ^ 0x55]) + sound[place + 1 :])
         found = cache.get("k")
         assert found is None or (found[0].tobytes(), found[1]) == (picture().tobytes(), RECIPE)
+
+
+def test_drafts_that_a_killed_process_left_go_away_and_a_living_ones_stay(tmp_path):
+    for name, age in (("dead.1-2.tmp", 7200), ("alive.3-4.tmp", 5)):
+        (tmp_path / name).write_bytes(b"half a file")
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    ImageCache(tmp_path).put("k", picture(), RECIPE)
+    assert {file.name for file in tmp_path.iterdir()} == {"k.png", "alive.3-4.tmp"}
 
 
 def test_a_disk_that_cannot_be_written_only_means_no_cache(tmp_path):

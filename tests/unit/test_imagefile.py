@@ -71,20 +71,6 @@ def test_the_text_of_the_file_stays_out_of_the_picture(tmp_path):
     assert image.info == {}  # or a second save would carry the first one's recipe
 
 
-@pytest.mark.parametrize("prompt", TRICKY, ids=range(len(TRICKY)))
-def test_a_stamped_picture_keeps_its_recipe_through_a_writer_of_image_info(prompt):
-    recipe = {"request": {"prompt": prompt}}
-    stamped = imagefile.stamped(PICTURE, recipe)
-    assert PICTURE.info == {}
-    text = PngImagePlugin.PngInfo()
-    for key, value in stamped.info.items():
-        text.add_text(key, value)
-    buffer = BytesIO()
-    stamped.save(buffer, format="PNG", pnginfo=text)
-    buffer.seek(0)
-    assert imagefile.read(buffer)[1] == recipe
-
-
 def test_a_grey_picture_stays_grey_and_transparency_goes():
     grey, _ = imagefile.read(written(PICTURE.convert("L"), {"request": {}}))
     clear, _ = imagefile.read(written(PICTURE.convert("RGBA"), {"request": {}}))

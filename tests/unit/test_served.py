@@ -6,7 +6,10 @@ import os
 import time
 from pathlib import Path
 
-from pipeline.ui.served import ServedFiles
+from PIL import Image
+
+from pipeline import imagefile
+from pipeline.ui.served import ServedFiles, hand_out
 
 
 def put(folder: Path, name: str, age_s: float, size: int = 10) -> Path:
@@ -44,3 +47,17 @@ def test_another_process_sees_the_pages_own_files_as_young(tmp_path: Path):
 
 def test_a_folder_that_is_not_there_is_nothing_to_sweep(tmp_path: Path):
     ServedFiles(tmp_path / "none").sweep()
+
+
+def test_a_picture_is_written_once_and_kept_young_by_use(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    picture, recipe = Image.new("RGB", (4, 4), "red"), {"request": {"prompt": "ä"}}
+    path = Path(hand_out(picture, recipe))
+    inode = path.stat().st_ino
+    os.utime(path, (1, 1))
+    assert Path(hand_out(picture, recipe)) == path
+    assert path.stat().st_ino == inode and path.stat().st_mtime > 1
+    assert imagefile.read(path)[1] == recipe
+    others = {hand_out(picture), hand_out(picture, {"request": {}}), hand_out(Image.new("RGB", (2, 8), "red"))}
+    assert len(others) == 3 and str(path) not in others
+    assert [file for file in tmp_path.rglob("*") if file.suffix == ".tmp"] == []
