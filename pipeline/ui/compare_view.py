@@ -66,7 +66,7 @@ class CompareView:
 
 
 def price_choices(table: PriceTable) -> list[tuple[str, str]]:
-    named = [(f"{p.name}: ${p.usd_per_hour:g} an hour", p.id) for p in table.profiles.values()]
+    named = [(f"{p.name}: ${p.usd_per_hour:.2f} an hour", p.id) for p in table.profiles.values()]
     return [("What this hardware rents for", AUTOMATIC_PRICE), *named]
 
 

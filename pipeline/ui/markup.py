@@ -33,8 +33,9 @@ def verdict(document: Mapping[str, Any], *, stored: str = "") -> str:
         document["device"],
     ]
     if document["speedup"] is None:
-        head = '<strong class="claim">From the cache</strong>'
-        facts.insert(1, "measured when the pictures were made, so no speed-up is claimed")
+        whole = slow["cache"] == fast["cache"]
+        head = f'<strong class="claim">{"From the cache" if whole else "Partly from the cache"}</strong>'
+        facts.insert(1, "cached times are from when the picture was made, so no speed-up is claimed")
         facts.append("to measure again choose several runs under Advanced")
     else:
         head = f'<strong class="claim">{speed(document["speedup"])}</strong>'

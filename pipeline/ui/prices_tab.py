@@ -19,7 +19,7 @@ def build(table: PriceTable) -> None:
         "box at the top."
     )
     gr.Dataframe(
-        [[p.name, f"${p.usd_per_hour:g}", p.source, p.as_of] for p in table.profiles.values()],
+        [[p.name, f"${p.usd_per_hour:.2f}", p.source, p.as_of] for p in table.profiles.values()],
         headers=["Hardware", "An hour", "Source", "Read"],
         label="Hardware",
         interactive=False,
