@@ -9,14 +9,14 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from pipeline import compare, imagefile
 from pipeline.catalog import ROLES, load_catalog
 from pipeline.errors import PlaygroundError
-from pipeline.events import Done, Event, Loading, Queued, Result, Step
+from pipeline.events import Event, Loading, Queued, Result, Step, final_results
 from pipeline.models import models_document
 from pipeline.playground import Playground, open_playground
 from pipeline.recipe import recipe_of
@@ -134,13 +134,14 @@ def _results(
     playground: Playground, requests: Sequence[ImageRequest], names: Sequence[str], **how: Any
 ) -> list[Result]:
     """Run to the end with one line of progress on a terminal; results in the order of the requests."""
-    results: dict[int, Result] = {}
-    for event in playground.engine.run(requests, **how):
-        _progress(event, names)
-        if isinstance(event, Done):
-            results[event.lane] = event.result
-    _progress(None, names)
-    return [results[lane] for lane in range(len(requests))]
+
+    def told() -> Iterator[Event]:
+        for event in playground.engine.run(requests, **how):
+            _progress(event, names)
+            yield event
+        _progress(None, names)
+
+    return final_results(told())
 
 
 def _progress(event: Event | None, names: Sequence[str]) -> None:

@@ -107,7 +107,7 @@ class ImageCache:
             sizes = self._index()
             sizes[key] = size
             sizes.move_to_end(key)
-            while sum(sizes.values()) > self.max_bytes and len(sizes) > 1:
+            while sizes and sum(sizes.values()) > self.max_bytes:
                 oldest, _ = sizes.popitem(last=False)
                 with contextlib.suppress(OSError):
                     self._path(oldest).unlink()

@@ -25,6 +25,8 @@ def cpu_device() -> Device:
     """The processor, described without importing torch."""
     count = available_cores()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0
+    with contextlib.suppress(OSError, ValueError):  # a container's own limit (cgroup v2), "max" where there is none
+        memory = min(memory, int(Path("/sys/fs/cgroup/memory.max").read_text()))
     name = f"CPU, {count} core{'s' if count != 1 else ''}"
     model = _cpu_model()
     return Device("cpu", f"{name} ({model})" if model else name, memory)

@@ -45,6 +45,7 @@ class Engine:
         self.images = images
         self.line = Line() if line is None else line
         self._estimator = Estimator()
+        self._joining = threading.Lock()
         # One thread for all device work: torch keeps a pool of helpers for every thread that calls it.
         self._device_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="device")
 
@@ -99,23 +100,19 @@ class Engine:
     def _hold(
         self, requests: tuple[ImageRequest, ...], lanes: list[int], repeat: int, previews: bool, stop: threading.Event
     ) -> Iterator[Event]:
-        """Wait in line, hand the work to the device thread, pass its events on."""
-        ticket = self.line.join(sum(self.estimate(requests[lane]).seconds for lane in lanes) * max(1, repeat))
-        handed_over = False
-        try:
-            while not ticket.wait(HEARTBEAT_S):
-                if stop.is_set():
-                    raise Cancelled("The run was stopped.")
-                yield Queued(ticket.place(), ticket.expected_wait_s())
-            job = _Job(self, requests, lanes, repeat, previews, stop, ticket)
+        """Join the line, hand the work to the device thread, pass its events on."""
+        seconds = sum(self.estimate(requests[lane]).seconds for lane in lanes) * max(1, repeat)
+        # Joined and handed over in one go, so that the device thread serves in the order of the line, and no reader
+        # who has stopped reading holds up those behind him.
+        with self._joining:
+            job = _Job(self, requests, lanes, repeat, previews, stop, self.line.join(seconds))
             self._device_thread.submit(job.work)
-            handed_over = True
+        try:
             yield from job.events()
         finally:
-            # From here on nobody listens. If the device thread has the ticket, only it may give it back.
+            # From here on nobody listens.
             stop.set()
-            if not handed_over:
-                ticket.leave()
+            job.abandon()
 
     def _cached(self, request: ImageRequest) -> Result | None:
         if self.images is None:
@@ -158,14 +155,16 @@ class _Job:
     ):
         self._engine, self._requests, self._lanes, self._repeat = engine, requests, lanes, repeat
         self._previews, self._stop, self._ticket = previews, stop, ticket
-        self._wait_s = time.monotonic() - ticket.joined
+        self._begin = threading.Lock()
+        self._begun = False
+        self._wait_s = 0.0
         self._queue: queue.SimpleQueue[Event | Exception | None] = queue.SimpleQueue()
         self._load_s = dict.fromkeys(lanes, 0.0)
         self._results: dict[int, Result] = {}
 
     def events(self) -> Iterator[Event]:
-        """Events as they come, until None. In a silence a sign of life: the last step with its time running on, or
-        place 0 in the line; never a finished picture or a preview a second time."""
+        """Events as they come, until None. In a silence a sign of life: the place in the line, or the last step with
+        its time running on; never a finished picture or a preview a second time."""
         last: Event | Exception | None = Queued(0, 0.0)
         heard = time.monotonic()
         while True:
@@ -173,10 +172,9 @@ class _Job:
                 last = self._queue.get(timeout=HEARTBEAT_S)
                 heard = time.monotonic()
             except queue.Empty:
-                if isinstance(last, Step):
-                    yield replace(last, preview=None, elapsed_s=last.elapsed_s + time.monotonic() - heard)
-                else:
-                    yield last if isinstance(last, Loading) else Queued(0, 0.0)
+                if self._stop.is_set() and self.abandon():
+                    raise Cancelled("The run was stopped.") from None
+                yield self._sign_of_life(last, time.monotonic() - heard)
                 continue
             if last is None:
                 return
@@ -184,8 +182,31 @@ class _Job:
                 raise last
             yield last
 
+    def _sign_of_life(self, last: Event, silent_s: float) -> Event:
+        if isinstance(last, Step):
+            return replace(last, preview=None, elapsed_s=last.elapsed_s + silent_s)
+        if isinstance(last, Loading):
+            return last
+        return Queued(max(0, self._ticket.place()), self._ticket.expected_wait_s())
+
+    def abandon(self) -> bool:
+        """Leave the line if the work has not begun; True if so. A job that has begun is only given back by itself."""
+        with self._begin:
+            if not self._begun:
+                self._ticket.leave()
+            return not self._begun
+
     def work(self) -> None:
         """All device work of this job. Whatever happens, its end is told and the ticket given back."""
+        while not self._stop.is_set() and not self._ticket.wait(HEARTBEAT_S):
+            pass  # somebody outside this engine holds the front of the line
+        with self._begin:
+            if self._stop.is_set():
+                self._ticket.leave()
+                self._queue.put(Cancelled("The run was stopped."))
+                return
+            self._begun = True
+        self._wait_s = time.monotonic() - self._ticket.joined
         end: Exception | None = None
         try:
             if not self._repeat:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from PIL import Image
@@ -82,3 +83,9 @@ class Done:
 
 
 Event = Queued | Loading | Step | Done
+
+
+def final_results(events: Iterable[Event]) -> list[Result]:
+    """Run to the end; the final result of every lane, in the order of the lanes."""
+    found = {event.lane: event.result for event in events if isinstance(event, Done) and event.final}
+    return [found[lane] for lane in sorted(found)]

@@ -14,7 +14,7 @@ from pipeline import imagefile
 from pipeline.catalog import ASSETS
 from pipeline.compare import compare_document, plan
 from pipeline.errors import PlaygroundError
-from pipeline.events import Done, Result
+from pipeline.events import Result, final_results
 from pipeline.playground import Playground
 from pipeline.recipe import recipe_of, result_from_recipe
 
@@ -47,15 +47,12 @@ def remake(playground: Playground) -> dict[str, Any]:
     pair = playground.catalog.default_pair
     for example in examples():
         requests = plan(playground.catalog, pair, example["prompt"], seed=example["seed"])
-        for event in playground.engine.run([requests["efficient"]], use_cache=False):
-            if isinstance(event, Done):
-                imagefile.write(example["image"], event.result.image, recipe_of(event.result))
+        [result] = final_results(playground.engine.run([requests["efficient"]], use_cache=False))
+        imagefile.write(example["image"], result.image, recipe_of(result))
     first = examples()[0]
     requests = plan(playground.catalog, pair, first["prompt"], seed=first["seed"])
-    results: dict[str, Result] = {}
-    for event in playground.engine.run(list(requests.values()), repeat=REPEAT):
-        if isinstance(event, Done):
-            results[list(requests)[event.lane]] = event.result
+    made = final_results(playground.engine.run(list(requests.values()), repeat=REPEAT))
+    results = dict(zip(requests, made, strict=True))
     document = compare_document(pair, results, playground.price(None, results["efficient"].device))
     for lane in document["lanes"]:
         lane["image"] = f"{lane['role']}.png"

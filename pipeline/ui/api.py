@@ -17,7 +17,7 @@ import gradio as gr
 from pipeline import compare as comparison
 from pipeline.catalog import ROLES
 from pipeline.errors import InputError, PlaygroundError
-from pipeline.events import Done, Result
+from pipeline.events import Result, final_results
 from pipeline.models import models_document
 from pipeline.playground import Playground
 from pipeline.recipe import recipe_of
@@ -40,16 +40,10 @@ def attach(playground: Playground, jobs: Jobs) -> None:
         if run is not None and not (isinstance(run, str) and 0 < len(run) <= RUN_NAME_MAX):
             raise InputError(f"run must be a name of 1 to {RUN_NAME_MAX} characters; got {shown(run)}.")
         with jobs.running(_session(request), run) as stop:
-
-            def work() -> list[Result]:
-                results: dict[int, Result] = {}
-                for event in engine.run(requests, repeat=repeat, stop=stop):
-                    if isinstance(event, Done):
-                        results[event.lane] = event.result
-                return [results[lane] for lane in range(len(requests))]
-
             try:
-                return await anyio.to_thread.run_sync(work)
+                return await anyio.to_thread.run_sync(
+                    lambda: final_results(engine.run(requests, repeat=repeat, stop=stop))
+                )
             finally:
                 # Gradio cancels the task, not the thread: the flag is what the run hears.
                 stop.set()

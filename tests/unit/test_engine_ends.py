@@ -201,3 +201,15 @@ def test_silence_before_the_first_event_and_after_a_picture_is_place_nought(cata
     done = [index for index, event in enumerate(events) if isinstance(event, Done)]
     assert len(done) == 2, "no picture comes twice"
     assert events[done[0] + 1] == Queued(0, 0.0)
+
+
+def test_a_reader_who_stops_reading_holds_up_nobody(catalog, requests, quick):
+    backend = CountingBackend(step_s=0.02)
+    engine = Engine(catalog, backend)
+    first = engine.run(requests, use_cache=False)
+    next(first)
+    asleep = engine.run([requests[0].model_copy(update={"seed": 1})])
+    next(asleep)  # in line, and never read again
+    assert results(engine.run([requests[0].model_copy(update={"seed": 2})]))[0].request.seed == 2
+    assert backend.peak == 1
+    assert [event.result.request.seed for event in asleep if isinstance(event, Done)] == [1]

@@ -1,0 +1,95 @@
+"""What Diptych adds to diffusers: the same request through the engine and through a plain call of the same pipeline.
+
+Engine and plain call take turns, run by run, after a warm-up, each turn with a prompt that neither has seen.
+``engine_s``: encode + denoise + decode as the engine says it, against the whole plain call (``total_ratio``).
+``wall_s``: from Engine.run to the finished picture in the reader's hands (``wall_ratio``). Both share weights and
+thread. Leaves out loading, the picture cache (off), previews (off) and the page. Target: a total ratio of 1.05.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+from pipeline.backends import Made, OnStep
+from pipeline.backends.local import LocalBackend
+from pipeline.bench.common import PROMPT, playground, requests, spread
+from pipeline.catalog import ROLES, ModelCard
+from pipeline.engine import Engine
+from pipeline.events import final_results
+from pipeline.request import ImageRequest
+from pipeline.timing import median_seconds
+
+TARGET = 1.05
+
+
+class Plain(LocalBackend):
+    """Calls the pipeline as its documentation has it while ``plain`` is set.
+
+    The plain call comes through the engine too, so that it runs in the device thread: torch keeps helpers for every
+    thread that calls it, and two such pools on one processor slow each other, which is nothing of Diptych's doing.
+    """
+
+    plain = False
+
+    def make(
+        self, card: ModelCard, request: ImageRequest, *, previews: bool, on_step: OnStep, stop: threading.Event
+    ) -> Made:
+        if not self.plain:
+            return super().make(card, request, previews=previews, on_step=on_step, stop=stop)
+        import torch
+
+        pipe = self.residency.get(card).pipe
+        begin = time.perf_counter()
+        images = pipe(
+            request.prompt,
+            **card.call,
+            num_inference_steps=request.steps,
+            guidance_scale=request.guidance,
+            width=request.width,
+            height=request.height,
+            generator=torch.Generator("cpu").manual_seed(request.seed),
+        ).images  # on the CPU, so the device is done
+        return Made(images[0], {"denoise": time.perf_counter() - begin}, False, None)
+
+
+def run(runs: int) -> dict[str, Any]:
+    """Engine against a plain diffusers call: ratio of seconds, target 1.05."""
+    with playground() as opened:
+        backend, rows = Plain(), []
+        engine = Engine(opened.catalog, backend)
+        list(engine.warm_up(list(requests(opened).values())))
+        for role in ROLES:
+            seconds: dict[bool, list[float]] = {True: [], False: []}
+            walls = []
+            for turn in range(-1, runs):
+                request = requests(opened, f"{PROMPT}, number {turn}")[role]
+                for backend.plain in (False, True):
+                    begin = time.perf_counter()
+                    [result] = final_results(engine.run([request]))
+                    wall = time.perf_counter() - begin
+                    if turn < 0:  # one more round of warm-up
+                        continue
+                    seconds[backend.plain].append(result.timings.total)
+                    if not backend.plain:
+                        walls.append(wall)
+            backend.plain = False
+            plain = median_seconds(seconds[True])
+            rows.append(
+                {
+                    "model": request.model,
+                    **spread("plain_s", seconds[True]),
+                    **spread("engine_s", seconds[False]),
+                    "wall_s": median_seconds(walls),
+                    "total_ratio": median_seconds(seconds[False]) / plain,
+                    "wall_ratio": median_seconds(walls) / plain,
+                }
+            )
+        device = backend.device().name
+    return {
+        "device": device,
+        "rows": rows,
+        "target_ratio": TARGET,
+        "ok": all(row["total_ratio"] <= TARGET for row in rows),
+    }

@@ -1,0 +1,46 @@
+"""Both lanes of the default pair as the page measures them: one hold of the lock, alternating order, median run.
+
+Measures encode, denoise and decode on a warm model, in seconds, and what follows from them: speed-up, cost, saving,
+fidelity. Leaves out waiting, loading, the network and the page. The price is the one proposed for this device.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.bench.common import playground, requests
+from pipeline.compare import compare_document
+from pipeline.events import final_results
+
+
+def run(runs: int) -> dict[str, Any]:
+    """The bundled pair: seconds by stage, speed-up and saving."""
+    with playground() as opened:
+        lanes = requests(opened)
+        results = dict(zip(lanes, final_results(opened.engine.run(list(lanes.values()), repeat=runs)), strict=True))
+        price = opened.price(None, results["efficient"].device)
+        document = compare_document(opened.catalog.default_pair, results, price)
+    rows = [
+        {
+            "lane": lane["role"],
+            "model": lane["model"],
+            "steps": lane["steps"],
+            "evaluations": lane["model_evaluations"],
+            **{f"{stage}_s": lane["seconds"][stage] for stage in ("encode", "denoise", "decode", "total")},
+            "total_min_s": lane["seconds_min"],
+            "total_max_s": lane["seconds_max"],
+            "usd_per_1000": None if lane["cost_usd"] is None else lane["cost_usd"] * 1000,
+            "peak_mb": lane["peak_memory_bytes"] and lane["peak_memory_bytes"] / 1e6,
+        }
+        for lane in document["lanes"]
+    ]
+    return {
+        "device": document["device"],
+        "rows": rows,
+        "speedup": document["speedup"],
+        "saving": document["saving"],
+        "price": price.id,
+        "usd_per_hour": price.usd_per_hour,
+        "price_as_of": price.as_of,
+        **(document["fidelity"] or {}),
+    }

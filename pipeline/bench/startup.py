@@ -1,0 +1,123 @@
+"""From nothing to the page, and to the first comparison, each in a process of its own.
+
+``page_s``: from starting ``python app.py`` until GET / answers 200. ``comparison_s``: from the same start until a
+client of the page's API, which asks as soon as the page is there, has both pictures. Beside them, taken in turns:
+``import_gradio_s``, a Python process that only imports Gradio, and ``script_s``, one that imports diffusers, loads
+the predecessor and draws one picture. The machine's file cache is as it is and the first turn often the slowest, so
+the median is told with its spread. Leaves out the browser, which has its own work before it shows a page.
+Target: page_s <= 1.3 x import_gradio_s + 1.5.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from pipeline.bench.common import PROMPT, SEED, spread
+from pipeline.catalog import load_catalog
+from pipeline.device import cpu_device
+from pipeline.errors import PlaygroundError
+from pipeline.request import make_request
+from pipeline.timing import median_seconds
+
+ROOT = Path(__file__).resolve().parents[2]
+LIMIT_S = 300
+SCRIPT = """
+import json, sys
+import torch
+from diffusers import DiffusionPipeline
+
+folder, prompt, seed, call = sys.argv[1:]
+pipe = DiffusionPipeline.from_pretrained(folder, local_files_only=True)
+pipe.to("cuda" if torch.cuda.is_available() else "cpu")
+pipe(prompt, generator=torch.Generator("cpu").manual_seed(int(seed)), **json.loads(call))
+"""
+
+
+def run(runs: int) -> dict[str, Any]:
+    """Seconds to the page and to the first comparison, in fresh processes."""
+    catalog = load_catalog()
+    card = catalog.model(catalog.default_pair.predecessor.model)
+    request = make_request(card, PROMPT, seed=SEED)
+    call = {
+        **card.call,
+        "num_inference_steps": request.steps,
+        "guidance_scale": request.guidance,
+        "width": request.width,
+        "height": request.height,
+    }
+    seconds: dict[str, list[float]] = {"page_s": [], "comparison_s": [], "import_gradio_s": [], "script_s": []}
+    for _ in range(runs):
+        seconds["import_gradio_s"].append(_process_seconds("import gradio"))
+        page, comparison = _app_seconds()
+        seconds["page_s"].append(page)
+        seconds["comparison_s"].append(comparison)
+        seconds["script_s"].append(_process_seconds(SCRIPT, card.folder, PROMPT, SEED, json.dumps(call)))
+    limit = 1.3 * median_seconds(seconds["import_gradio_s"]) + 1.5
+    return {
+        "device": cpu_device().name,
+        "rows": [{"what": name.removesuffix("_s"), **spread("seconds", values)} for name, values in seconds.items()],
+        "page_limit_s": limit,
+        "page_ok": median_seconds(seconds["page_s"]) <= limit,
+    }
+
+
+def _process_seconds(code: str, *arguments: object) -> float:
+    """Seconds of a Python process that runs ``code``. Raises PlaygroundError with its last words if it fails."""
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    begin = time.perf_counter()
+    process = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S)  # noqa: S603
+    seconds = time.perf_counter() - begin
+    if process.returncode:
+        last = (process.stderr.strip().splitlines() or ["no word"])[-1]
+        raise PlaygroundError(f"A process that is only there to compare with failed: {last}")
+    return seconds
+
+
+def _app_seconds() -> tuple[float, float]:
+    """Seconds until the page answers, and until the first comparison is there.
+
+    Raises PlaygroundError if the page does not come up.
+    """
+    from gradio_client import Client
+
+    with tempfile.TemporaryDirectory(prefix="diptych-bench-") as folder:
+        port = _free_port()
+        command = [sys.executable, "app.py", "--host", "127.0.0.1", "--port", str(port), "--data", folder, "--offline"]
+        begin = time.perf_counter()
+        app = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603
+        try:
+            url = f"http://127.0.0.1:{port}/"
+            while not _answers(url):
+                if app.poll() is not None or time.perf_counter() - begin > LIMIT_S:
+                    raise PlaygroundError("The page did not come up; run python app.py --offline to see why.")
+                time.sleep(0.02)
+            page = time.perf_counter() - begin
+            client = Client(url, verbose=False, download_files=folder)
+            client.predict(prompt=PROMPT, seed=SEED, api_name="/compare")
+            return page, time.perf_counter() - begin
+        finally:
+            app.terminate()
+            app.wait(30)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310
+            return answer.status == 200
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
