@@ -1,0 +1,68 @@
+"""The commands. Each continues where it was interrupted; without an argument they run in order."""
+
+import argparse
+import json
+import logging
+import sys
+from pathlib import Path
+
+import platformdirs
+import torch
+
+from pipeline.errors import PlaygroundError
+from pipeline.training import captions, data, distil, export, text, train
+
+COMMANDS = ("data", "train", "distil", "sheet", "export")
+MODELS = Path(__file__).parents[2] / "assets" / "models"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m pipeline.training", description=__doc__)
+    parser.add_argument("command", nargs="?", choices=COMMANDS, help="default: all in order")
+    parser.add_argument("--work", type=Path, default=Path(platformdirs.user_cache_dir("diptych")) / "training")
+    parser.add_argument("--out", type=Path, default=MODELS, help="where export writes the two models")
+    parser.add_argument("--minutes", type=float, help="budget of active minutes for train or distil")
+    parser.add_argument("--threads", type=int, help="CPU threads (default: all)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stdout)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    try:
+        if options.device == "cuda" and not torch.cuda.is_available():
+            raise PlaygroundError("This machine has no CUDA device; use --device cpu.")
+        for command in (options.command,) if options.command else COMMANDS:
+            run(command, options)
+    except PlaygroundError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def run(command: str, options: argparse.Namespace) -> None:
+    work = options.work
+    work.mkdir(parents=True, exist_ok=True)
+    if command == "data":
+        data.fetch(work)
+        pictures = data.pack(work).pictures
+        (work / "held_out.json").write_text(json.dumps(captions.held_out_list(pictures), indent=0))
+        text.build(work, captions.vocabulary(pictures))
+        return
+    pack = data.load(work)
+    tokenizer, encoder = text.load(work)
+    settings = {"device": options.device} | ({"minutes": options.minutes} if options.minutes else {})
+    if command == "train":
+        train.train(pack, tokenizer, encoder, work, train.Settings(**settings))
+    elif command == "distil":
+        distil.distil(pack, tokenizer, encoder, work, distil.Settings(**settings))
+    elif command == "sheet":
+        print(train.sheet(work, tokenizer, encoder, options.device))
+        if (work / "efficient.pt").exists():
+            print(distil.sheet(work, tokenizer, encoder, options.device))
+    else:
+        for folder in export.publish(work, options.out, tokenizer, encoder, len(pack.pictures)):
+            print(folder)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

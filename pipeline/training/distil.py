@@ -1,0 +1,187 @@
+"""The efficient one: a copy of the predecessor that takes its 24 guided steps in 4 unguided ones.
+
+Piecewise endpoint regression on the teacher's own roll-outs with guidance baked in (the piecewise idea of PeRFlow,
+arXiv 2405.07510; training on the student's own states after FlowSteer, arXiv 2511.18834). Regression only, nothing
+adversarial, so the noise-to-picture path is kept: the same seed gives the same picture.
+
+1. Trajectories: the teacher draws captions from noise; the states at the student's five noise levels are stored.
+   Between two Euler states the path is a straight line, so states at other levels are exact, not approximate.
+2. Offline: the student learns to reach the next stored state in one step.
+3. On its own roll-out: it starts where its own steps brought it, and still aims at the teacher's stored state.
+"""
+
+import logging
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from diffusers import PRXTransformer2DModel
+from transformers import BertModel, PreTrainedTokenizerBase
+
+from pipeline.errors import PlaygroundError
+from pipeline.training import checkpoint, flow, loop, sheets, text, train
+from pipeline.training.batches import Draw, tokenize
+from pipeline.training.data import Pack
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """minutes are active minutes for all phases; with `steps` and `shards` the run is exactly reproducible."""
+
+    minutes: float = 18.0
+    steps: int | None = None
+    shards: int | None = None  # files of trajectories; None: as many as fit into storing_share of the minutes
+    storing_share: float = 0.45
+    own_states_from: float = 0.55  # share of the optimisation after which the student starts from its own states
+    teacher_steps: int = 16  # the path differs from the 24-step one by less than the student's own error
+    batch: int = 64
+    learning_rate: float = 3e-4
+    warmup: int = 30
+    average: float = 0.995
+    save_seconds: float = 240.0
+    seed: int = 1
+    device: str = "cpu"
+    compile: bool = True
+    autocast: bool = True
+
+
+@dataclass(frozen=True)
+class Trajectories:
+    """states: float16 (N, FEW_STEPS + 1, 3, S, S) from noise to picture; tokens int64 (N, L); mask bool (N, L)."""
+
+    states: torch.Tensor
+    tokens: torch.Tensor
+    mask: torch.Tensor
+
+
+def at_levels(states: list[torch.Tensor], levels: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """States of an Euler path at other noise levels, by its straight pieces: (B, len(wanted), 3, S, S).
+
+    states[i] is the state at levels[i]; both `levels` and `wanted` fall from 1 to 0.
+    """
+    out = []
+    for level in wanted.tolist():
+        i = max(1, int((levels > level).sum()))  # levels[i - 1] >= level >= levels[i]
+        share = (levels[i - 1].item() - level) / (levels[i - 1] - levels[i]).item()
+        out.append(torch.lerp(states[i - 1], states[i], share))
+    return torch.stack(out, 1)
+
+
+def endpoint_target(now: torch.Tensor, then: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """The prediction P with which the pipeline's Euler step from `now` at level a lands on `then` at level b."""
+    a, b = a[:, None, None, None], b[:, None, None, None]
+    return now - a.clamp(min=flow.T_FLOOR) * (now - then) / (a - b)
+
+
+def store(teacher: train.Predecessor, draw: Draw, folder: Path, settings: Settings) -> None:
+    """Add files of teacher trajectories to `folder` until the budget for storing is spent."""
+    denoiser = loop.compiled(teacher.transformer, settings.compile)
+    levels = flow.sigmas(flow.PREDECESSOR_SCHEDULE, settings.teacher_steps)
+    wanted = flow.sigmas(flow.EFFICIENT_SCHEDULE, flow.FEW_STEPS)
+    size = draw.pixels.shape[-1]
+    folder.mkdir(parents=True, exist_ok=True)
+    done = len(list(folder.glob("*.pt")))
+    minutes = settings.minutes * settings.storing_share
+    active = (checkpoint.load(folder.with_suffix(".clock")) or {"active": 0.0})["active"]
+    budget = checkpoint.Budget(minutes, settings.shards, active)
+    budget.skip()
+    while budget.progress(done) < 1:
+        captions = draw.captions(done, settings.batch)
+        tokens, mask = tokenize(draw.tokenizer, ["", *captions], text.MAX_TOKENS)
+        generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + done)
+        noise = torch.randn((settings.batch, 3, size, size), generator=generator).to(settings.device)
+        on_device = mask.to(settings.device)
+        with torch.no_grad(), torch.autocast(settings.device, torch.bfloat16, enabled=settings.autocast):
+            encoded = teacher.encode(tokens.to(settings.device), on_device)
+            empty = (encoded[:1], on_device[:1])
+            states = flow.roll_out(denoiser, noise, levels, encoded[1:], on_device[1:], empty, flow.GUIDANCE)
+        picked = at_levels(states, levels, wanted).half().cpu()
+        checkpoint.save(folder / f"{done:05d}.pt", {"states": picked, "tokens": tokens[1:], "mask": mask[1:]})
+        done += 1
+        budget.tick()
+        checkpoint.save(folder.with_suffix(".clock"), {"active": budget.active})
+        log.info("trajectories %d  %.1f min", done * settings.batch, budget.active / 60)
+
+
+def load_trajectories(folder: Path) -> Trajectories:
+    shards = [checkpoint.load(path) for path in sorted(folder.glob("*.pt"))]
+    return Trajectories(*(torch.cat([s[key] for s in shards]) for key in ("states", "tokens", "mask")))
+
+
+def distil(pack: Pack, tokenizer: PreTrainedTokenizerBase, encoder: BertModel, work: Path, settings: Settings) -> Path:
+    """Store trajectories, train the student, and return its checkpoint's path; continues where it stopped."""
+    teacher, saved = train.load_average(work, encoder)
+    teacher.to(settings.device)
+    folder = work / f"trajectories-{saved['step']:06d}"
+    path = work / "efficient.pt"
+    if (old := checkpoint.load(path)) is not None and old["teacher_step"] != saved["step"]:
+        raise PlaygroundError(f"{path} was distilled from another predecessor; move it away to distil this one.")
+    draw = Draw(pack, tokenizer, text.MAX_TOKENS, settings.seed, saved["settings"]["rest_weight"])
+    store(teacher, draw, folder, settings)
+    kept = load_trajectories(folder)
+    student = PRXTransformer2DModel(**saved["settings"]["transformer"]).to(settings.device)
+    student.load_state_dict(teacher.transformer.state_dict())
+    denoiser = loop.compiled(student, settings.compile)
+    levels = flow.sigmas(flow.EFFICIENT_SCHEDULE, flow.FEW_STEPS)
+
+    def loss_of(step: int, progress: float) -> torch.Tensor:
+        chance = torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
+        rows = torch.randint(len(kept.states), (settings.batch,), generator=chance)
+        tokens, mask = kept.tokens[rows].to(settings.device), kept.mask[rows].to(settings.device)
+        states = kept.states[rows].to(settings.device).float()
+        with torch.autocast(settings.device, torch.bfloat16, enabled=settings.autocast):
+            encoded = teacher.encode(tokens, mask)
+            if progress < settings.own_states_from:
+                segment = torch.randint(flow.FEW_STEPS, (settings.batch,), generator=chance)
+                now = states[torch.arange(settings.batch), segment]
+            else:
+                reached = int(torch.randint(flow.FEW_STEPS, (1,), generator=chance))
+                segment = torch.full((settings.batch,), reached)
+                now = flow.roll_out(denoiser, states[:, 0], levels[: reached + 1], encoded, mask)[-1]
+            a, b = levels[segment].to(settings.device), levels[segment + 1].to(settings.device)
+            target = endpoint_target(now, states[torch.arange(settings.batch), segment + 1], a, b)
+            error = flow.predict(denoiser, now, a, encoded, mask) - target
+        return (error / a[:, None, None, None]).square().mean()
+
+    optimizer = torch.optim.AdamW(
+        [{"params": list(student.parameters()), "initial_lr": settings.learning_rate}],
+        lr=settings.learning_rate,
+        betas=(0.9, 0.95),
+        weight_decay=0.0,
+        fused=True,
+    )
+    loop.run(
+        path=path,
+        model=student,
+        optimizer=optimizer,
+        average=checkpoint.Average(student, settings.average),
+        budget=checkpoint.Budget(settings.minutes * (1 - settings.storing_share), settings.steps),
+        loss_of=loss_of,
+        factor_of=lambda step, progress: loop.cosine(step, progress, settings.warmup, 0.2),
+        batch=settings.batch,
+        save_seconds=settings.save_seconds,
+        extra={"settings": asdict(settings), "teacher_step": saved["step"], "trajectories": len(kept.states)},
+        after_save=lambda: sheet(work, tokenizer, encoder, settings.device),
+    )
+    return path
+
+
+def load_average(work: Path, saved_teacher: dict) -> tuple[PRXTransformer2DModel, dict]:
+    """The averaged student in evaluation mode, and its checkpoint."""
+    saved = checkpoint.load(work / "efficient.pt")
+    if saved is None or saved["teacher_step"] != saved_teacher["step"]:
+        raise checkpoint.missing("efficient model of this predecessor", "distil")
+    student = PRXTransformer2DModel(**saved_teacher["settings"]["transformer"])
+    student.load_state_dict(saved["average"]["shadow"])
+    return student.eval().requires_grad_(False), saved
+
+
+def sheet(work: Path, tokenizer: PreTrainedTokenizerBase, encoder: BertModel, device: str) -> Path:
+    """A contact sheet of the student in its own few steps, with the noise of the predecessor's sheet."""
+    teacher, saved_teacher = train.load_average(work, encoder)
+    student, saved = load_average(work, saved_teacher)
+    levels = flow.sigmas(flow.EFFICIENT_SCHEDULE, flow.FEW_STEPS)
+    images = sheets.draw(teacher.to(device).encode, student, tokenizer, levels, 1.0, device)
+    return sheets.write(images, work / "sheets" / f"efficient-{saved['step']:06d}.png")

@@ -1,0 +1,120 @@
+"""The predecessor: a text encoder and a pixel transformer trained jointly by flow matching.
+
+Knows what is optimised; the conventions are in flow.py, the data in batches.py, the loop in loop.py. Weights are
+float32 and the arithmetic bfloat16 by autocast (weights in bf16 cost PRX 3.5 FID). Every random number of step k
+comes from (seed, k).
+"""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from diffusers import PRXTransformer2DModel
+from transformers import BertModel, PreTrainedTokenizerBase
+
+from pipeline.training import checkpoint, flow, loop, sheets, text
+from pipeline.training.batches import Draw
+from pipeline.training.data import Pack
+
+
+@dataclass(frozen=True)
+class Settings:
+    """minutes are active minutes; a budget in steps, when given, goes before and is exactly reproducible."""
+
+    minutes: float = 60.0
+    steps: int | None = None
+    batch: int = 32
+    learning_rate: float = 1e-3
+    embedding_rate: float = 0.02  # word embeddings learn this much slower, so that unseen words keep their place
+    rest_weight: float = 0.04  # six draws in seven are of data.CORE; 1.0 for a run long enough for everything
+    warmup: int = 200
+    decay_from: float = 0.7
+    average: float = 0.999
+    save_seconds: float = 300.0
+    seed: int = 0
+    device: str = "cpu"
+    compile: bool = True
+    autocast: bool = True
+    transformer: dict = field(default_factory=lambda: dict(flow.TRANSFORMER))
+
+
+class Predecessor(torch.nn.Module):
+    """encoder: token ids -> (B, L, D); transformer: the denoiser. One module, so that one average covers both."""
+
+    def __init__(self, encoder: BertModel, transformer: PRXTransformer2DModel):
+        super().__init__()
+        self.encoder, self.transformer = encoder, transformer
+
+    def encode(self, tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        return self.encoder(input_ids=tokens, attention_mask=mask).last_hidden_state
+
+
+def build(encoder: BertModel, settings: Settings) -> Predecessor:
+    torch.manual_seed(settings.seed)
+    transformer = PRXTransformer2DModel(**settings.transformer)
+    flow.initialise(transformer)
+    return Predecessor(encoder, transformer).to(settings.device)
+
+
+def optimiser(model: Predecessor, settings: Settings) -> torch.optim.AdamW:
+    words = model.encoder.embeddings.word_embeddings.weight
+    rest = [p for p in model.parameters() if p is not words]
+    rate = settings.learning_rate
+    groups = [
+        {"params": [p for p in rest if p.ndim > 1], "weight_decay": 0.01, "initial_lr": rate},
+        {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0, "initial_lr": rate},
+        {"params": [words], "weight_decay": 0.0, "initial_lr": rate * settings.embedding_rate},
+    ]
+    return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.95), fused=True)
+
+
+def train(pack: Pack, tokenizer: PreTrainedTokenizerBase, encoder: BertModel, work: Path, settings: Settings) -> Path:
+    """Train until the budget is spent, continuing from the checkpoint in `work`; returns the checkpoint's path."""
+    path = work / "predecessor.pt"
+    model = build(encoder, settings)
+    denoiser = loop.compiled(model.transformer, settings.compile)
+    draw = Draw(pack, tokenizer, text.MAX_TOKENS, settings.seed, settings.rest_weight)
+
+    def loss_of(step: int, _progress: float) -> torch.Tensor:
+        batch = draw.batch(step, settings.batch)
+        generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
+        t = flow.draw_levels(len(batch.images), generator)
+        noise = torch.randn(batch.images.shape, generator=generator)
+        images, tokens, mask, t, noise = (
+            x.to(settings.device, non_blocking=True) for x in (batch.images, batch.tokens, batch.mask, t, noise)
+        )
+        with torch.autocast(settings.device, torch.bfloat16, enabled=settings.autocast):
+            return flow.velocity_loss(denoiser, images, model.encode(tokens, mask), mask, t, noise)
+
+    loop.run(
+        path=path,
+        model=model,
+        optimizer=optimiser(model, settings),
+        average=checkpoint.Average(model, settings.average),
+        budget=checkpoint.Budget(settings.minutes, settings.steps),
+        loss_of=loss_of,
+        factor_of=lambda step, progress: loop.cosine(step, progress, settings.warmup, settings.decay_from),
+        batch=settings.batch,
+        save_seconds=settings.save_seconds,
+        extra={"settings": asdict(settings)},
+        after_save=lambda: sheet(work, tokenizer, text.load(work)[1], settings.device),
+    )
+    return path
+
+
+def load_average(work: Path, encoder: BertModel) -> tuple[Predecessor, dict]:
+    """The averaged predecessor in evaluation mode, and its checkpoint. `encoder` is overwritten and used."""
+    saved = checkpoint.load(work / "predecessor.pt")
+    if saved is None:
+        raise checkpoint.missing("predecessor", "train")
+    model = Predecessor(encoder, PRXTransformer2DModel(**saved["settings"]["transformer"]))
+    model.load_state_dict(saved["average"]["shadow"], strict=False)  # parameters only: buffers are constants
+    return model.eval().requires_grad_(False), saved
+
+
+def sheet(work: Path, tokenizer: PreTrainedTokenizerBase, encoder: BertModel, device: str) -> Path:
+    """A contact sheet of the averaged predecessor at its own settings."""
+    model, saved = load_average(work, encoder)
+    levels = flow.sigmas(flow.PREDECESSOR_SCHEDULE, flow.STEPS)
+    images = sheets.draw(model.encode, model.to(device).transformer, tokenizer, levels, flow.GUIDANCE, device)
+    return sheets.write(images, work / "sheets" / f"predecessor-{saved['step']:06d}.png")
