@@ -175,8 +175,8 @@ def first_fault(error: ValidationError) -> str:
 
 
 def write_sums(folder: Path) -> None:
-    """Write SHA256SUMS of every file below ``folder``, in the format of sha256sum, for :func:`check_files`."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != SUMS)
+    """Write SHA256SUMS of what is loaded from ``folder``, in the format of sha256sum, for :func:`check_files`."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in (SUMS, "README.md"))
     lines = [f"{_sha256(path)}  {path.relative_to(folder).as_posix()}\n" for path in files]
     (folder / SUMS).write_text("".join(lines), encoding="utf-8")
 
