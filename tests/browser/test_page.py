@@ -58,10 +58,13 @@ class Visit:
 
     def run(self, prompt: str) -> None:
         """Type, press Enter, wait for the verdict of this run."""
+        before = self.verdict.inner_text()
         self.prompt.fill(prompt)
         self.prompt.press("Enter")
-        playwright.expect(self.stop).to_be_enabled(timeout=30_000)
-        playwright.expect(self.stop).to_be_disabled(timeout=60_000)
+        # Not "Stop is enabled": a fast run may be over before anybody looks.
+        playwright.expect(self.verdict).not_to_have_text(before, timeout=30_000, use_inner_text=True)
+        playwright.expect(self.verdict).not_to_contain_text("Running", timeout=60_000)
+        playwright.expect(self.compare).to_be_enabled()
 
     def pictures(self) -> int:
         return self.page.locator(".picture img").count()

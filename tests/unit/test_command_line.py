@@ -21,6 +21,7 @@ from tests.fakes import CountingBackend
 def playground(monkeypatch: pytest.MonkeyPatch, engine: Engine, tmp_path: Path) -> Playground:
     made = Playground(engine.catalog, load_prices(), engine, tmp_path)
     monkeypatch.setattr(command_line, "open_playground", lambda data: made)
+    monkeypatch.setattr(command_line, "load_catalog", lambda: engine.catalog)
     monkeypatch.chdir(tmp_path)
     return made
 
