@@ -24,6 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, help="budget of active minutes for train or distil")
     parser.add_argument("--threads", type=int, help="CPU threads (default: all)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--note", default="", help="a sentence for the model cards that export writes")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stdout)
     if options.threads:
@@ -60,7 +61,7 @@ def run(command: str, options: argparse.Namespace) -> None:
         if (work / "efficient.pt").exists():
             print(distil.sheet(work, tokenizer, encoder, options.device))
     else:
-        for folder in export.publish(work, options.out, tokenizer, encoder, len(pack.pictures)):
+        for folder in export.publish(work, options.out, tokenizer, encoder, len(pack.pictures), options.note):
             print(folder)
 
 

@@ -47,7 +47,7 @@ image = pipe("a red apple", **settings).images[0]
   the picture-colour pairs were held out.
 - **Text encoder**: a two-layer BERT of width 128; its word vectors started from all-MiniLM-L6-v2 ({minilm_package},
   Apache-2.0) and are the same file in both models of the pair.
-- **Training**: {training}
+- **Training**: {training}{note}
 - **Licence**: MIT for these weights. The sources' notices are in `assets/NOTICE`.
 
 Made by `python -m pipeline.training`.
@@ -94,14 +94,18 @@ def write_pipeline(
     return folder
 
 
-def publish(work: Path, out: Path, tokenizer: PreTrainedTokenizerBase, encoder: BertModel, pictures: int) -> list[Path]:
-    """Write both models of the pair from the checkpoints in `work` to folders in `out`."""
+def publish(
+    work: Path, out: Path, tokenizer: PreTrainedTokenizerBase, encoder: BertModel, pictures: int, note: str = ""
+) -> list[Path]:
+    """Write both models of the pair from the checkpoints in `work` to folders in `out`.
+
+    note: a sentence for the cards, where this run was not simply what the commands do.
+    """
     teacher, saved = train.load_average(work, encoder)
     student, distilled = distil.load_average(work, saved)
     out.mkdir(parents=True, exist_ok=True)
-    seen = saved["step"] * saved["settings"]["batch"]
     training = (
-        f"{seen:,} pictures seen ({saved['step']:,} steps of {saved['settings']['batch']}), "
+        f"{saved['seen']:,} pictures seen in {saved['step']:,} steps, "
         f"{saved['active'] / 60:.0f} minutes on {saved['settings']['device'].upper()}, last mean loss "
         f"{saved['loss']:.3f}; flow matching in pixels, the clean picture predicted (arXiv 2511.13720)."
     )
@@ -111,6 +115,7 @@ def publish(work: Path, out: Path, tokenizer: PreTrainedTokenizerBase, encoder: 
     )
     common = {
         "pictures": pictures,
+        "note": f" {note}" if note else "",
         "core": len(CORE),
         "pictures_package": PICTURES,
         "words_package": WORDS,

@@ -49,17 +49,18 @@ def run(
     `initial_lr`; batch: pictures a step, for the log; extra: saved beside the state; after_save: called after each
     checkpoint but the last, its time not counted.
     """
-    step, mean = 0, None
+    step, seen, mean = 0, 0, None
     if (saved := checkpoint.load(path)) is not None:
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
         average.restore(saved["average"])
-        step, mean, budget.active = saved["step"], saved["loss"], saved["active"]
+        step, seen, mean, budget.active = saved["step"], saved["seen"], saved["loss"], saved["active"]
         log.info("continuing %s at step %d, %.1f active minutes", path.stem, step, budget.active / 60)
 
     def keep() -> None:
         state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "average": average.state()}
-        checkpoint.save(path, state | {"step": step, "active": budget.active, "loss": mean} | extra)
+        done = {"step": step, "seen": seen, "active": budget.active, "loss": mean}
+        checkpoint.save(path, state | done | extra)
 
     saved_at = budget.active
     while (progress := budget.progress(step)) < 1:
@@ -72,6 +73,7 @@ def run(
         optimizer.zero_grad(set_to_none=True)
         average.update()
         step += 1
+        seen += batch
         mean = loss.item() if mean is None else 0.98 * mean + 0.02 * loss.item()
         budget.tick()
         if step % 25 == 0:
