@@ -36,7 +36,7 @@ class Settings:
     storing_share: float = 0.45
     own_states_from: float = 0.55  # share of the optimisation after which the student starts from its own states
     teacher_steps: int = 16  # the path differs from the 24-step one by less than the student's own error
-    batch: int = 64
+    batch: int = 32
     learning_rate: float = 3e-4
     warmup: int = 30
     average: float = 0.995
