@@ -51,7 +51,7 @@ def main() -> None:
             server_port=chosen.port,
             share=chosen.share,
             mcp_server=True,
-            max_threads=100,
+            max_threads=128,
             run_history=False,
             prevent_thread_lock=True,
             **launch_options(),

@@ -21,23 +21,28 @@ from pipeline.ui.compare_view import AUTOMATIC_PRICE, STORED_NOTE, CompareView
 from pipeline.ui.jobs import Jobs
 from pipeline.wording import dollars, seconds_text
 
-DEVICE_QUEUE = {"concurrency_id": "device", "concurrency_limit": 32}
+DEVICE_QUEUE = {"concurrency_id": "device", "concurrency_limit": 90}
 """How many visitors' events may be open at once. The engine's own line decides who has the device and tells each one
 his place; Gradio's queue only holds what comes after these."""
-STEP_EVERY_S = 0.25
-"""Every update costs the server as much as a small model's step, on the very cores that draw the picture."""
+STEP_EVERY_S, MEASURED_STEP_EVERY_S = 0.25, 1.0
+"""Every update costs the server as much as a small model's step, on the very cores that draw the picture; so while a
+measurement of several runs is on, there are fewer."""
+SETTLE_S = 0.4
+"""Before a measurement: a browser on the same machine has redrawn the page by then."""
 PAGE_SEED_MAX = 2**53 - 1
 """Above this a browser's numbers lose digits, and the seed shown would not be the seed used."""
 
 log = logging.getLogger(__name__)
 
 
-def worth_showing(events: Iterator[Event]) -> Iterator[Event]:
-    """All events but the steps that follow the last one shown too soon."""
+def worth_showing(events: Iterator[Event], every_s: float) -> Iterator[Event]:
+    """All events but steps too soon after the last one shown, and the runs between a lane's first and last."""
     shown = 0.0
     for event in events:
         now = time.monotonic()
-        if isinstance(event, Step) and event.preview is None and now - shown < STEP_EVERY_S:
+        if isinstance(event, Step) and event.preview is None and now - shown < every_s:
+            continue
+        if isinstance(event, Done) and not event.final and len(event.result.runs) > 1:
             continue
         shown = now
         yield event
@@ -80,10 +85,13 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs) -> None:
                 playground.check_price(None if price_id == AUTOMATIC_PRICE else price_id)
                 yield updates.begun(view, seed)
                 roles = list(requests)
+                every_s = STEP_EVERY_S if repeat == 1 else MEASURED_STEP_EVERY_S
+                if repeat != 1:
+                    time.sleep(SETTLE_S)
                 how = {"repeat": repeat, "previews": True, "use_cache": use_cache, "stop": stop}
                 # closing: a closed tab ends this generator at its yield, and that must end the run at once.
                 with closing(engine.run(list(requests.values()), **how)) as events:
-                    for event in worth_showing(events):
+                    for event in worth_showing(events, every_s):
                         role = roles[event.lane] if hasattr(event, "lane") else None
                         price = None
                         if isinstance(event, Done):
@@ -130,9 +138,8 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs) -> None:
 
     hidden = {"api_visibility": "private", "show_progress": "hidden"}
     at_once = {**hidden, "queue": False}
-    # A visitor who still waits in Gradio's own queue sees his place there; later the page tells it itself.
-    waiting = {"api_visibility": "private", "show_progress": "minimal", "show_progress_on": view.verdict}
-    run = {"fn": on_run, "inputs": [view.price, view.repeat, view.use_cache, *recipe], **waiting, **DEVICE_QUEUE}
+    # Hidden also here: Gradio's own running clock is redrawn all the time, on the cores that draw the picture.
+    run = {"fn": on_run, "inputs": [view.price, view.repeat, view.use_cache, *recipe], **hidden, **DEVICE_QUEUE}
     run["outputs"] = [view.seed, *buttons, *shown]
     gr.on([view.compare.click, view.prompt.submit], **run)
     for button, prompt, seed in view.examples:

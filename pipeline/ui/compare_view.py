@@ -254,7 +254,7 @@ def _lane(
             show_label=False,
             format="png",
             interactive=False,
-            height=320,
+            height=256,
             buttons=["download", "fullscreen"],
             elem_classes="picture",
         )
