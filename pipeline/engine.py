@@ -246,7 +246,14 @@ class _Job:
         def on_step(i: int, n: int, preview: Image.Image | None) -> None:
             self._queue.put(Step(lane, run, i, n, time.perf_counter() - begin, preview))
 
-        made = self._engine.backend.make(card, request, previews=self._previews, on_step=on_step, stop=self._stop)
+        made = self._engine.backend.make(
+            card,
+            request,
+            previews=self._previews,
+            reuse=self._repeat == 1,  # a measurement measures everything, every time
+            on_step=on_step,
+            stop=self._stop,
+        )
         timings = Timings(wait=self._wait_s, load=self._load_s[lane], **made.seconds)
         identity = self._engine.backend.identity(card)
         before = self._results.get(lane)

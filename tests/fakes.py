@@ -109,7 +109,14 @@ class CountingBackend:
                 self.loaded.add(card.id)
 
     def make(
-        self, card: ModelCard, request: ImageRequest, *, previews: bool, on_step: OnStep, stop: threading.Event
+        self,
+        card: ModelCard,
+        request: ImageRequest,
+        *,
+        previews: bool,
+        reuse: bool,
+        on_step: OnStep,
+        stop: threading.Event,
     ) -> Made:
         with self._use():
             self.previews.append(previews)

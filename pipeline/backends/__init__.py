@@ -52,6 +52,16 @@ class Backend(Protocol):
         """Have the model in memory and warm for this kind of request; models in ``keep`` are not evicted for it."""
 
     def make(
-        self, card: ModelCard, request: ImageRequest, *, previews: bool, on_step: OnStep, stop: threading.Event
+        self,
+        card: ModelCard,
+        request: ImageRequest,
+        *,
+        previews: bool,
+        reuse: bool,
+        on_step: OnStep,
+        stop: threading.Event,
     ) -> Made:
-        """Make one picture. Raises Cancelled before the next step once ``stop`` is set."""
+        """Make one picture, with ``reuse`` from prompt embeddings made before if there are any.
+
+        Raises Cancelled before the next step once ``stop`` is set.
+        """

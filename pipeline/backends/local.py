@@ -72,13 +72,20 @@ class LocalBackend:
             on_part("warm-up", 1, 2)
             # Two steps of the same shape: allocators, kernels and thread pools are then as every later run finds them.
             short = request.model_copy(update={"steps": 2})
-            self.make(card, short, previews=False, on_step=lambda *_: None, stop=threading.Event())
+            self.make(card, short, previews=False, reuse=True, on_step=lambda *_: None, stop=threading.Event())
             # What was encoded cold would later be reported as the time that encoding takes.
             self._embeddings.clear()
             resident.warmed.add(kind)
 
     def make(
-        self, card: ModelCard, request: ImageRequest, *, previews: bool, on_step: OnStep, stop: threading.Event
+        self,
+        card: ModelCard,
+        request: ImageRequest,
+        *,
+        previews: bool,
+        reuse: bool,
+        on_step: OnStep,
+        stop: threading.Event,
     ) -> Made:
         import torch
 
@@ -114,7 +121,7 @@ class LocalBackend:
                 if request.negative_prompt:
                     prompt["negative_prompt"] = request.negative_prompt
             else:
-                prompt, encode_s, cached = self._encode(card, family, pipe, request)
+                prompt, encode_s, cached = self._encode(card, family, pipe, request, reuse)
             clock.start("denoise")
             images = pipe(
                 **prompt,
@@ -136,14 +143,16 @@ class LocalBackend:
         scoped.scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config)
         return scoped
 
-    def _encode(self, card: ModelCard, family: Any, pipe: Any, request: ImageRequest) -> tuple[dict, float, bool]:
+    def _encode(
+        self, card: ModelCard, family: Any, pipe: Any, request: ImageRequest, reuse: bool
+    ) -> tuple[dict, float, bool]:
         """Call arguments for the prompt, the seconds they took when they were made, and whether all were reused."""
         guided = card.evaluations(1, request.guidance) == 2
         texts = [request.prompt, request.negative_prompt] if guided else [request.prompt]
         encoder = card.shared.get("text_encoder", card.id)
         tensors, seconds, cached = [], 0.0, True
         for text in texts:
-            entry = self._embeddings.get((encoder, text))
+            entry = self._embeddings.get((encoder, text)) if reuse else None
             if entry is None:
                 cached = False
                 clock = StageClock(self._cuda)

@@ -53,14 +53,21 @@ class Counted:
             self._backend.prepare(card, request, keep, on_part)
 
     def make(
-        self, card: ModelCard, request: ImageRequest, *, previews: bool, on_step: OnStep, stop: threading.Event
+        self,
+        card: ModelCard,
+        request: ImageRequest,
+        *,
+        previews: bool,
+        reuse: bool,
+        on_step: OnStep,
+        stop: threading.Event,
     ) -> Made:
         def counted(*args: Any) -> None:
             self.steps += 1
             on_step(*args)
 
         with self._use():
-            return self._backend.make(card, request, previews=previews, on_step=counted, stop=stop)
+            return self._backend.make(card, request, previews=previews, reuse=reuse, on_step=counted, stop=stop)
 
 
 def run(runs: int) -> dict[str, Any]:

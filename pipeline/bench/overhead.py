@@ -34,10 +34,17 @@ class Plain(LocalBackend):
     plain = False
 
     def make(
-        self, card: ModelCard, request: ImageRequest, *, previews: bool, on_step: OnStep, stop: threading.Event
+        self,
+        card: ModelCard,
+        request: ImageRequest,
+        *,
+        previews: bool,
+        reuse: bool,
+        on_step: OnStep,
+        stop: threading.Event,
     ) -> Made:
         if not self.plain:
-            return super().make(card, request, previews=previews, on_step=on_step, stop=stop)
+            return super().make(card, request, previews=previews, reuse=reuse, on_step=on_step, stop=stop)
         import torch
 
         pipe = self.residency.get(card).pipe

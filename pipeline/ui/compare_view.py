@@ -145,7 +145,7 @@ def build(playground: Playground, status_html: str) -> CompareView:
         type="pil",
         interactive=False,
         visible=False,
-        max_height=480,
+        max_height=400,
         elem_classes="wide-view",
     )
     differing = gr.Image(
@@ -154,8 +154,8 @@ def build(playground: Playground, status_html: str) -> CompareView:
         format="png",
         interactive=False,
         visible=False,
-        height=480,
-        elem_classes="wide-view",
+        height=400,
+        elem_classes="stretched",
         buttons=["download", "fullscreen"],
     )
     return CompareView(

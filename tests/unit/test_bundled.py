@@ -20,6 +20,7 @@ from pipeline import imagefile
 from pipeline.backends.families import FAMILIES
 from pipeline.backends.local import LocalBackend
 from pipeline.catalog import Catalog, ModelCard, load_catalog
+from pipeline.compare import plan
 from pipeline.engine import Engine
 from pipeline.errors import Cancelled, ModelError
 from pipeline.events import Result, Step
@@ -332,3 +333,13 @@ def test_a_saved_picture_can_be_made_again(engine):
     image, recipe = imagefile.read(file)
     assert set(recipe["versions"]) == {"diptych", "torch", "diffusers", "transformers"}
     assert pixels(engine, request_from_recipe(recipe)) == [image.tobytes()]
+
+
+def test_a_measurement_encodes_anew_in_every_run(engine, catalog):
+    requests = list(plan(catalog, catalog.default_pair, "a red apple", seed=7).values())
+    single = results(engine.run(requests, use_cache=False))
+    again = results(engine.run(requests, use_cache=False))
+    assert again[0].encode_cached and again[0].timings.encode == single[0].timings.encode
+    measured = results(engine.run(requests, repeat=3))
+    assert not measured[0].encode_cached and not measured[1].encode_cached
+    assert len({run.encode for run in measured[0].runs}) == 3
