@@ -10,9 +10,9 @@ import platformdirs
 import torch
 
 from pipeline.errors import PlaygroundError
-from pipeline.training import captions, data, distil, export, text, train
+from pipeline.training import art, captions, data, distil, evaluate, export, judge, text, train
 
-COMMANDS = ("data", "train", "distil", "sheet", "export")
+COMMANDS = ("data", "train", "distil", "sheet", "export", "evaluate")
 MODELS = Path(__file__).parents[2] / "assets" / "models"
 
 
@@ -24,6 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, help="budget of active minutes for train or distil")
     parser.add_argument("--threads", type=int, help="CPU threads (default: all)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--start", help="train on from this exported predecessor, instead of from nothing")
     parser.add_argument("--note", default="", help="a sentence for the model cards that export writes")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stdout)
@@ -53,13 +54,16 @@ def run(command: str, options: argparse.Namespace) -> None:
     tokenizer, encoder = text.load(work)
     settings = {"device": options.device} | ({"minutes": options.minutes} if options.minutes else {})
     if command == "train":
-        train.train(pack, tokenizer, encoder, work, train.Settings(**settings))
+        train.train(pack, tokenizer, encoder, work, train.Settings(**settings, start=options.start))
     elif command == "distil":
         distil.distil(pack, tokenizer, encoder, work, distil.Settings(**settings))
     elif command == "sheet":
         print(train.sheet(work, tokenizer, encoder, options.device))
         if (work / "efficient.pt").exists():
             print(distil.sheet(work, tokenizer, encoder, options.device))
+    elif command == "evaluate":
+        seeing = judge.load(work, lambda: art.load(work, pack.pictures))
+        print(evaluate.evaluate(pack, seeing, options.out, work))
     else:
         for folder in export.publish(work, options.out, tokenizer, encoder, len(pack.pictures), options.note):
             print(folder)

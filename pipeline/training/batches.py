@@ -5,6 +5,7 @@ step number and a resumed run sees exactly what an unbroken one would have seen.
 """
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +13,8 @@ import torch
 from torch.nn import functional
 from transformers import PreTrainedTokenizerBase
 
-from pipeline.training.captions import BACKGROUNDS, caption, draw_look, held_out
-from pipeline.training.data import CORE, HUES, Pack
+from pipeline.training.captions import BACKGROUNDS, Look, caption, draw_look, held_out
+from pipeline.training.data import CORE, HUES, Pack, Picture
 
 CAPTION_DROPOUT = 0.1  # the unconditional branch is the empty prompt (arXiv 2207.12598)
 MAX_SCALE, MAX_SHIFT = 0.04, 0.03  # relative; small, and no mirroring: a short run pays for variety in sharpness
@@ -48,17 +49,11 @@ class Draw:
     def batch(self, step: int, count: int) -> Batch:
         chosen = self._choose(step, count, dropout=CAPTION_DROPOUT)
         noise = np.random.default_rng((self.seed, step))
-        rgba = self.pixels[[i for i, *_ in chosen]].float() / 255
-        turned = [row for row, (_, look, _) in enumerate(chosen) if look.tint is not None]
-        if turned:
-            degrees = [HUES[chosen[r][1].tint] - self.pictures[chosen[r][0]].hue for r in turned]
-            rgba[turned, :3] = turn_hue(rgba[turned, :3], torch.tensor(degrees))
-        rgba = _move(rgba, noise)
-        ground = np.array([BACKGROUNDS.get(look.background, (255, 255, 255)) for _, look, _ in chosen]) / 255
-        ground = torch.from_numpy(ground).float()[:, :, None, None]
-        images = rgba[:, :3] + (1 - rgba[:, 3:]) * ground  # premultiplied "over"
+        looks = [look for _, look, _ in chosen]
+        rgba = tint(self.pixels[[i for i, *_ in chosen]], [self.pictures[i] for i, *_ in chosen], looks)
+        images = ground(move(rgba, noise), looks)
         tokens, mask = tokenize(self.tokenizer, [text for *_, text in chosen], self.max_tokens)
-        return Batch(images * 2 - 1, tokens, mask)
+        return Batch(images, tokens, mask)
 
     def _choose(self, step: int, count: int, dropout: float):
         rng = random.Random(f"{self.seed}:{step}")
@@ -76,17 +71,36 @@ def tokenize(tokenizer: PreTrainedTokenizerBase, texts: list[str], max_tokens: i
     return out["input_ids"], out["attention_mask"].bool()
 
 
-def _move(rgba: torch.Tensor, noise: np.random.Generator) -> torch.Tensor:
-    """Scale and shift (B, 4, S, S); returns premultiplied RGBA, so that edges carry no hidden colour."""
+def tint(pixels: torch.Tensor, pictures: Sequence[Picture], looks: Sequence[Look]) -> torch.Tensor:
+    """Pictures in the colours of their looks: premultiplied RGBA in [0, 1], so that edges carry no hidden colour.
+
+    pixels: uint8 (B, 4, S, S), straight alpha.
+    """
+    rgba = pixels.float() / 255
+    turned = [row for row, look in enumerate(looks) if look.tint is not None]
+    if turned:
+        degrees = [HUES[looks[r].tint] - pictures[r].hue for r in turned]
+        rgba[turned, :3] = turn_hue(rgba[turned, :3], torch.tensor(degrees))
+    return torch.cat([rgba[:, :3] * rgba[:, 3:], rgba[:, 3:]], 1)
+
+
+def ground(rgba: torch.Tensor, looks: Sequence[Look]) -> torch.Tensor:
+    """Premultiplied RGBA (B, 4, S, S) on the grounds of the looks: (B, 3, S, S) in [-1, 1]."""
+    colours = np.array([BACKGROUNDS.get(look.background, (255, 255, 255)) for look in looks]) / 255
+    below = torch.from_numpy(colours).float()[:, :, None, None]
+    return (rgba[:, :3] + (1 - rgba[:, 3:]) * below) * 2 - 1
+
+
+def move(rgba: torch.Tensor, noise: np.random.Generator) -> torch.Tensor:
+    """Scale and shift premultiplied (B, 4, S, S)."""
     count = len(rgba)
     scale = torch.from_numpy(1 + noise.uniform(-MAX_SCALE, MAX_SCALE, count)).float()
     shift = torch.from_numpy(noise.uniform(-MAX_SHIFT, MAX_SHIFT, (count, 2)) * 2).float()
     theta = torch.zeros(count, 2, 3)
     theta[:, 0, 0] = theta[:, 1, 1] = scale
     theta[:, :, 2] = shift
-    premultiplied = torch.cat([rgba[:, :3] * rgba[:, 3:], rgba[:, 3:]], 1)
     grid = functional.affine_grid(theta, list(rgba.shape), align_corners=False)
-    return functional.grid_sample(premultiplied, grid, align_corners=False)
+    return functional.grid_sample(rgba, grid, align_corners=False)
 
 
 def turn_hue(rgb: torch.Tensor, degrees: torch.Tensor) -> torch.Tensor:

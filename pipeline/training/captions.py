@@ -64,7 +64,7 @@ class Look:
     background: str | None = None
 
 
-def _share(*parts: str) -> float:
+def share(*parts: str) -> float:
     """A number in [0, 1) that depends on the words alone, so that the split is the same on every machine."""
     digest = hashlib.sha256("\x1f".join(("diptych-split-1", *parts)).encode()).digest()
     return int.from_bytes(digest[:6], "big") / 2**48
@@ -72,12 +72,12 @@ def _share(*parts: str) -> float:
 
 def held_out(picture: Picture, look: Look | None = None) -> bool:
     """Whether a picture, or this look of it, is kept from training."""
-    if _share("concept", picture.name) < HELD_OUT_CONCEPTS:
+    if share("concept", picture.name) < HELD_OUT_CONCEPTS:
         return True
     if look is None:
         return False
-    tinted = look.tint is not None and _share("tint", picture.name, look.tint) < HELD_OUT_PAIRS
-    placed = look.background is not None and _share("background", picture.name, look.background) < HELD_OUT_PAIRS
+    tinted = look.tint is not None and share("tint", picture.name, look.tint) < HELD_OUT_PAIRS
+    placed = look.background is not None and share("background", picture.name, look.background) < HELD_OUT_PAIRS
     return tinted or placed
 
 
@@ -114,6 +114,12 @@ def with_article(noun: str) -> str:
     return f"{'an' if noun[0].lower() in 'aeiou' else 'a'} {noun}"
 
 
+def coloured(name: str, colour: str) -> str:
+    """ "red apple" turned green is "green apple": the old colour word must go."""
+    words = [w for w in name.split() if w not in HUES and w != "brown"] or name.split()
+    return " ".join([colour, *words])
+
+
 def vocabulary(pictures: Sequence[Picture]) -> list[str]:
     """Every name and keyword, and the words that captions put round them."""
     frames = ["3d icon of a an picture emoji on white background brown", *HUES, *BACKGROUNDS]
@@ -127,9 +133,7 @@ def caption(picture: Picture, look: Look, rng: random.Random) -> str:
     if colour is None and picture.colour is not None and rng.random() < 0.2:
         colour = picture.colour
     if colour is not None:
-        # "red apple" turned green is "green apple": the old colour word must go.
-        words = [w for w in name.split() if w not in HUES and w != "brown"] or name.split()
-        name = " ".join([colour, *words])
+        name = coloured(name, colour)
     keywords = [k for k in picture.keywords if k.lower() not in name.lower() and k not in MEANS_NO_PICTURE]
     if look.tint is not None:
         keywords = [k for k in keywords if k not in HUES and k != "brown"]

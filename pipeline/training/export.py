@@ -14,7 +14,8 @@ from transformers import BertModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from pipeline.catalog import write_sums
-from pipeline.training import distil, flow, text, train
+from pipeline.device import cpu_device
+from pipeline.training import checkpoint, distil, flow, text, train
 from pipeline.training.data import CORE, GROUPS, MINILM, PICTURES, WORDS
 
 PREDECESSOR, EFFICIENT = "diptych-128", "diptych-128-efficient"
@@ -61,8 +62,12 @@ def write_pipeline(
     tokenizer: PreTrainedTokenizerBase,
     schedule: dict,
     card: str,
+    history: dict,
 ) -> Path:
-    """Write a diffusers folder beside `folder` and move it into place. The models are not changed."""
+    """Write a diffusers folder beside `folder` and move it into place. The models are not changed.
+
+    card: README.md; history: training.json.
+    """
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     half = PRXTransformer2DModel.from_config(transformer.config)
@@ -88,6 +93,7 @@ def write_pipeline(
     config = part / "text_encoder" / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"dtype": "float32"}, indent=2) + "\n")
     (part / "README.md").write_text(card, encoding="utf-8")
+    (part / "training.json").write_text(json.dumps(history, indent=2) + "\n")
     write_sums(part)
     shutil.rmtree(folder, ignore_errors=True)
     part.rename(folder)
@@ -104,14 +110,30 @@ def publish(
     teacher, saved = train.load_average(work, encoder)
     student, distilled = distil.load_average(work, saved)
     out.mkdir(parents=True, exist_ok=True)
+    hardware = hardware_name(saved["settings"]["device"])
+    history = {
+        "hardware": hardware,
+        "steps": saved["before"]["steps"] + saved["step"],
+        "pictures_seen": saved["before"]["pictures_seen"] + saved["seen"],
+        "minutes": round(saved["before"]["minutes"] + saved["active"] / 60, 1),
+        "loss": round(saved["loss"], 4),
+    }
+    minutes = distilled["active"] + (checkpoint.load(distil.clock(work, saved)) or {"active": 0.0})["active"]
+    distil_history = {
+        "hardware": hardware,
+        "trajectories": distilled["trajectories"],
+        "steps": distilled["step"],
+        "minutes": round(minutes / 60, 1),
+        "loss": round(distilled["loss"], 5),
+    }
     training = (
-        f"{saved['seen']:,} pictures seen in {saved['step']:,} steps, "
-        f"{saved['active'] / 60:.0f} minutes on {saved['settings']['device'].upper()}, last mean loss "
-        f"{saved['loss']:.3f}; flow matching in pixels, the clean picture predicted (arXiv 2511.13720)."
+        f"{history['pictures_seen']:,} pictures seen in {history['steps']:,} steps, {history['minutes']:.0f} minutes "
+        f"on {hardware}; flow matching in pixels, the clean picture predicted (arXiv 2511.13720)."
     )
     distillation = (
-        f"{distilled['trajectories']:,} guided trajectories of the predecessor, then {distilled['step']:,} steps of "
-        f"{distilled['settings']['batch']} of piecewise endpoint regression. The predecessor itself: {training}"
+        f"{distil_history['trajectories']:,} guided trajectories of the predecessor, then {distil_history['steps']:,} "
+        f"steps of {distilled['settings']['batch']} of piecewise endpoint regression, {distil_history['minutes']:.0f} "
+        f"minutes. The predecessor itself: {training}"
     )
     common = {
         "pictures": pictures,
@@ -140,7 +162,11 @@ def publish(
         **common,
     )
     parts = (
-        (PREDECESSOR, teacher.transformer, flow.PREDECESSOR_SCHEDULE, predecessor_card),
-        (EFFICIENT, student, flow.EFFICIENT_SCHEDULE, efficient_card),
+        (PREDECESSOR, teacher.transformer, flow.PREDECESSOR_SCHEDULE, predecessor_card, history),
+        (EFFICIENT, student, flow.EFFICIENT_SCHEDULE, efficient_card, distil_history),
     )
-    return [write_pipeline(out / name, model, teacher.encoder, tokenizer, s, card) for name, model, s, card in parts]
+    return [write_pipeline(out / name, model, teacher.encoder, tokenizer, *rest) for name, model, *rest in parts]
+
+
+def hardware_name(device: str) -> str:
+    return torch.cuda.get_device_name(0) if device == "cuda" else cpu_device().name

@@ -1,16 +1,18 @@
 """Contact sheets: the same prompts and the same noise for every model and every moment of training."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.training import flow
 from pipeline.training.batches import tokenize
 from pipeline.training.text import MAX_TOKENS
 
 PATCHES = 8  # pictures are 8 x 8 patches
+PATCH = flow.TRANSFORMER["patch_size"]  # pixels
 PROMPTS = (
     "a red apple", "a fox", "a guitar", "a rocket", "an octopus", "a house", "a slice of pizza", "a bicycle",
     "a purple apple", "a blue car", "a green heart", "a pink elephant",
@@ -48,3 +50,20 @@ def write(images: torch.Tensor, path: Path, columns: int = 8) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(grid.reshape(rows * size, columns * size, 3)).save(path)
     return path
+
+
+def labelled(blocks: Sequence[tuple[str, Sequence[Sequence[Image.Image]]]], columns: int = 4) -> Image.Image:
+    """Blocks of (prompt, rows of pictures), `columns` side by side, each under its prompt; no picture is resized."""
+    first = blocks[0][1]
+    size, gap, line = first[0][0].width, 16, 26
+    width, height = len(first[0]) * size + gap, len(first) * size + line + gap
+    rows = -(-len(blocks) // columns)
+    sheet = Image.new("RGB", (columns * width + gap, rows * height + gap), "white")
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(16)
+    for number, (prompt, lines) in enumerate(blocks):
+        left, top = gap + number % columns * width, gap + number // columns * height
+        pen.text((left, top), prompt, fill="black", font=font)
+        for i, pictures in enumerate(lines):
+            for j, picture in enumerate(pictures):
+                sheet.paste(picture, (left + j * size, top + line + i * size))
+    return sheet

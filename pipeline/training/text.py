@@ -69,13 +69,18 @@ def build(work: Path, captions: Iterable[str]) -> None:
     make_tokenizer([pieces[i] for i in kept]).save_pretrained(work / "text" / "tokenizer")
 
 
+def load_minilm(work: Path) -> BertModel:
+    """all-MiniLM-L6-v2 without its pooler, for reading only."""
+    minilm = BertModel(BertConfig(**json.loads(minilm_file(work, "config.json"))), add_pooling_layer=False)
+    weights = load_safetensors(minilm_file(work, "model.safetensors"))
+    minilm.load_state_dict({k: v for k, v in weights.items() if k in minilm.state_dict()})
+    return minilm.eval().requires_grad_(False)
+
+
 @torch.no_grad()
 def static_vectors(work: Path, pieces: list[int]) -> torch.Tensor:
     """(len(pieces), WIDTH) float32: the pieces through MiniLM, centred, PCA, unit standard deviation over all."""
-    config = BertConfig(**json.loads(minilm_file(work, "config.json")))
-    minilm = BertModel(config, add_pooling_layer=False).eval()
-    weights = load_safetensors(minilm_file(work, "model.safetensors"))
-    minilm.load_state_dict({k: v for k, v in weights.items() if k in minilm.state_dict()})
+    minilm = load_minilm(work)
     ids = torch.tensor(pieces)
     frame = torch.stack([torch.full_like(ids, 101), ids, torch.full_like(ids, 102)], 1)  # [CLS] piece [SEP]
     outputs = torch.cat([minilm(input_ids=part).last_hidden_state[:, 1] for part in frame.split(512)])

@@ -5,6 +5,7 @@ float32 and the arithmetic bfloat16 by autocast (weights in bf16 cost PRX 3.5 FI
 comes from (seed, k).
 """
 
+import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -26,7 +27,7 @@ class Settings:
     batch: int = 32
     learning_rate: float = 1e-3
     embedding_rate: float = 0.02  # word embeddings learn this much slower, so that unseen words keep their place
-    rest_weight: float = 0.04  # six draws in seven are of data.CORE; 1.0 for a run long enough for everything
+    rest_weight: float = 0.02  # fifteen draws in sixteen are of data.CORE; 1.0 for a run long enough for everything
     warmup: int = 200
     decay_from: float = 0.7
     average: float = 0.999
@@ -36,6 +37,7 @@ class Settings:
     compile: bool = True
     autocast: bool = True
     transformer: dict = field(default_factory=lambda: dict(flow.TRANSFORMER))
+    start: str | None = None  # an exported predecessor's folder, whose training goes on; None: from nothing
 
 
 class Predecessor(torch.nn.Module):
@@ -56,6 +58,21 @@ def build(encoder: BertModel, settings: Settings) -> Predecessor:
     return Predecessor(encoder, transformer).to(settings.device)
 
 
+def published(folder: Path, settings: Settings) -> Predecessor:
+    """The exported predecessor in `folder`, to be trained further. Its vocabulary must be the work folder's."""
+    transformer = PRXTransformer2DModel.from_pretrained(folder / "transformer", torch_dtype=torch.float32)
+    encoder = BertModel.from_pretrained(folder / "text_encoder", add_pooling_layer=False, dtype=torch.float32)
+    return Predecessor(encoder, transformer).to(settings.device)
+
+
+def history(settings: Settings) -> dict:
+    """What was trained before this run: steps, pictures seen, minutes."""
+    if settings.start is None:
+        return {"steps": 0, "pictures_seen": 0, "minutes": 0.0}
+    said = json.loads((Path(settings.start) / "training.json").read_text())
+    return {key: said[key] for key in ("steps", "pictures_seen", "minutes")}
+
+
 def optimiser(model: Predecessor, settings: Settings) -> torch.optim.AdamW:
     words = model.encoder.embeddings.word_embeddings.weight
     rest = [p for p in model.parameters() if p is not words]
@@ -71,14 +88,14 @@ def optimiser(model: Predecessor, settings: Settings) -> torch.optim.AdamW:
 def train(pack: Pack, tokenizer: PreTrainedTokenizerBase, encoder: BertModel, work: Path, settings: Settings) -> Path:
     """Train until the budget is spent, continuing from the checkpoint in `work`; returns the checkpoint's path."""
     path = work / "predecessor.pt"
-    model = build(encoder, settings)
+    model = build(encoder, settings) if settings.start is None else published(Path(settings.start), settings)
     denoiser = loop.compiled(model.transformer, settings.compile)
     draw = Draw(pack, tokenizer, text.MAX_TOKENS, settings.seed, settings.rest_weight)
 
-    def loss_of(step: int, _progress: float) -> torch.Tensor:
+    def loss_of(step: int, progress: float) -> torch.Tensor:
         batch = draw.batch(step, settings.batch)
         generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
-        t = flow.draw_levels(len(batch.images), generator)
+        t = flow.draw_levels(len(batch.images), progress, generator)
         noise = torch.randn(batch.images.shape, generator=generator)
         images, tokens, mask, t, noise = (
             x.to(settings.device, non_blocking=True) for x in (batch.images, batch.tokens, batch.mask, t, noise)
@@ -96,7 +113,7 @@ def train(pack: Pack, tokenizer: PreTrainedTokenizerBase, encoder: BertModel, wo
         factor_of=lambda step, progress: loop.cosine(step, progress, settings.warmup, settings.decay_from),
         batch=settings.batch,
         save_seconds=settings.save_seconds,
-        extra={"settings": asdict(settings)},
+        extra={"settings": asdict(settings), "before": history(settings)},
         after_save=lambda: sheet(work, tokenizer, text.load(work)[1], settings.device),
     )
     return path

@@ -1,7 +1,7 @@
 """The training of the bundled pair, on tiny synthetic pictures: no network, seconds to run."""
 
+import json
 import random
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,73 +12,8 @@ from pipeline.errors import PlaygroundError
 from pipeline.training import captions, checkpoint, data, distil, export, flow, sheets, text, train
 from pipeline.training.batches import Draw, turn_hue
 from pipeline.training.captions import Look
-from pipeline.training.data import Pack, Picture, dominant_colour
-
-SIZE = 32
-TINY = {
-    "in_channels": 3,
-    "patch_size": 4,
-    "bottleneck_size": 16,
-    "context_in_dim": 32,
-    "hidden_size": 32,
-    "num_heads": 2,
-    "depth": 1,
-    "mlp_ratio": 2.0,
-    "axes_dim": [8, 8],
-}
-NAMES = ("red disc", "blue square", "cat face", "green leaf", "old key", "owl")
-
-
-def picture(name: str, group: str = "Animals & Nature", **known) -> Picture:
-    return Picture("x", name, ("animal", "sharp", "red", "face"), group, **({"hue": 0.0, "colour": "red"} | known))
-
-
-def disc(rgb: tuple[int, int, int]) -> np.ndarray:
-    y, x = np.mgrid[:SIZE, :SIZE] - SIZE / 2
-    rgba = np.zeros((SIZE, SIZE, 4), np.uint8)
-    rgba[..., :3] = rgb
-    rgba[..., 3] = np.where(x**2 + y**2 < 100, 255, 0)
-    return rgba
-
-
-@pytest.fixture(scope="module")
-def pack() -> Pack:
-    colours = [(220, 20, 20), (20, 20, 220), (120, 80, 40), (20, 160, 20), (200, 180, 20), (90, 60, 160)]
-    pixels = [disc(c) for c in colours]
-    pictures = [picture(n, hue=dominant_colour(p)[0], colour=None) for n, p in zip(NAMES, pixels, strict=True)]
-    return Pack(np.stack(pixels), tuple(pictures))
-
-
-@pytest.fixture(scope="module")
-def tokenizer(pack):
-    words = {w for line in captions.vocabulary(pack.pictures) for w in line.lower().split()}
-    return text.make_tokenizer([*text.SPECIAL, ",", "'", *sorted(words)])
-
-
-@pytest.fixture
-def work(tmp_path, tokenizer):
-    torch.manual_seed(0)
-    text.make_encoder(len(tokenizer), width=32, layers=1, heads=2).save_pretrained(tmp_path / "text" / "encoder")
-    tokenizer.save_pretrained(tmp_path / "text" / "tokenizer")
-    return tmp_path
-
-
-SETTINGS = train.Settings(
-    steps=60, batch=8, learning_rate=3e-3, warmup=5, average=0.9, compile=False, autocast=False, transformer=TINY
-)
-DISTIL = distil.Settings(
-    steps=6, shards=2, teacher_steps=6, batch=8, learning_rate=1e-3, warmup=2, compile=False, autocast=False
-)
-
-
-def run_train(pack, work, **changes) -> dict:
-    tokenizer, encoder = text.load(work)
-    return checkpoint.load(train.train(pack, tokenizer, encoder, work, replace(SETTINGS, **changes)))
-
-
-def run_distil(pack, work, **changes) -> dict:
-    tokenizer, encoder = text.load(work)
-    return checkpoint.load(distil.distil(pack, tokenizer, encoder, work, replace(DISTIL, **changes)))
+from pipeline.training.data import Pack, dominant_colour
+from tests.unit.training.tiny import SIZE, disc, picture, run_distil, run_train
 
 
 def assert_equal(left, right) -> None:
@@ -98,7 +33,7 @@ def assert_equal(left, right) -> None:
 
 def test_training_learns(pack, work):
     first = run_train(pack, work, steps=5)["loss"]
-    assert run_train(pack, work, steps=60)["loss"] < 0.5 * first
+    assert run_train(pack, work, steps=150)["loss"] < 0.5 * first
 
 
 def test_interrupted_training_ends_bit_for_bit_where_an_unbroken_one_does(pack, work, monkeypatch):
@@ -164,6 +99,32 @@ def test_the_pair_exports_and_a_plain_from_pretrained_draws_what_training_draws(
     torch.testing.assert_close(drawn, ours, atol=1e-4, rtol=1e-3)
     teacher, _ = train.load_average(work, encoder)
     assert not torch.equal(teacher.transformer.final_layer.linear.weight, pipe.transformer.final_layer.linear.weight)
+
+
+def test_training_goes_on_from_an_exported_predecessor_and_counts_all_of_it(pack, work):
+    first = run_train(pack, work, steps=30)
+    run_distil(pack, work, steps=1)
+    tokenizer, encoder = text.load(work)
+    folder, _ = export.publish(work, work / "models", tokenizer, encoder, len(pack.pictures))
+    said = json.loads((folder / "training.json").read_text())
+    assert (said["steps"], said["pictures_seen"]) == (30, 240) and said["minutes"] >= 0 and "CPU" in said["hardware"]
+
+    (work / "predecessor.pt").unlink()
+    further = run_train(pack, work, steps=2, learning_rate=1e-6, start=str(folder))
+    assert further["loss"] < 2 * first["loss"] and further["before"]["pictures_seen"] == 240
+    weights = first["average"]["shadow"], further["average"]["shadow"]
+    for old, new in zip(*(w.values() for w in weights), strict=True):
+        torch.testing.assert_close(new, old, atol=1e-3, rtol=1e-2)  # what float16 keeps
+    (work / "efficient.pt").unlink()
+    run_distil(pack, work, steps=1)
+    folder, _ = export.publish(work, work / "models", tokenizer, encoder, len(pack.pictures))
+    assert json.loads((folder / "training.json").read_text())["pictures_seen"] == 256
+
+
+def test_levels_start_near_pure_noise_and_come_down_at_last():
+    early, late = (flow.draw_levels(4000, p, torch.Generator().manual_seed(0)) for p in (0.1, 0.9))
+    assert early.median() > 0.95 > 0.9 > late.median() > 0.7
+    assert 0.05 < (late < 0.3).float().mean() < 0.15
 
 
 def test_guided_roll_out_is_the_pipelines(pack, work):
