@@ -29,9 +29,11 @@ class Playground:
     def price(self, wanted: str | float | None, device_name: str = "") -> PriceProfile:
         """The wanted profile, else the default, else the one of the device (which, unnamed, imports torch)."""
         wanted = self.default_price if wanted is None else wanted
-        if wanted is None:
-            return self.prices.proposed(device_name or self.engine.backend.device().name)
-        return self.prices.profile(wanted)
+        return self.proposed_price(device_name) if wanted is None else self.prices.profile(wanted)
+
+    def proposed_price(self, device_name: str = "") -> PriceProfile:
+        """What the device rents for, whatever the default is; finding an unnamed device imports torch."""
+        return self.prices.proposed(device_name or self.engine.backend.device().name)
 
     def check_price(self, wanted: object) -> None:
         """Raises InputError for a price that nobody knows, before anything runs."""

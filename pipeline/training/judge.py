@@ -28,7 +28,6 @@ log = logging.getLogger(__name__)
 
 SHARED = 256  # dimensions that pictures and captions meet in
 THUMBNAIL = 4  # pixels, both sides
-EYE_SIZE = 160  # pixels; of 128-pixel pictures the larger one reads better, at 1.5 times the time
 
 Eye = Callable[[torch.Tensor], torch.Tensor]  # (B, 3, S, S) in [-1, 1] -> (B, D)
 Ear = Callable[[Sequence[str]], torch.Tensor]  # captions -> (B, D)
@@ -36,7 +35,8 @@ Ear = Callable[[Sequence[str]], torch.Tensor]  # captions -> (B, D)
 
 @dataclass(frozen=True)
 class Settings:
-    drawings: int = 16_000  # looked at once; every epoch says other things about them
+    drawings: int = 12_000
+    captions: int = 3  # said of each drawing; every epoch takes one of them
     epochs: int = 30
     batch: int = 256
     learning_rate: float = 1e-3
@@ -98,22 +98,24 @@ def train(pack: Pack, eye: Eye, ear: Ear, settings: Settings) -> Heads:
         if start % 3200 == 0:
             log.info("judge looked at %d of %d drawings", start, len(rows))
     seen = torch.cat(seen)
+    said = [[caption(pack.pictures[r], look, rng) for _ in range(settings.captions)]
+            for r, look in zip(rows, looks, strict=True)]  # fmt: skip
+    different = sorted({text for texts in said for text in texts})
+    place = {text: i for i, text in enumerate(different)}
+    heard, said = ear(different), torch.tensor([[place[text] for text in texts] for texts in said])
+    log.info("judge heard %d captions", len(different))
 
     torch.manual_seed(settings.seed)
-    heads = Heads(seen.shape[1], ear(["a"]).shape[1])
+    heads = Heads(seen.shape[1], heard.shape[1])
     optimizer = torch.optim.AdamW(heads.parameters(), lr=settings.learning_rate, weight_decay=0.05)
     count = settings.epochs * (len(rows) // settings.batch)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.learning_rate, total_steps=max(count, 1))
-    heard: dict[str, torch.Tensor] = {}
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.learning_rate, total_steps=count)
     for epoch in range(settings.epochs):
-        order = torch.randperm(len(rows))
-        for part in order.split(settings.batch):
+        choice = torch.randint(settings.captions, (len(rows),))
+        for part in torch.randperm(len(rows)).split(settings.batch):
             if len(part) < settings.batch:
                 continue
-            texts = [caption(pack.pictures[rows[i]], looks[i], rng) for i in part.tolist()]
-            if new := [t for t in dict.fromkeys(texts) if t not in heard]:
-                heard |= dict(zip(new, ear(new), strict=True))
-            scores = heads(seen[part], torch.stack([heard[t] for t in texts])) * heads.scale.exp().clamp(max=100)
+            scores = heads(seen[part], heard[said[part, choice[part]]]) * heads.scale.exp().clamp(max=100)
             own = torch.arange(len(part))
             loss = (functional.cross_entropy(scores, own) + functional.cross_entropy(scores.T, own)) / 2
             optimizer.zero_grad(set_to_none=True)
@@ -148,8 +150,7 @@ def efficientnet() -> Eye:
 
     @torch.no_grad()
     def look(images: torch.Tensor) -> torch.Tensor:
-        larger = functional.interpolate(images, size=(EYE_SIZE, EYE_SIZE), mode="bicubic", antialias=True)
-        pooled = net.extract_features(larger.clamp(-1, 1)).mean((2, 3))
+        pooled = net.extract_features(images.clamp(-1, 1)).mean((2, 3))
         small = functional.interpolate(images, size=(THUMBNAIL, THUMBNAIL), mode="area").flatten(1)
         return torch.cat([pooled, small], 1)
 

@@ -70,7 +70,7 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs) -> None:
         return pair, plan(catalog, pair, prompt, **fields, steps=steps, guidance=guidance)
 
     def price_of(wanted: str | None, device: str = ""):
-        return playground.price(None if wanted == AUTOMATIC_PRICE else wanted, device)
+        return playground.proposed_price(device) if wanted == AUTOMATIC_PRICE else playground.price(wanted, device)
 
     def on_run(
         price_id, repeat, use_cache, pair_id, prompt, negative, seed, width, height,

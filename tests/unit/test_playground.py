@@ -66,3 +66,10 @@ def test_a_peak_that_cannot_be_set_back_is_not_told(monkeypatch):
     peak = PeakMemory()
     peak.start()
     assert peak.bytes() is None
+
+
+def test_what_the_hardware_rents_for_can_be_asked_for_whatever_the_default_is(tmp_path):
+    own = open_playground(tmp_path, "2.5")
+    assert own.price(None, "NVIDIA T4").usd_per_hour == 2.5
+    assert own.proposed_price("NVIDIA T4") == open_playground(tmp_path).price(None, "NVIDIA T4")
+    assert own.proposed_price("NVIDIA T4").usd_per_hour != 2.5
