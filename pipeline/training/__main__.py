@@ -22,6 +22,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--work", type=Path, default=Path(platformdirs.user_cache_dir("diptych")) / "training")
     parser.add_argument("--out", type=Path, default=MODELS, help="where export writes the two models")
     parser.add_argument("--minutes", type=float, help="budget of active minutes for train or distil")
+    parser.add_argument("--steps", type=int, help="the same in optimiser steps, which is exactly reproducible")
+    parser.add_argument("--no-compile", action="store_true", help="run the networks as they are: for very short runs")
     parser.add_argument("--threads", type=int, help="CPU threads (default: all)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--start", help="train on from this exported predecessor, instead of from nothing")
@@ -52,7 +54,9 @@ def run(command: str, options: argparse.Namespace) -> None:
         return
     pack = data.load(work)
     tokenizer, encoder = text.load(work)
-    settings = {"device": options.device} | ({"minutes": options.minutes} if options.minutes else {})
+    given = {"minutes": options.minutes, "steps": options.steps}
+    settings = {"device": options.device, "compile": not options.no_compile}
+    settings |= {name: value for name, value in given.items() if value is not None}
     if command == "train":
         train.train(pack, tokenizer, encoder, work, train.Settings(**settings, start=options.start))
     elif command == "distil":

@@ -74,12 +74,12 @@ def prompt(picture: Picture, look: Look) -> str:
     return noun if look.background is None else f"{noun} on {with_article(look.background)} background"
 
 
-def choose(found: Sequence[Cell], pictures: Sequence[Picture], count: int = PROMPTS) -> list[Cell]:
-    """The first cell of each thing, up to `count`: a hundred captions of a hundred different things."""
+def choose(found: Sequence[Cell], pictures: Sequence[Picture]) -> list[Cell]:
+    """The first cell of each thing, up to PROMPTS: a hundred captions of a hundred different things."""
     first: dict[str, Cell] = {}
     for cell in found:
         first.setdefault(short_name(pictures[cell.row]), cell)
-    return list(first.values())[:count]
+    return list(first.values())[:PROMPTS]
 
 
 def real(pack: Pack, shown: Sequence[Cell]) -> torch.Tensor:
