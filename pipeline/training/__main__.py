@@ -26,6 +26,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--no-compile", action="store_true", help="run the networks as they are: for very short runs")
     parser.add_argument("--threads", type=int, help="CPU threads (default: all)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--batch", type=int, help="pictures a step (default 32; a GPU is filled by 256 or more)")
+    parser.add_argument("--rate", type=float, dest="learning_rate", help="learning rate (default: 1e-3, distil 3e-4)")
+    parser.add_argument("--rest-weight", type=float, help="of pictures beyond the everyday ones, against 1 for those")
     parser.add_argument("--start", help="train on from this exported predecessor, instead of from nothing")
     parser.add_argument("--note", default="", help="a sentence for the model cards that export writes")
     options = parser.parse_args(arguments)
@@ -54,10 +57,12 @@ def run(command: str, options: argparse.Namespace) -> None:
         return
     pack = data.load(work)
     tokenizer, encoder = text.load(work)
-    given = {"minutes": options.minutes, "steps": options.steps}
+    given = {name: getattr(options, name) for name in ("minutes", "steps", "batch", "learning_rate")}
     settings = {"device": options.device, "compile": not options.no_compile}
     settings |= {name: value for name, value in given.items() if value is not None}
     if command == "train":
+        if options.rest_weight is not None:
+            settings["rest_weight"] = options.rest_weight
         train.train(pack, tokenizer, encoder, work, train.Settings(**settings, start=options.start))
     elif command == "distil":
         distil.distil(pack, tokenizer, encoder, work, distil.Settings(**settings))

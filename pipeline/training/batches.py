@@ -22,7 +22,7 @@ MAX_SCALE, MAX_SHIFT = 0.04, 0.03  # relative; small, and no mirroring: a short 
 
 @dataclass(frozen=True)
 class Batch:
-    """images: float32 (B, 3, size, size) in [-1, 1]; tokens: int64 (B, L); mask: bool (B, L), True = a real token."""
+    """images: float32 (B, 3, size, size) in [-1, 1], on the draw's device; tokens: int64 (B, L); mask: bool (B, L)."""
 
     images: torch.Tensor
     tokens: torch.Tensor
@@ -32,15 +32,24 @@ class Batch:
 class Draw:
     """The endless training set. Held-out pictures are not in it, held-out looks are never drawn.
 
-    rest_weight: how often a picture outside CORE is drawn, against 1 for one inside.
+    rest_weight: how often a picture outside CORE is drawn, against 1 for one inside; device: where the pictures lie
+    and are turned, moved and put on their grounds. What is drawn does not depend on it.
     """
 
-    def __init__(self, pack: Pack, tokenizer: PreTrainedTokenizerBase, max_tokens: int, seed: int, rest_weight: float):
+    def __init__(
+        self,
+        pack: Pack,
+        tokenizer: PreTrainedTokenizerBase,
+        max_tokens: int,
+        seed: int,
+        rest_weight: float,
+        device: str = "cpu",
+    ):
         self.pictures = pack.pictures
         self.tokenizer, self.max_tokens, self.seed = tokenizer, max_tokens, seed
         self.indices = [i for i, p in enumerate(pack.pictures) if not held_out(p)]
         self.weights = [1.0 if pack.pictures[i].name in CORE else rest_weight for i in self.indices]
-        self.pixels = torch.from_numpy(pack.pixels).permute(0, 3, 1, 2)
+        self.pixels = torch.from_numpy(pack.pixels).permute(0, 3, 1, 2).to(device)
 
     def captions(self, step: int, count: int) -> list[str]:
         """Captions alone, with no dropout: what the distillation asks its teacher to draw."""
@@ -80,14 +89,14 @@ def tint(pixels: torch.Tensor, pictures: Sequence[Picture], looks: Sequence[Look
     turned = [row for row, look in enumerate(looks) if look.tint is not None]
     if turned:
         degrees = [HUES[looks[r].tint] - pictures[r].hue for r in turned]
-        rgba[turned, :3] = turn_hue(rgba[turned, :3], torch.tensor(degrees))
+        rgba[turned, :3] = turn_hue(rgba[turned, :3], torch.tensor(degrees, device=rgba.device))
     return torch.cat([rgba[:, :3] * rgba[:, 3:], rgba[:, 3:]], 1)
 
 
 def ground(rgba: torch.Tensor, looks: Sequence[Look]) -> torch.Tensor:
     """Premultiplied RGBA (B, 4, S, S) on the grounds of the looks: (B, 3, S, S) in [-1, 1]."""
     colours = np.array([BACKGROUNDS.get(look.background, (255, 255, 255)) for look in looks]) / 255
-    below = torch.from_numpy(colours).float()[:, :, None, None]
+    below = torch.from_numpy(colours).float().to(rgba.device)[:, :, None, None]
     return (rgba[:, :3] + (1 - rgba[:, 3:]) * below) * 2 - 1
 
 
@@ -99,7 +108,7 @@ def move(rgba: torch.Tensor, noise: np.random.Generator) -> torch.Tensor:
     theta = torch.zeros(count, 2, 3)
     theta[:, 0, 0] = theta[:, 1, 1] = scale
     theta[:, :, 2] = shift
-    grid = functional.affine_grid(theta, list(rgba.shape), align_corners=False)
+    grid = functional.affine_grid(theta.to(rgba.device), list(rgba.shape), align_corners=False)
     return functional.grid_sample(rgba, grid, align_corners=False)
 
 

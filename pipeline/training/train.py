@@ -90,16 +90,15 @@ def train(pack: Pack, tokenizer: PreTrainedTokenizerBase, encoder: BertModel, wo
     path = work / "predecessor.pt"
     model = build(encoder, settings) if settings.start is None else published(Path(settings.start), settings)
     denoiser = loop.compiled(model.transformer, settings.compile)
-    draw = Draw(pack, tokenizer, text.MAX_TOKENS, settings.seed, settings.rest_weight)
+    draw = Draw(pack, tokenizer, text.MAX_TOKENS, settings.seed, settings.rest_weight, settings.device)
 
     def loss_of(step: int, progress: float) -> torch.Tensor:
         batch = draw.batch(step, settings.batch)
-        generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
-        t = flow.draw_levels(len(batch.images), progress, generator)
-        noise = torch.randn(batch.images.shape, generator=generator)
-        images, tokens, mask, t, noise = (
-            x.to(settings.device, non_blocking=True) for x in (batch.images, batch.tokens, batch.mask, t, noise)
-        )
+        seed = settings.seed * 1_000_003 + step
+        t = flow.draw_levels(len(batch.images), progress, torch.Generator().manual_seed(seed)).to(settings.device)
+        generator = torch.Generator(settings.device).manual_seed(seed)
+        noise = torch.randn(batch.images.shape, generator=generator, device=settings.device)
+        images, tokens, mask = batch.images, batch.tokens.to(settings.device), batch.mask.to(settings.device)
         with torch.autocast(settings.device, torch.bfloat16, enabled=settings.autocast):
             return flow.velocity_loss(denoiser, images, model.encode(tokens, mask), mask, t, noise)
 

@@ -83,9 +83,9 @@ def test_all_commands_in_order(work, monkeypatch, capsys):
     held = json.loads((work / "held_out.json").read_text())
     assert held == captions.held_out_list(pack.pictures) and held["backgrounds"]
 
-    run("train", *short, "3")
+    run("train", *short, "3", "--batch", "8")
     first = checkpoint.load(work / "predecessor.pt")
-    run("train", *short, "40")  # goes on
+    run("train", *short, "40", "--batch", "8", "--rest-weight", "0.5")  # goes on
     further = checkpoint.load(work / "predecessor.pt")
     assert (first["step"], further["step"]) == (3, 40) and further["loss"] < first["loss"]
     run("distil", *short, "4", "--minutes", "0.05")
@@ -101,7 +101,7 @@ def test_all_commands_in_order(work, monkeypatch, capsys):
     assert "REPORT.md" in run("evaluate")
     report = json.loads((work / "models" / "report.json").read_text())
     assert report["prompts"] == {"everyday": 3, "wide": 3, "composed": 2}
-    assert report["trained_on"]["pictures_seen"] == 40 * 32
+    assert report["trained_on"]["pictures_seen"] == 40 * 8
     assert evaluate.write_report(work / "models").read_text().count("\n") > 30
 
 
