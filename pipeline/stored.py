@@ -10,10 +10,8 @@ import json
 import tomllib
 from typing import Any
 
-from PIL import Image
-
 from pipeline import imagefile
-from pipeline.catalog import ASSETS, ROLES
+from pipeline.catalog import ASSETS
 from pipeline.compare import compare_document, plan
 from pipeline.errors import PlaygroundError
 from pipeline.events import Result, final_results
@@ -47,15 +45,10 @@ def remake(playground: Playground) -> dict[str, Any]:
     """Make them anew with the default pair and price. Returns the comparison's document."""
     FOLDER.mkdir(exist_ok=True)
     pair = playground.catalog.default_pair
-    rows: dict[str, list[Image.Image]] = {role: [] for role in ROLES}
     for example in examples():
-        requests = plan(playground.catalog, pair, example["prompt"], seed=example["seed"])
-        made = final_results(playground.engine.run(list(requests.values()), use_cache=False))
-        for role, result in zip(requests, made, strict=True):
-            rows[role].append(result.image)
-            if role == "efficient":
-                imagefile.write(example["image"], result.image, recipe_of(result))
-    _sheet(list(rows.values())).save(FOLDER / "pair.png")
+        request = plan(playground.catalog, pair, example["prompt"], seed=example["seed"])["efficient"]
+        (result,) = final_results(playground.engine.run([request], use_cache=False))
+        imagefile.write(example["image"], result.image, recipe_of(result))
     first = examples()[0]
     requests = plan(playground.catalog, pair, first["prompt"], seed=first["seed"])
     made = final_results(playground.engine.run(list(requests.values()), repeat=REPEAT))
@@ -66,13 +59,3 @@ def remake(playground: Playground) -> dict[str, Any]:
         imagefile.write(FOLDER / lane["image"], results[lane["role"]].image, recipe_of(results[lane["role"]]))
     (FOLDER / "compare.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     return document
-
-
-def _sheet(rows: list[list[Image.Image]]) -> Image.Image:
-    """Pictures of one size in a grid."""
-    width, height = rows[0][0].size
-    sheet = Image.new("RGB", (width * len(rows[0]), height * len(rows)), "white")
-    for y, row in enumerate(rows):
-        for x, picture in enumerate(row):
-            sheet.paste(picture, (x * width, y * height))
-    return sheet

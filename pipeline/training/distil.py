@@ -1,10 +1,10 @@
-"""The efficient one: a copy of the predecessor that takes its 24 guided steps in 4 unguided ones.
+"""The efficient one: a copy of the predecessor that takes its 24 guided steps in 3 unguided ones.
 
 Piecewise endpoint regression on the teacher's own roll-outs with guidance baked in (the piecewise idea of PeRFlow,
 arXiv 2405.07510; training on the student's own states after FlowSteer, arXiv 2511.18834). Regression only, nothing
 adversarial, so the noise-to-picture path is kept: the same seed gives the same picture.
 
-1. Trajectories: the teacher draws captions from noise; the states at the student's five noise levels are stored.
+1. Trajectories: the teacher draws captions from noise; the states at the student's own noise levels are stored.
    Between two Euler states the path is a straight line, so states at other levels are exact, not approximate.
 2. Offline: the student learns to reach the next stored state in one step.
 3. On its own roll-out: it starts where its own steps brought it, and still aims at the teacher's stored state.

@@ -79,7 +79,8 @@ def evaluate(pack: Pack, judge: Judge, models: Path, work: Path) -> Path:
     write_sheet(models / "everyday.webp", everyday, suite.ON_THE_SHEET, rows, pictures)
     write_sheet(models / "composed.webp", composed, len(composed.prompts), rows, pictures)
     columns = [key for key in rows[0] if key != "file"]
-    table = {"columns": columns, "rows": [[row[key] for key in columns] for row in rows]}
+    table = {"prompts": {s.name: s.prompts for s in planned}, "columns": columns}
+    table["rows"] = [[row[key] for key in columns] for row in rows]
     (models / "samples.json").write_text(json.dumps(table).replace("], [", "],\n["))
     (models / "report.json").write_text(json.dumps(report, indent=2) + "\n")
     return write_report(models)

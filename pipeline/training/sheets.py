@@ -13,6 +13,7 @@ from pipeline.training.text import MAX_TOKENS
 
 PATCHES = 8  # pictures are 8 x 8 patches
 PATCH = flow.TRANSFORMER["patch_size"]  # pixels
+GAP, LINE = 16, 26  # pixels round a labelled block, and for its label
 PROMPTS = (
     "a red apple", "a fox", "a guitar", "a rocket", "an octopus", "a house", "a slice of pizza", "a bicycle",
     "a purple apple", "a blue car", "a green heart", "a pink elephant",
@@ -55,15 +56,15 @@ def write(images: torch.Tensor, path: Path, columns: int = 8) -> Path:
 def labelled(blocks: Sequence[tuple[str, Sequence[Sequence[Image.Image]]]], columns: int = 4) -> Image.Image:
     """Blocks of (prompt, rows of pictures), `columns` side by side, each under its prompt; no picture is resized."""
     first = blocks[0][1]
-    size, gap, line = first[0][0].width, 16, 26
-    width, height = len(first[0]) * size + gap, len(first) * size + line + gap
+    size = first[0][0].width
+    width, height = len(first[0]) * size + GAP, len(first) * size + LINE + GAP
     rows = -(-len(blocks) // columns)
-    sheet = Image.new("RGB", (columns * width + gap, rows * height + gap), "white")
+    sheet = Image.new("RGB", (columns * width + GAP, rows * height + GAP), "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(16)
     for number, (prompt, lines) in enumerate(blocks):
-        left, top = gap + number % columns * width, gap + number // columns * height
+        left, top = GAP + number % columns * width, GAP + number // columns * height
         pen.text((left, top), prompt, fill="black", font=font)
         for i, pictures in enumerate(lines):
             for j, picture in enumerate(pictures):
-                sheet.paste(picture, (left + j * size, top + line + i * size))
+                sheet.paste(picture, (left + j * size, top + LINE + i * size))
     return sheet

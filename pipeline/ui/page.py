@@ -9,7 +9,7 @@ import gradio as gr
 from pipeline import __version__
 from pipeline.catalog import ASSETS
 from pipeline.playground import Playground
-from pipeline.ui import api, compare_tab, compare_view, models_tab, prices_tab
+from pipeline.ui import api, compare_tab, compare_view, models_tab, prices_tab, report_tab
 from pipeline.ui.jobs import Jobs
 from pipeline.ui.readiness import Readiness
 
@@ -61,6 +61,8 @@ def build_page(playground: Playground, readiness: Readiness) -> gr.Blocks:
                 prices_tab.build(playground.prices)
             with gr.Tab("Models"):
                 models_tab.build(playground.catalog)
+            with gr.Tab("Bundled pair"):
+                report_tab.build(ASSETS / "models")
             with gr.Tab("About"):
                 gr.Markdown(f"{ABOUT}\nDiptych {__version__}, MIT licence.")
         clock = gr.Timer(1.0)

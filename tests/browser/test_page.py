@@ -112,6 +112,22 @@ def _answers(url: str) -> bool:
 
 
 @pytest.mark.parametrize("viewport", [WIDE, PHONE], ids=["wide", "phone"])
+def test_the_bundled_pairs_report_is_a_tab_with_its_sheets(bundled: str, browser, viewport):
+    visit = Visit(browser, bundled, viewport)
+    tab = visit.page.get_by_role("tab", name="Bundled pair")
+    if not tab.is_visible():  # on a phone, behind the dots
+        visit.page.get_by_role("button", name="Toggle").or_(visit.page.locator(".overflow-menu > button")).first.click()
+        tab = visit.page.locator(".overflow-dropdown").get_by_text("Bundled pair")
+    tab.click()
+    playwright.expect(visit.page.get_by_role("heading", name="How good the bundled pair is")).to_be_visible()
+    for sheet in ("Contact sheet of 32 held-out prompts", "Contact sheet of 24 composed prompts"):
+        picture = visit.page.get_by_role("img", name=sheet)
+        picture.scroll_into_view_if_needed()  # loaded only then
+        playwright.expect(picture).to_have_js_property("naturalWidth", 2128)
+    assert visit.sideways() <= 0
+
+
+@pytest.mark.parametrize("viewport", [WIDE, PHONE], ids=["wide", "phone"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_newcomer_sees_a_stored_comparison_then_his_own(bundled: str, browser, viewport, scheme):
     visit = Visit(browser, bundled, viewport, scheme)
@@ -120,7 +136,7 @@ def test_a_newcomer_sees_a_stored_comparison_then_his_own(bundled: str, browser,
     visit.run(f"a red apple {viewport['width']} {scheme}")
     playwright.expect(visit.claims.first).to_contain_text("faster")
     playwright.expect(visit.claims.nth(1)).to_contain_text("cheaper")
-    playwright.expect(visit.verdict).to_contain_text("4 against 24 steps")
+    playwright.expect(visit.verdict).to_contain_text("3 against 24 steps")
     assert visit.pictures() == 2
     assert visit.page.locator(".lane-numbers .bar").count() == 2
     assert visit.sideways() <= 0
