@@ -14,6 +14,7 @@ def options(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--port", type=int, help="default: the first free one from 7860")
     parser.add_argument("--data", metavar="DIR", help="where caches are kept (default: the user's data folder)")
     parser.add_argument("--price", metavar="PROFILE", help="a profile of assets/prices.toml, or dollars per hour")
+    parser.add_argument("--model-file", metavar="TOML", help="your own models and pairs, beside the shipped ones")
     parser.add_argument("--share", action="store_true", help="a public link through Gradio's tunnel")
     parser.add_argument("--offline", action="store_true", help="never reach for the Hub")
     return parser.parse_args(argv)
@@ -22,21 +23,22 @@ def options(argv: list[str] | None = None) -> argparse.Namespace:
 def main() -> None:
     """Build the page, answer at once, load the models behind it."""
     chosen = options()
+    # Before Gradio and the Hub are imported, which read these once. Whoever has set them already knows why.
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    if chosen.offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"
     from pipeline.errors import PlaygroundError
     from pipeline.playground import open_playground
 
     try:
-        playground = open_playground(chosen.data, chosen.price)
+        playground = open_playground(chosen.data, chosen.price, chosen.model_file)
     except PlaygroundError as error:
         fail(str(error))
-    # Before Gradio and the Hub are imported, which read these once. Whoever has set them already knows why.
-    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("GRADIO_TEMP_DIR", str(playground.data / "served"))
-    if chosen.offline:
-        os.environ["HF_HUB_OFFLINE"] = "1"
     from pathlib import Path
 
+    from pipeline import zerogpu
     from pipeline.ui.page import build_page, launch_options
     from pipeline.ui.readiness import Readiness
     from pipeline.ui.served import ServedFiles
@@ -45,6 +47,8 @@ def main() -> None:
     served.sweep()
     readiness = Readiness(playground)
     page = build_page(playground, readiness)
+    if zerogpu.active():
+        readiness.start()
     try:
         page.launch(
             server_name=chosen.host,
@@ -60,7 +64,8 @@ def main() -> None:
         fail(f"The page cannot listen on port {chosen.port or 'from 7860'}: {error}".splitlines()[0])
     served.protect()
     served.start()
-    readiness.start()
+    if not zerogpu.active():
+        readiness.start()
     page.block_thread()
 
 

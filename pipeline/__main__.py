@@ -9,12 +9,14 @@ import argparse
 import json
 import re
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from pipeline import compare, imagefile
-from pipeline.catalog import ROLES, load_catalog
+from pipeline.catalog import ROLES, Catalog, load_catalog
+from pipeline.device import find_facts
 from pipeline.errors import PlaygroundError
 from pipeline.events import Event, Loading, Queued, Result, Step, final_results
 from pipeline.models import models_document
@@ -48,6 +50,11 @@ def numbers(text: str) -> list[int | float | str]:
     return [number(part.strip()) for part in text.split(",")]
 
 
+def listed(text: str) -> list[str]:
+    """A comma-separated list of names."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
 def _parser() -> argparse.ArgumentParser:
     main = _Parser(prog="python -m pipeline", description="Compare an image model with its efficient successor.")
     commands = main.add_subparsers(dest="command", required=True, parser_class=_Parser, metavar="COMMAND")
@@ -55,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     everywhere = argparse.ArgumentParser(add_help=False)
     everywhere.add_argument("--json", action="store_true", help="print one JSON document as the last line")
     everywhere.add_argument("--data", metavar="DIR", help="where caches are kept")
+    everywhere.add_argument("--model-file", metavar="TOML", help="your own models and pairs, beside the shipped ones")
 
     picture = argparse.ArgumentParser(add_help=False)
     picture.add_argument("prompt")
@@ -69,18 +77,20 @@ def _parser() -> argparse.ArgumentParser:
     both = commands.add_parser(
         "compare", parents=[picture, everywhere], help="one prompt through both models of a pair"
     )
-    both.add_argument("--pair", metavar="ID")
+    both.add_argument("--pair", metavar="ID", help="or any two models as MODEL:MODEL")
     both.add_argument("--repeat", type=number, default=1, metavar="K", help="runs a model; the median counts")
     for role in ROLES:
         both.add_argument(f"--{role}-steps", type=number, metavar="N")
         both.add_argument(f"--{role}-guidance", type=number, metavar="G")
+        both.add_argument(f"--{role}-switches", type=listed, metavar="S,S,…", help="such as fp8-weights; see models")
     both.add_argument("--report", metavar="FILE", help="also write one offline HTML file")
     both.set_defaults(run=_compare)
 
     one = commands.add_parser("generate", parents=[picture, everywhere], help="one picture with one model")
-    one.add_argument("--model", required=True, metavar="ID")
+    one.add_argument("--model", required=True, metavar="ID", help="or a folder, or a downloaded Hub id")
     one.add_argument("--steps", type=number, metavar="N")
     one.add_argument("--guidance", type=number, metavar="G")
+    one.add_argument("--switches", type=listed, metavar="S,S,…", help="such as fp8-weights; see models")
     one.set_defaults(run=_generate)
 
     grid = commands.add_parser("sweep", parents=[picture, everywhere], help="one model over steps and guidance")
@@ -92,6 +102,10 @@ def _parser() -> argparse.ArgumentParser:
 
     models = commands.add_parser("models", parents=[everywhere], help="what can run here, and if not, why not")
     models.set_defaults(run=_models)
+
+    fetched = commands.add_parser("download", parents=[everywhere], help="bring a model of the Hub onto this machine")
+    fetched.add_argument("model", metavar="ID", help="a model of the catalogue, or a bare Hub id")
+    fetched.set_defaults(run=_download)
 
     bench = commands.add_parser("bench", parents=[everywhere], help="benchmarks; without a name, the list")
     bench.add_argument("name", nargs="?", metavar="NAME")
@@ -188,9 +202,11 @@ def _seed_line(document: dict[str, Any]) -> str:
 
 
 def _compare(options: argparse.Namespace) -> dict[str, Any]:
-    playground = open_playground(options.data)
-    pair = playground.catalog.pair(options.pair)
-    own = {name: {role: getattr(options, f"{role}_{name}") for role in ROLES} for name in ("steps", "guidance")}
+    playground = open_playground(options.data, model_file=options.model_file)
+    pair = playground.pair(options.pair)
+    own = {
+        name: {role: getattr(options, f"{role}_{name}") for role in ROLES} for name in ("steps", "guidance", "switches")
+    }
     requests = compare.plan(playground.catalog, pair, options.prompt, **_shared_fields(options), **own)
     playground.check_price(options.price)  # told before anything runs
     roles = list(requests)
@@ -209,11 +225,10 @@ def _compare(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _generate(options: argparse.Namespace) -> dict[str, Any]:
-    playground = open_playground(options.data)
+    playground = open_playground(options.data, model_file=options.model_file, model=options.model)
     card = playground.catalog.model(options.model)
-    request = make_request(
-        card, options.prompt, steps=options.steps, guidance=options.guidance, **_shared_fields(options)
-    )
+    own = {"steps": options.steps, "guidance": options.guidance, "switches": options.switches}
+    request = make_request(card, options.prompt, **own, **_shared_fields(options))
     playground.check_price(options.price)
     [result] = _results(playground, [request], [card.name], use_cache=not options.fresh)
     price = playground.price(options.price, result.device)
@@ -225,7 +240,7 @@ def _generate(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _sweep(options: argparse.Namespace) -> dict[str, Any]:
-    playground = open_playground(options.data)
+    playground = open_playground(options.data, model_file=options.model_file, model=options.model)
     requests = plan_sweep(
         playground.catalog, options.model, options.prompt, options.steps, options.guidance, **_shared_fields(options)
     )
@@ -244,13 +259,39 @@ def _sweep(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _models(options: argparse.Namespace) -> dict[str, Any]:
-    document = models_document(load_catalog())
+    document = models_document(_catalog(options), find_facts())
     for model in document["models"]:
         state = "runs here" if model["runs_here"] else f"does not run here: {model['why_not']}"
         print(f"{model['id']:<24} {model['weight_bytes'] / 1e6:>7.0f} MB  {model['licence']:<12} {state}")
     for pair in document["pairs"]:
-        print(f"pair {pair['id']}: {pair['predecessor']} → {pair['efficient']}: {pair['question']}")
+        state = f"fits: {pair['how']}" if pair["how"] else f"does not fit: {pair['why_not']}"
+        print(f"pair {pair['id']}: {pair['predecessor']} → {pair['efficient']}: {pair['question']} {state}")
+    print(f"best for {document['device']}: {document['recommended']}")
     return document
+
+
+def _catalog(options: argparse.Namespace) -> Catalog:
+    return load_catalog(more=Path(options.model_file)) if options.model_file else load_catalog()
+
+
+def _download(options: argparse.Namespace) -> dict[str, Any]:
+    from pipeline import download
+    from pipeline.adhoc import HUB_ID
+
+    catalog, bare = _catalog(options), HUB_ID.fullmatch(options.model)
+    if options.model not in catalog.models and bare:
+        plan = download.plan_repo(bare["repo"], bare["revision"])
+    else:
+        plan = download.plan_card(catalog.model(options.model))
+    print(f"{plan.name}: {plan.missing_bytes / 1e9:.2f} of {plan.total_bytes / 1e9:.2f} GB to fetch, into {plan.place}")
+
+    def told(done: int, total: int, file: str) -> None:
+        if sys.stderr.isatty():
+            print(f"\r\x1b[K{done / 1e9:.2f} of {total / 1e9:.2f} GB {file}", end="", file=sys.stderr, flush=True)
+
+    download.fetch(plan, told, threading.Event())
+    print("\nEverything is here.")
+    return {"model": options.model, "bytes": plan.total_bytes, "fetched_bytes": plan.missing_bytes}
 
 
 def _bench(options: argparse.Namespace) -> dict[str, Any]:

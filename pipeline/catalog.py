@@ -10,7 +10,7 @@ import hashlib
 import tomllib
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -44,6 +44,29 @@ class Sizes(_Data):
     multiple: int
 
 
+Dtype = Literal["float32", "bfloat16", "float16"]
+DTYPE_BYTES: dict[Dtype, int] = {"float32": 4, "bfloat16": 2, "float16": 2}
+Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+"""A commit of a Hub repository. A branch or a tag is no pin: what it names can change."""
+
+
+class Part(_Data):
+    """One component that comes from elsewhere than the model's own repository."""
+
+    repo: str
+    revision: Commit | None = None
+    file: str | None = None
+    """One safetensors file with the component's weights; its config is then that of the model's own repository.
+    None: the repository is the component, in the diffusers layout."""
+
+
+class Scheduler(_Data):
+    """A scheduler instead of the repository's own: its diffusers class, and settings that differ from the config."""
+
+    name: str
+    settings: dict[str, bool | int | float | str] = Field(default_factory=dict)
+
+
 class ModelCard(_Data):
     """Everything the engine and the page need to know about one model, without loading it."""
 
@@ -51,21 +74,35 @@ class ModelCard(_Data):
     name: str
     summary: str
     path: str | None = None
-    """Folder below assets/ for a bundled model."""
+    """Folder of a model that is not downloaded: below assets/ for a bundled one, absolute for a user's own."""
     repo: str | None = None
-    """Hub repository for a downloaded one; needs ``revision``."""
-    revision: str | None = None
+    """Hub repository of a downloaded one."""
+    revision: Commit | None = None
+    """Its commit. None: not pinned yet; then the commit that a download finds is the one that is used and recorded."""
+    variant: str | None = None
+    """Name part of the weight files to take where a repository has several, such as fp16."""
+    replace: dict[str, Part] = Field(default_factory=dict)
+    """Component name -> where it comes from instead."""
+    lora: Part | None = None
+    """Low-rank weights put on top when the model is loaded; needs the package peft."""
+    scheduler: Scheduler | None = None
+    gated: Literal["no", "yes", "unclear"] = "no"
+    """Whether the Hub asks for a login and accepted terms before it gives the files out."""
     licence: str
     licence_url: str | None = None
     pipeline: str
     """Name of the diffusers pipeline class."""
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    """Type of the weights on a GPU. A CPU always computes in float32."""
+    dtypes: tuple[Dtype, ...] = ("float32",)
+    """Types of the weights that give sound pictures on a GPU, best first. A CPU always computes in float32."""
+    cpu: bool = True
+    """False where a picture on a processor would take many minutes."""
     steps: Range
     guidance: Range
     size: Sizes
     negative_prompt: bool
     """False where the model has no second, unconditional evaluation to steer away with."""
+    guidance_off: float = 1.0
+    """Up to this guidance there is one evaluation a step, above it two; pipelines differ in where they begin."""
     fixed_guidance: str | None = None
     """Why guidance cannot be changed; None where it can."""
     call: dict[str, bool | int | float | str] = Field(default_factory=dict)
@@ -73,29 +110,48 @@ class ModelCard(_Data):
     shared: dict[str, str] = Field(default_factory=dict)
     """Component name -> key. Two models whose keys are equal hold that component in memory once."""
     weight_bytes: int
+    """Of all components together, in the first of ``dtypes``."""
+    part_bytes: dict[str, int] = Field(default_factory=dict)
+    """The same by component, where it is known: what sharing saves and what offloading needs."""
+    memory_bytes: int | None = None
+    """GPU memory to make a picture of the default size with all weights there."""
+    memory_source: str | None = None
+    """Where ``memory_bytes`` comes from: a measurement, a publication or a sum."""
     reference_seconds_per_evaluation: float
     """Seconds of one network evaluation at the default size, for an estimate before anything has run here."""
     reference_device: str
 
     @model_validator(mode="after")
     def _has_one_source(self) -> ModelCard:
-        if bool(self.path) == bool(self.repo) or (self.repo and not self.revision):
-            raise ValueError("a model needs a path, or a repo with its revision")
+        if bool(self.path) == bool(self.repo):
+            raise ValueError("a model needs either a path or a repo")
+        if self.memory_bytes is not None and not self.memory_source:
+            raise ValueError("memory_bytes needs its memory_source")
         return self
 
     def evaluations(self, steps: int, guidance: float) -> int:
         """Network evaluations for one picture: classifier-free guidance evaluates twice a step."""
-        return steps * (2 if self.negative_prompt and guidance > 1 else 1)
+        return steps * (2 if self.negative_prompt and guidance > self.guidance_off else 1)
+
+    def bytes_as(self, dtype: Dtype) -> int:
+        """Bytes of all weights in this type."""
+        return self.weight_bytes * DTYPE_BYTES[dtype] // DTYPE_BYTES[self.dtypes[0]]
 
     @property
     def folder(self) -> Path | None:
-        """Where a bundled model lies; None for one that comes from the Hub."""
+        """Where a bundled or a user's own model lies; None for one that comes from the Hub."""
         return ASSETS / self.path if self.path else None
 
     @property
     def source(self) -> str:
         """Where the weights come from, as a person would write it."""
-        return f"bundled ({self.path})" if self.path else f"{self.repo}@{(self.revision or '')[:12]}"
+        if self.path:
+            return f"folder {Path(self.path).name}" if Path(self.path).is_absolute() else f"bundled ({self.path})"
+        return f"{self.repo}@{self.revision[:12]}" if self.revision else f"{self.repo} (not pinned yet)"
+
+    @property
+    def bundled(self) -> bool:
+        return bool(self.path) and not Path(self.path).is_absolute()
 
 
 class Lane(_Data):
@@ -104,6 +160,7 @@ class Lane(_Data):
     model: str
     steps: int | None = None
     guidance: float | None = None
+    switches: tuple[str, ...] = ()
 
 
 class Pair(_Data):
@@ -116,6 +173,10 @@ class Pair(_Data):
     efficient: Lane
     same_path: bool
     """True where both map the same noise to the same picture, so that PSNR and SSIM mean something."""
+    note: str | None = None
+    """What must be known to read this comparison fairly, in one sentence."""
+    opt_in: str | None = None
+    """Why this pair is never a default; None where it may be one."""
 
     def lane(self, role: Role) -> Lane:
         return self.predecessor if role == "predecessor" else self.efficient
@@ -136,8 +197,33 @@ class Catalog(_Data):
         return _known(self.models, "model", model_id)
 
     def pair(self, pair_id: object) -> Pair:
-        """The pair of ``pair_id``; None gives the default. Raises InputError with the known ids."""
-        return self.default_pair if pair_id is None else _known(self.pairs, "pair", pair_id)
+        """The pair of ``pair_id``; None gives the default, "MODEL:MODEL" any two models, also twice the same.
+
+        Raises InputError with the known ids.
+        """
+        if pair_id is None:
+            return self.default_pair
+        if isinstance(pair_id, str) and pair_id not in self.pairs and ":" in pair_id:
+            return self._own_pair(*pair_id.split(":", 1))
+        return _known(self.pairs, "pair", pair_id)
+
+    def pair_id_of(self, predecessor: str, efficient: str) -> str:
+        """The id of the pair of these two models with their own settings: a shipped one if there is one."""
+        lanes = Lane(model=predecessor), Lane(model=efficient)
+        shipped = (pair.id for pair in self.pairs.values() if (pair.predecessor, pair.efficient) == lanes)
+        return next(shipped, f"{predecessor}:{efficient}")
+
+    def _own_pair(self, predecessor: str, efficient: str) -> Pair:
+        old, new = self.model(predecessor), self.model(efficient)
+        shipped = self.pairs.get(self.pair_id_of(old.id, new.id))
+        return Pair(
+            id=f"{old.id}:{new.id}",
+            name=f"{old.name} → {new.name}",
+            question=f"Does {new.name} replace {old.name}?" if old is not new else "Which settings are good enough?",
+            predecessor=Lane(model=old.id),
+            efficient=Lane(model=new.id),
+            same_path=old is new or (shipped is not None and shipped.same_path),
+        )
 
 
 def _known(table: dict, kind: str, key: object):
@@ -146,17 +232,47 @@ def _known(table: dict, kind: str, key: object):
     return table[key]
 
 
-def load_catalog(path: Path = ASSETS / "catalog.toml") -> Catalog:
-    """Read and check a catalogue file. Raises ModelError naming the file and the first fault."""
+def load_catalog(path: Path = ASSETS / "catalog.toml", more: Path | None = None) -> Catalog:
+    """Read and check a catalogue file, and ``more``: a user's own models and pairs beside it.
+
+    Raises ModelError naming the file and the first fault.
+    """
+    if more is not None:
+        return _with_own(load_catalog(path), more.expanduser().absolute())
+    return _parsed(path, _raw(path, required=True))
+
+
+def _raw(path: Path, required: bool) -> dict[str, dict]:
+    """Both tables of a catalogue file, every entry with its id."""
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
-        catalog = Catalog.model_validate(
-            {table: {key: value | {"id": key} for key, value in raw[table].items()} for table in ("models", "pairs")}
-        )
-    except ValidationError as error:
-        raise ModelError(f"The catalogue {path} is wrong at {first_fault(error)}.") from error
+        tables = {table: raw[table] if required else raw.pop(table, {}) for table in ("models", "pairs")}
+        if not required and raw:
+            raise ValueError(f"{next(iter(raw))!r} is neither models nor pairs")
+        return {name: {key: value | {"id": key} for key, value in table.items()} for name, table in tables.items()}
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise ModelError(f"The catalogue {path} cannot be read ({error}); correct or restore the file.") from error
+
+
+def _with_own(shipped: Catalog, path: Path) -> Catalog:
+    """The shipped catalogue and a user's file in one; the default pair stays the shipped one."""
+    own = _raw(path, required=False)
+    tables = {name: {key: entry.model_dump() for key, entry in getattr(shipped, name).items()} for name in own}
+    for name, entries in own.items():
+        for key, entry in entries.items():
+            if key in tables[name]:
+                raise ModelError(f"The catalogue {path} is wrong at {name}.{key}: that id is taken; choose another.")
+            if name == "models" and isinstance(entry.get("path"), str):
+                entry = entry | {"path": str(path.parent / Path(entry["path"]).expanduser())}
+            tables[name][key] = entry
+    return _parsed(path, tables)
+
+
+def _parsed(path: Path, tables: dict[str, dict]) -> Catalog:
+    try:
+        catalog = Catalog.model_validate(tables)
+    except ValidationError as error:
+        raise ModelError(f"The catalogue {path} is wrong at {first_fault(error)}.") from error
     if not catalog.pairs:
         raise ModelError(f"The catalogue {path} is wrong at pairs: it must name at least one pair.")
     for pair in catalog.pairs.values():

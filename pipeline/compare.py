@@ -22,11 +22,11 @@ RUN_ORDER: tuple[Role, ...] = ("efficient", "predecessor")
 
 def plan(catalog: Catalog, pair: Pair, prompt: object, **fields: object) -> dict[Role, ImageRequest]:
     """Both lanes' requests in the order they run. ``fields``: negative_prompt, seed, width, height for both lanes,
-    and steps and guidance as {role: value} where a lane differs from its model's default.
+    and steps, guidance and switches as {role: value} where a lane differs from its pair's or model's own.
 
     Raises InputError. A negative prompt goes only to the models that use one.
     """
-    own = {name: fields.pop(name, None) or {} for name in ("steps", "guidance")}
+    own = {name: fields.pop(name, None) or {} for name in ("steps", "guidance", "switches")}
     negative = fields.pop("negative_prompt", "")
     requests: dict[Role, ImageRequest] = {}
     for role in RUN_ORDER:
@@ -53,6 +53,7 @@ def lane_document(result: Result, price: PriceProfile, role: str | None = None) 
         "image": None,
         "steps": result.request.steps,
         "guidance": result.request.guidance,
+        "switches": list(result.request.switches),
         "model_evaluations": result.evaluations,
         "seconds": timings.as_dict(),
         "seconds_min": low,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import platform
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+M_ARENA_MAX = -8  # malloc.h of glibc
 VERSIONED = ("torch", "diffusers", "transformers")
 
 
@@ -19,6 +21,35 @@ class Device:
     kind: str
     name: str
     memory_bytes: int
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What decides which models run on a machine, and how. ``memory_bytes`` and ``free_bytes`` are a GPU's own, or
+    the machine's where it has none; ``ram_bytes`` always the machine's. ``bf16`` is true only where the hardware
+    computes in bfloat16: torch emulates it before compute capability 8.0 and says that it is supported."""
+
+    kind: str
+    name: str
+    memory_bytes: int
+    free_bytes: int
+    ram_bytes: int
+    capability: tuple[int, int] | None = None
+    bf16: bool = False
+
+
+def find_facts() -> Facts:
+    """The facts of the device that pictures are made on. Imports torch."""
+    import torch
+
+    ram = cpu_device().memory_bytes
+    device = find_device()
+    if device.kind != "cuda":
+        return Facts(device.kind, device.name, device.memory_bytes, device.memory_bytes, ram)
+    free, total = torch.cuda.mem_get_info()
+    capability = torch.cuda.get_device_capability(0)
+    # What this process holds already can be given back for another model.
+    return Facts("cuda", device.name, total, free + torch.cuda.memory_reserved(), ram, capability, capability >= (8, 0))
 
 
 def cpu_device() -> Device:
@@ -54,6 +85,31 @@ def find_device() -> Device:
     if torch.cuda.is_available():
         return Device("cuda", torch.cuda.get_device_name(0), torch.cuda.get_device_properties(0).total_memory)
     return cpu_device()
+
+
+def one_arena() -> None:
+    """Tell the C library to take all memory from one pool. Weights are read by several threads, each with a pool of
+    its own, and what models leave behind there is not given back: 6 % more after 20 switches, against none."""
+    with contextlib.suppress(OSError, AttributeError):  # glibc's alone
+        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
+
+
+def give_back(kind: str) -> None:
+    """Return what torch's and the C library's allocators keep for later to the device and the system."""
+    if kind == "cuda":
+        import torch
+
+        torch.cuda.empty_cache()
+    with contextlib.suppress(OSError, AttributeError):  # glibc's alone; without it freed weights stay with the process
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether a device, or the machine itself, had no memory left for what torch wanted."""
+    import torch
+
+    # On a processor torch says so only in words.
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
 
 
 def versions() -> dict[str, str]:

@@ -8,6 +8,7 @@ early (a closed tab, a pressed Stop) only sets a flag that the run sees before i
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import logging
 import queue
 import threading
@@ -16,9 +17,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from PIL import Image
-
-from pipeline import __version__
+from pipeline import __version__, zerogpu
 from pipeline.backends import Backend, Identity
 from pipeline.caches import ImageCache, recipe_key
 from pipeline.catalog import Catalog
@@ -28,7 +27,7 @@ from pipeline.events import Done, Event, Loading, Queued, Result, Step
 from pipeline.lock import Line, Ticket
 from pipeline.recipe import recipe_of, result_from_recipe
 from pipeline.request import REPEAT_MAX, ImageRequest, whole
-from pipeline.timing import Timings
+from pipeline.work import Order, Tell, carry_out
 
 HEARTBEAT_S = 0.5
 """Longest silence of a run: then the last event comes again, so that a reader can show time passing or go away."""
@@ -48,6 +47,7 @@ class Engine:
         self._joining = threading.Lock()
         # One thread for all device work: torch keeps a pool of helpers for every thread that calls it.
         self._device_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="device")
+        self.carry_out = zerogpu.lent(self._carry_out, self._seconds) if zerogpu.active() else self._carry_out
 
     def estimate(self, request: ImageRequest) -> Estimate:
         """Seconds for one picture on a warm model, and where the figure comes from."""
@@ -84,6 +84,13 @@ class Engine:
             time.sleep(0.02)
         return not len(self.line)
 
+    def _carry_out(self, order: Order, tell: Tell, stop: threading.Event) -> None:
+        carry_out(self.catalog, self.backend, order, tell, stop)
+
+    def _seconds(self, order: Order) -> float:
+        """What an order will take of the device."""
+        return sum(self.estimate(order.requests[lane]).seconds for lane in order.lanes) * max(1, order.repeat)
+
     def _run(
         self, requests: tuple[ImageRequest, ...], repeat: int, previews: bool, use_cache: bool, stop: threading.Event
     ) -> Iterator[Event]:
@@ -101,12 +108,14 @@ class Engine:
         self, requests: tuple[ImageRequest, ...], lanes: list[int], repeat: int, previews: bool, stop: threading.Event
     ) -> Iterator[Event]:
         """Join the line, hand the work to the device thread, pass its events on."""
-        seconds = sum(self.estimate(requests[lane]).seconds for lane in lanes) * max(1, repeat)
+        order = Order(requests, tuple(lanes), repeat, previews, time.monotonic())
+        # The visitor's own context: on a lent GPU his quota is read out of it.
+        context = contextvars.copy_context()
         # Joined and handed over in one go, so that the device thread serves in the order of the line, and no reader
         # who has stopped reading holds up those behind him.
         with self._joining:
-            job = _Job(self, requests, lanes, repeat, previews, stop, self.line.join(seconds))
-            self._device_thread.submit(job.work)
+            job = _Job(self, order, stop, self.line.join(self._seconds(order)))
+            self._device_thread.submit(context.run, job.work)
         try:
             yield from job.events()
         finally:
@@ -125,9 +134,10 @@ class Engine:
             return result_from_recipe(*found, cache="hit")
         return None
 
-    def _keep(self, result: Result, identity: Identity) -> None:
+    def _keep(self, result: Result) -> None:
         """Put a finished picture into the cache, if there is one."""
         if self.images is not None:
+            identity = self.backend.identity(self.catalog.model(result.request.model))
             self.images.put(self._key(result.request, identity), result.image, recipe_of(result))
 
     def _record(self, result: Result) -> None:
@@ -143,24 +153,11 @@ class Engine:
 class _Job:
     """One hold of the lock. ``work`` runs in the device thread, ``events`` in the reader's."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        requests: tuple[ImageRequest, ...],
-        lanes: list[int],
-        repeat: int,
-        previews: bool,
-        stop: threading.Event,
-        ticket: Ticket,
-    ):
-        self._engine, self._requests, self._lanes, self._repeat = engine, requests, lanes, repeat
-        self._previews, self._stop, self._ticket = previews, stop, ticket
+    def __init__(self, engine: Engine, order: Order, stop: threading.Event, ticket: Ticket):
+        self._engine, self._order, self._stop, self._ticket = engine, order, stop, ticket
         self._begin = threading.Lock()
         self._begun = False
-        self._wait_s = 0.0
         self._queue: queue.SimpleQueue[Event | Exception | None] = queue.SimpleQueue()
-        self._load_s = dict.fromkeys(lanes, 0.0)
-        self._results: dict[int, Result] = {}
 
     def events(self) -> Iterator[Event]:
         """Events as they come, until None. In a silence a sign of life: the place in the line, or the last step with
@@ -206,15 +203,9 @@ class _Job:
                 self._queue.put(Cancelled("The run was stopped."))
                 return
             self._begun = True
-        self._wait_s = time.monotonic() - self._ticket.joined
         end: Exception | None = None
         try:
-            if not self._repeat:
-                for lane in self._lanes:
-                    self._prepare(lane)
-            for run in range(1, self._repeat + 1):
-                for lane in self._lanes if run % 2 else reversed(self._lanes):
-                    self._make(lane, run)
+            self._engine.carry_out(self._order, self._told, self._stop)
         except PlaygroundError as error:
             end = error
         except Exception:  # a library's fault: the log gets the traceback, the page one sentence
@@ -224,57 +215,10 @@ class _Job:
             self._ticket.leave()
             self._queue.put(end)
 
-    def _prepare(self, lane: int) -> None:
-        if self._stop.is_set():
-            raise Cancelled("The run was stopped.")
-        card = self._engine.catalog.model(self._requests[lane].model)
-        begin = time.perf_counter()
-        self._engine.backend.prepare(
-            card,
-            self._requests[lane],
-            keep=frozenset(self._requests[other].model for other in self._lanes),
-            on_part=lambda part, done, total: self._queue.put(Loading(lane, part, done, total)),
-        )
-        self._load_s[lane] += time.perf_counter() - begin
-
-    def _make(self, lane: int, run: int) -> None:
-        self._prepare(lane)
-        request = self._requests[lane]
-        card = self._engine.catalog.model(request.model)
-        begin = time.perf_counter()
-
-        def on_step(i: int, n: int, preview: Image.Image | None) -> None:
-            self._queue.put(Step(lane, run, i, n, time.perf_counter() - begin, preview))
-
-        made = self._engine.backend.make(
-            card,
-            request,
-            previews=self._previews,
-            reuse=self._repeat == 1,  # a measurement measures everything, every time
-            on_step=on_step,
-            stop=self._stop,
-        )
-        timings = Timings(wait=self._wait_s, load=self._load_s[lane], **made.seconds)
-        identity = self._engine.backend.identity(card)
-        before = self._results.get(lane)
-        result = Result(
-            request=request,
-            image=made.image,
-            runs=(*(before.runs if before else ()), timings),
-            evaluations=card.evaluations(request.steps, request.guidance),
-            device=identity.device,
-            dtype=identity.dtype,
-            revision=identity.revision,
-            versions=identity.versions,
-            warm=True,  # prepare() never leaves a model cold
-            cache="miss",
-            encode_cached=made.encode_cached,
-            previews=self._previews,
-            peak_memory_bytes=made.peak_memory_bytes,
-        )
-        self._results[lane] = result
-        self._engine._record(result)
-        final = run == self._repeat
-        self._queue.put(Done(lane, result, final))
-        if final:
-            self._engine._keep(result, identity)
+    def _told(self, event: Event) -> None:
+        """Learn from what was made, then hand it on."""
+        if isinstance(event, Done):
+            self._engine._record(event.result)
+            if event.final:
+                self._engine._keep(event.result)
+        self._queue.put(event)

@@ -22,24 +22,23 @@ class Estimate:
 
 
 class Estimator:
-    """Seconds a network evaluation, by model and picture size. Thread-safe."""
+    """Seconds a network evaluation, by model, switches and picture size. Thread-safe."""
 
     def __init__(self):
         self._lock = threading.Lock()
-        self._seen: dict[tuple[str, int, int], deque[float]] = {}
+        self._seen: dict[tuple[object, ...], deque[float]] = {}
 
     def record(self, card: ModelCard, request: ImageRequest, timings: Timings) -> None:
         """Learn from a warm run that was really made."""
-        key = (card.id, request.width, request.height)
         per_evaluation = timings.total / card.evaluations(request.steps, request.guidance)
         with self._lock:
-            self._seen.setdefault(key, deque(maxlen=KEPT_RUNS)).append(per_evaluation)
+            self._seen.setdefault(_key(request), deque(maxlen=KEPT_RUNS)).append(per_evaluation)
 
     def estimate(self, card: ModelCard, request: ImageRequest) -> Estimate:
         """Encode, denoise and decode of one picture on a warm model."""
         evaluations = card.evaluations(request.steps, request.guidance)
         with self._lock:
-            seen = list(self._seen.get((card.id, request.width, request.height), ()))
+            seen = list(self._seen.get(_key(request), ()))
         if seen:
             runs = f"{len(seen)} run{'s' if len(seen) > 1 else ''}"
             return Estimate(evaluations * median_seconds(seen), f"measured here, {runs}")
@@ -47,3 +46,7 @@ class Estimator:
         return Estimate(
             evaluations * pixels * card.reference_seconds_per_evaluation, f"reference: {card.reference_device}"
         )
+
+
+def _key(request: ImageRequest) -> tuple[object, ...]:
+    return request.model, request.switches, request.width, request.height

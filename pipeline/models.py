@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.catalog import Catalog, ModelCard, check_files
+from pipeline.catalog import Catalog, ModelCard
+from pipeline.device import Facts
 from pipeline.errors import ModelError
+from pipeline.fit import default_pair, fit_model, fit_pair
+from pipeline.switches import SWITCHES, supported
+from pipeline.weights import NotDownloaded, locate
 
 
-def models_document(catalog: Catalog) -> dict[str, Any]:
-    """All models and pairs of the catalogue."""
+def models_document(catalog: Catalog, facts: Facts) -> dict[str, Any]:
+    """All models and pairs of the catalogue, and for each whether and how it runs on this machine."""
+    fits = {pair.id: fit_pair(catalog, pair, facts) for pair in catalog.pairs.values()}
     return {
-        "models": [_model(card) for card in catalog.models.values()],
+        "device": facts.name,
+        "recommended": default_pair(catalog, facts).id,
+        "switches": {switch.id: f"{switch.name}: {switch.about}" for switch in SWITCHES.values()},
+        "models": [_model(card, facts) for card in catalog.models.values()],
         "pairs": [
             {
                 "id": pair.id,
@@ -20,18 +28,24 @@ def models_document(catalog: Catalog) -> dict[str, Any]:
                 "predecessor": pair.predecessor.model,
                 "efficient": pair.efficient.model,
                 "same_path": pair.same_path,
+                "note": pair.note,
+                "opt_in": pair.opt_in,
+                "how": fits[pair.id].plan.words if fits[pair.id].plan else None,
+                "why_not": fits[pair.id].why_not,
             }
             for pair in catalog.pairs.values()
         ],
     }
 
 
-def _model(card: ModelCard) -> dict[str, Any]:
+def _model(card: ModelCard, facts: Facts) -> dict[str, Any]:
+    fit, here = fit_model(card, facts), True
     try:
-        check_files(card)
-        why_not = None
+        locate(card)
+        why_not = fit.why_not
     except ModelError as error:
-        why_not = str(error)
+        here = not isinstance(error, NotDownloaded)
+        why_not = fit.why_not or str(error)
     return {
         "id": card.id,
         "name": card.name,
@@ -43,6 +57,12 @@ def _model(card: ModelCard) -> dict[str, Any]:
         "guidance": card.guidance.model_dump(),
         "size": card.size.model_dump(),
         "negative_prompt": card.negative_prompt,
+        "gated": card.gated,
+        "memory_bytes": card.memory_bytes,
+        "memory_source": card.memory_source,
+        "how": fit.plan.words if fit.plan else None,
+        "downloaded": here,
+        "switches": supported(card, facts.kind),
         "runs_here": why_not is None,
         "why_not": why_not,
     }

@@ -7,12 +7,16 @@ from pathlib import Path
 
 import platformdirs
 
+from pipeline import fit
+from pipeline.adhoc import catalog_with
 from pipeline.backends.local import LocalBackend
 from pipeline.caches import ImageCache
-from pipeline.catalog import Catalog, load_catalog
+from pipeline.catalog import Catalog, Pair, load_catalog
 from pipeline.cost import PriceProfile, PriceTable, load_prices
+from pipeline.device import find_facts
 from pipeline.engine import Engine
 from pipeline.errors import PlaygroundError
+from pipeline.weights import is_here
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,19 @@ class Playground:
     data: Path
     default_price: str | None = None
     """What is taken where nobody names a price; None: what the device rents for."""
+
+    @property
+    def default_pair(self) -> Pair:
+        """The best pair that this machine has both the weights and the memory for; without a GPU or without weights of
+        the Hub's the bundled one."""
+        downloaded = {card.id for card in self.catalog.models.values() if card.repo and is_here(card)}
+        if not downloaded:
+            return self.catalog.default_pair  # known without importing torch
+        return fit.default_pair(self.catalog, find_facts(), here=lambda card: card.id in downloaded)
+
+    def pair(self, wanted: object) -> Pair:
+        """The wanted pair; None gives the default. Raises InputError with the known ids."""
+        return self.default_pair if wanted is None else self.catalog.pair(wanted)
 
     def price(self, wanted: str | float | None, device_name: str = "") -> PriceProfile:
         """The wanted profile, else the default, else the one of the device (which, unnamed, imports torch)."""
@@ -41,8 +58,14 @@ class Playground:
             self.prices.profile(wanted)
 
 
-def open_playground(data: str | Path | None = None, default_price: str | None = None) -> Playground:
-    """Build the parts; loads no model and imports no torch.
+def open_playground(
+    data: str | Path | None = None,
+    default_price: str | None = None,
+    model_file: str | Path | None = None,
+    model: str | None = None,
+) -> Playground:
+    """Build the parts; loads no model and imports no torch. ``model_file``: a user's own catalogue beside the shipped
+    one. ``model``: a folder or a bare Hub id that is to be known too.
 
     Raises PlaygroundError if ``data`` or the price cannot be used.
     """
@@ -53,7 +76,9 @@ def open_playground(data: str | Path | None = None, default_price: str | None = 
         raise PlaygroundError(
             f"The data folder {folder} cannot be made ({error.strerror}); choose another with --data."
         ) from error
-    catalog = load_catalog()
+    catalog = load_catalog(more=Path(model_file) if model_file else None)
+    if model is not None:
+        catalog = catalog_with(catalog, model)
     engine = Engine(catalog, LocalBackend(), ImageCache(folder / "cache"))
     playground = Playground(catalog, load_prices(), engine, folder, default_price)
     playground.check_price(default_price)

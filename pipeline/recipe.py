@@ -17,7 +17,7 @@ from pipeline.timing import Timings
 def recipe_of(result: Result) -> dict[str, Any]:
     """Request, result and versions. Seconds are those of every run, in the order they were made."""
     return {
-        "request": result.request.model_dump(),
+        "request": result.request.model_dump(mode="json"),
         "result": {
             "seconds": [run.as_dict() for run in result.runs],
             "model_evaluations": result.evaluations,

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pipeline.catalog import ModelCard
 from pipeline.errors import InputError, shown
+from pipeline.switches import checked
 
 PROMPT_MAX = 2000
 """Characters. Encoders cut far earlier; this only keeps nonsense out of memory, logs and files."""
@@ -34,6 +35,8 @@ class ImageRequest(BaseModel):
     height: int
     steps: int
     guidance: float
+    switches: tuple[str, ...] = ()
+    """Ids of efficiency switches; see switches.py."""
 
 
 def make_request(
@@ -46,6 +49,7 @@ def make_request(
     height: object = None,
     steps: object = None,
     guidance: object = None,
+    switches: object = (),
 ) -> ImageRequest:
     """Check every field against the card's limits. None means the card's own default.
 
@@ -68,6 +72,7 @@ def make_request(
         height=_size("height", height, card),
         steps=whole("steps", steps, int(card.steps.min), int(card.steps.max), where, int(card.steps.default)),
         guidance=strength,
+        switches=checked(switches),
     )
 
 

@@ -1,6 +1,7 @@
-"""Which pipelines are in memory: load, share equal components, evict by bytes.
+"""Which pipelines are in memory, and where: load, place, share equal components, evict by bytes.
 
-Used only by the thread that holds the lock. Does not run anything.
+Two budgets: the device's memory, and the machine's own for models that are offloaded to it; without a GPU there is
+only the first. Used only by the thread that holds the lock. Does not run anything.
 """
 
 from __future__ import annotations
@@ -11,8 +12,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.catalog import ModelCard, check_files
+from pipeline.backends import Key
+from pipeline.catalog import ModelCard
+from pipeline.device import give_back, one_arena
 from pipeline.errors import ModelError
+from pipeline.fit import Plan
+from pipeline.loading import load
+from pipeline.switches import switch_on
+from pipeline.weights import locate
 
 
 @dataclass
@@ -20,111 +27,135 @@ class Resident:
     """A loaded pipeline. ``warmed`` holds the kinds of run (size, guided or not) that have been warmed up."""
 
     card: ModelCard
+    plan: Plan
     pipe: Any
     warmed: set = field(default_factory=set)
 
 
 class Residency:
-    """Keeps pipelines up to ``max_bytes`` of weights; the least recently used goes first."""
+    """Keeps pipelines up to ``device_bytes`` and ``ram_bytes`` of weights; the least recently used goes first."""
 
-    def __init__(self, torch_device: str, max_bytes: int):
+    def __init__(self, torch_device: str, device_bytes: int, ram_bytes: int | None = None):
         self.torch_device = torch_device
-        self.max_bytes = max_bytes
-        self._resident: OrderedDict[str, Resident] = OrderedDict()
+        self.device_bytes = device_bytes
+        self.ram_bytes = device_bytes if ram_bytes is None else ram_bytes
+        self._resident: OrderedDict[Key, Resident] = OrderedDict()
+        one_arena()
 
-    def get(self, card: ModelCard, keep: Iterable[str] = ()) -> Resident:
-        """The pipeline of ``card``, loaded if need be; models named in ``keep`` are not evicted to make room.
+    def get(self, card: ModelCard, plan: Plan, switches: tuple[str, ...] = (), keep: Iterable[Key] = ()) -> Resident:
+        """The pipeline of ``card`` placed as ``plan`` says, loaded if need be; ``keep`` is not evicted to make room
+        if that can be avoided.
 
         Raises ModelError: weights missing, damaged, or larger than this machine's budget.
         """
-        if card.id not in self._resident:
-            self._make_room(card, frozenset(keep))
-            self._resident[card.id] = Resident(card, self._load(card))
-        self._resident.move_to_end(card.id)
-        return self._resident[card.id]
+        key = (card.id, switches)
+        if not self.holds(key, plan):
+            self.evict(key)
+            self._make_room(card, plan, frozenset(keep))
+            self._resident[key] = Resident(card, plan, self._load(card, plan, switches))
+        self._resident.move_to_end(key)
+        return self._resident[key]
 
-    def __contains__(self, model_id: str) -> bool:
-        return model_id in self._resident
+    def holds(self, key: Key, plan: Plan) -> bool:
+        """Whether the pipeline is there, and placed so. Whether others lie beside it makes no difference to it."""
+        found = self._resident.get(key)
+        return (
+            found is not None
+            and (found.plan.whole, found.plan.dtype) == (plan.whole, plan.dtype)
+            and (plan.whole or found.plan.how == plan.how)
+        )
 
-    def used_bytes(self) -> int:
-        """Bytes of weights in memory; what two pipelines share counts once."""
+    def __len__(self) -> int:
+        return len(self._resident)
+
+    def used_bytes(self, whole: bool = True) -> int:
+        """Bytes of the weights of pipelines that are placed whole (or of those that are offloaded); what two of them
+        share counts once."""
         return sum(
             {
-                tensor.data_ptr(): tensor.nbytes
+                id(tensor): tensor.nbytes
                 for resident in self._resident.values()
-                for module in resident.pipe.components.values()
-                if hasattr(module, "parameters")
-                for tensor in (*module.parameters(), *module.buffers())
+                if resident.plan.whole == whole
+                for tensor in _tensors(resident.pipe)
             }.values()
         )
 
-    def evict(self, model_id: str) -> None:
+    def evict(self, key: Key) -> None:
         """Drop a pipeline and give its memory back. Components that another pipeline shares stay with that one."""
-        resident = self._resident.pop(model_id, None)
+        resident = self._resident.pop(key, None)
         if resident is None:
             return
         # Every reference must be gone before the collector runs, or the weights stay.
         resident.pipe = None
         del resident
         gc.collect()
-        if self.torch_device == "cuda":
-            import torch
+        give_back(self.torch_device)
 
-            torch.cuda.empty_cache()
+    def evict_all(self) -> None:
+        for key in list(self._resident):
+            self.evict(key)
 
-    def _make_room(self, card: ModelCard, keep: frozenset[str]) -> None:
-        if card.weight_bytes > self.max_bytes:
+    def _make_room(self, card: ModelCard, plan: Plan, keep: frozenset[Key]) -> None:
+        on_device, in_ram = self._needs(card, plan)
+        if on_device > self.device_bytes or in_ram > self.ram_bytes:
+            needed, budget = max((on_device, self.device_bytes), (in_ram, self.ram_bytes), key=lambda both: both[0])
             raise ModelError(
-                f"{card.name} needs {card.weight_bytes / 1e9:.1f} GB for its weights and this machine has "
-                f"{self.max_bytes / 1e9:.1f} GB to give; choose a smaller model."
+                f"{card.name} needs {needed / 1e9:.1f} GB for its weights and this machine has "
+                f"{budget / 1e9:.1f} GB to give; choose a smaller model."
             )
-        for model_id in list(self._resident):
-            if self.used_bytes() + card.weight_bytes <= self.max_bytes:
-                return
-            if model_id not in keep:
-                self.evict(model_id)
-        # Not even without the others: the pair does not fit at once, so the models take turns.
-        for model_id in list(self._resident):
-            if self.used_bytes() + card.weight_bytes > self.max_bytes:
-                self.evict(model_id)
+        # First without those to be kept; if that is not enough the pair does not fit at once and its models take turns.
+        for spared in (keep, frozenset()):
+            for key in list(self._resident):
+                on_device, in_ram = self._needs(card, plan)
+                if (
+                    self.used_bytes() + on_device <= self.device_bytes
+                    and self.used_bytes(whole=False) + in_ram <= self.ram_bytes
+                ):
+                    return
+                if key not in spared:
+                    self.evict(key)
 
-    def _load(self, card: ModelCard) -> Any:
-        import diffusers
+    def _needs(self, card: ModelCard, plan: Plan) -> tuple[int, int]:
+        """Bytes that loading would add on the device and in the machine's own memory."""
+        if not plan.whole:
+            return plan.device_bytes, card.bytes_as(plan.dtype)
+        shared = sum(card.part_bytes.get(name, 0) for name in self._shared_components(card, plan))
+        return card.bytes_as(plan.dtype) * (card.weight_bytes - shared) // card.weight_bytes, 0
+
+    def _load(self, card: ModelCard, plan: Plan, switches: tuple[str, ...]) -> Any:
+        pipe = load(card, locate(card), plan.dtype, self._shared_components(card, plan))
+        if plan.how == "model offload":
+            pipe.enable_model_cpu_offload(device=self.torch_device)
+        elif plan.how == "group offload":
+            self._offload_groups(pipe)
+        else:
+            pipe.to(self.torch_device)
+        for switch in switches:
+            switch_on(switch, card, pipe)
+        return pipe
+
+    def _offload_groups(self, pipe: Any) -> None:
         import torch
-        import transformers
 
-        # Progress is told through events; a library's own bars would only litter the log.
-        for library in (diffusers.utils.logging, transformers.utils.logging):
-            library.disable_progress_bar()
-        pipeline_class = getattr(diffusers, card.pipeline, None)
-        if pipeline_class is None:
-            raise ModelError(
-                f"{card.name} needs {card.pipeline}, which diffusers {diffusers.__version__} does not have; "
-                "run pip install -U diffusers."
-            )
-        check_files(card)
-        dtype = torch.float32 if self.torch_device == "cpu" else getattr(torch, card.dtype)
-        source = str(card.folder) if card.folder else card.repo
-        try:
-            pipe = pipeline_class.from_pretrained(
-                source,
-                revision=card.revision,
-                dtype=dtype,
-                use_safetensors=True,
-                local_files_only=card.folder is not None,
-                **self._shared_components(card),
-            )
-            pipe.set_progress_bar_config(disable=True)
-            return pipe.to(self.torch_device)
-        except Exception as error:  # whatever a library raises while reading weights, a user gets one sentence
-            first = (str(error).splitlines() or [type(error).__name__])[0]
-            raise ModelError(f"{card.name} could not be loaded from {source}: {first}") from error
+        device = torch.device(self.torch_device)
+        # Leaves, not blocks: every component of every family has them, and a VAE's decoding is no forward of a block.
+        pipe.enable_group_offload(onload_device=device, offload_type="leaf_level", use_stream=device.type == "cuda")
 
-    def _shared_components(self, card: ModelCard) -> dict[str, Any]:
-        """Components that a resident pipeline already holds under the same key."""
+    def _shared_components(self, card: ModelCard, plan: Plan) -> dict[str, Any]:
+        """Components that a resident pipeline already holds under the same key, in the same type. Offloading puts
+        hooks on modules, which two pipelines must not both have."""
+        if not plan.whole:
+            return {}
         return {
             name: getattr(resident.pipe, name)
             for name, key in card.shared.items()
             for resident in self._resident.values()
-            if resident.card.shared.get(name) == key
+            if resident.card.shared.get(name) == key and resident.plan.whole and resident.plan.dtype == plan.dtype
         }
+
+
+def _tensors(pipe: Any) -> Iterable[Any]:
+    for module in pipe.components.values():
+        if hasattr(module, "parameters"):
+            yield from module.parameters()
+            yield from module.buffers()

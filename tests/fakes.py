@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image
 
-from pipeline.backends import Identity, Made, OnPart, OnStep
+from pipeline.backends import Identity, Key, Made, OnPart, OnStep
 from pipeline.catalog import ModelCard
 from pipeline.device import Device
 from pipeline.errors import Cancelled
@@ -86,7 +86,7 @@ class CountingBackend:
         self.served: list[str] = []
         self.made: list[ImageRequest] = []
         self.previews: list[bool] = []
-        self.kept: list[frozenset[str]] = []
+        self.kept: list[frozenset[Key]] = []
         self.threads: set[str] = set()
         self.loaded: set[str] = set()
         self._using = 0
@@ -98,7 +98,13 @@ class CountingBackend:
     def identity(self, card: ModelCard) -> Identity:
         return Identity(f"revision of {card.id}", self.device().name, "float32", self.versions)
 
-    def prepare(self, card: ModelCard, request: ImageRequest, keep: frozenset[str], on_part: OnPart) -> None:
+    def switches(self, card: ModelCard) -> dict[str, str | None]:
+        return {"fp8-weights": None, "step-cache": "It has none."}
+
+    def place(self, card: ModelCard, request: ImageRequest) -> None:
+        self.loaded.add(card.id)
+
+    def prepare(self, card: ModelCard, request: ImageRequest, keep: frozenset[Key], on_part: OnPart) -> None:
         with self._use():
             self.kept.append(keep)
             if not self.served or self.served[-1] != request.prompt:

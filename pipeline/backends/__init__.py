@@ -13,6 +13,15 @@ from pipeline.catalog import ModelCard
 from pipeline.device import Device
 from pipeline.request import ImageRequest
 
+Key = tuple[str, tuple[str, ...]]
+"""A model's id and its switches: these sit on a model's modules, so with others it is another pipeline."""
+
+
+def key_of(request: ImageRequest) -> Key:
+    """Which pipeline makes this request."""
+    return request.model, request.switches
+
+
 OnStep = Callable[[int, int, Image.Image | None], None]
 """Called after step i of n (from 1) with a preview or None."""
 OnPart = Callable[[str, int, int], None]
@@ -48,8 +57,14 @@ class Backend(Protocol):
     def identity(self, card: ModelCard) -> Identity:
         """Raises ModelError if the weights are missing or damaged. May be called by any thread."""
 
-    def prepare(self, card: ModelCard, request: ImageRequest, keep: frozenset[str], on_part: OnPart) -> None:
-        """Have the model in memory and warm for this kind of request; models in ``keep`` are not evicted for it."""
+    def switches(self, card: ModelCard) -> dict[str, str | None]:
+        """For every efficiency switch None where this model can use it here, else why not."""
+
+    def place(self, card: ModelCard, request: ImageRequest) -> None:
+        """Have the model in memory, without using the device."""
+
+    def prepare(self, card: ModelCard, request: ImageRequest, keep: frozenset[Key], on_part: OnPart) -> None:
+        """Have the model in memory and warm for this kind of request; pipelines in ``keep`` stay, if there is room."""
 
     def make(
         self,

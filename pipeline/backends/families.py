@@ -6,38 +6,198 @@ encoding cannot be told apart from denoising and nothing is reused.
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping
 from typing import Any
 
 from PIL import Image
 
+from pipeline.backends.previews import clean_state, picture, small_decode
+from pipeline.request import ImageRequest
 
-class PRXPixel:
-    """PRXPixelPipeline: pixel space, embeddings with an attention mask, an empty prompt as the unconditional branch."""
+Tensors = tuple[Any, ...]
+"""What encoding gives; None where a pipeline has nothing to say, such as a mask of ones."""
 
-    def encode(self, pipe: Any, text: str) -> tuple[Any, ...]:
-        """Embeddings (1, tokens, width) and mask (1, tokens) of one text.
+
+class Family:
+    """The common case: one tensor a text, ``prompt_embeds`` in the call, latents (1, C, H, W) for the VAE."""
+
+    given: tuple[str, ...] = ("prompt_embeds",)
+    """Names of the call's arguments for what ``encode`` returns; the negative ones have "negative_" before them."""
+    guidance = "guidance_scale"
+    """The call's argument that a request's guidance goes to."""
+
+    def encode(self, pipe: Any, text: str, negative: bool = False, call: Mapping[str, Any] | None = None) -> Tensors:
+        """The tensors of one text. ``call``: further arguments of the pipeline call, some of which encoding takes too.
 
         Each text is encoded by itself, also where the pipeline would put prompt and negative prompt in one batch:
         so a text's embeddings never depend on its company, and both lanes can share them.
         """
-        embeds, mask, _, _ = pipe.encode_prompt(text, do_classifier_free_guidance=False)
-        return embeds, mask
+        return pipe.encode_prompt(text, **self.options(pipe, call or {}))[:1]
 
-    def arguments(self, positive: tuple[Any, ...], negative: tuple[Any, ...] | None) -> dict[str, Any]:
-        given = {"prompt": None, "prompt_embeds": positive[0], "prompt_attention_mask": positive[1]}
+    def options(self, pipe: Any, call: Mapping[str, Any]) -> dict[str, Any]:
+        """What the pipeline's own call would hand on to its encoder: its defaults, unless the card says otherwise."""
+        takes, has = (inspect.signature(method).parameters for method in (pipe.encode_prompt, pipe.__call__))
+        shared = (takes.keys() & has.keys() & ENCODING) - {"device"}
+        return {name: call.get(name, has[name].default) for name in shared}
+
+    def arguments(self, positive: Tensors, negative: Tensors | None) -> dict[str, Any]:
+        """The call's arguments for an encoded prompt and, with guidance, an encoded negative one."""
+        found = {"prompt": None} | dict(zip(self.given, positive, strict=True))
         if negative is not None:
-            given |= {"negative_prompt_embeds": negative[0], "negative_prompt_attention_mask": negative[1]}
-        return given
+            found |= {f"negative_{name}": value for name, value in zip(self.given, negative, strict=True)}
+        return found
 
-    def preview(self, before: Any, after: Any, sigma: float, next_sigma: float) -> Image.Image:
-        """The clean picture that the last step pointed at, from the states (1, 3, H, W) at both its ends.
+    def settings(self, request: ImageRequest) -> dict[str, Any]:
+        """The call's arguments that follow from the request in this family's own way."""
+        return {self.guidance: request.guidance}
 
-        Flow matching: velocity v = (x_t - x_t') / (t - t'), clean picture x_0 = x_t' - t' v.
-        """
-        velocity = (before - after) / (sigma - next_sigma)
-        clean = (after - next_sigma * velocity)[0].float().clamp(-1, 1)
-        pixels = ((clean + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()
-        return Image.fromarray(pixels)
+    def preview(
+        self, pipe: Any, request: ImageRequest, before: Any, after: Any, sigma: float, next_sigma: float
+    ) -> Image.Image | None:
+        """The clean picture that the last step pointed at, small and rough, from the latents at both its ends."""
+        latents = self.for_vae(pipe, request, clean_state(before, after, sigma, next_sigma))
+        return None if latents is None else small_decode(pipe, latents)
+
+    def for_vae(self, pipe: Any, request: ImageRequest, latents: Any) -> Any | None:
+        """Latents as the VAE decodes them; None where this family shows no previews."""
+        config = pipe.vae.config
+        return latents / config.scaling_factor + (getattr(config, "shift_factor", None) or 0.0)
 
 
-FAMILIES: dict[str, PRXPixel] = {"PRXPixelPipeline": PRXPixel()}
+ENCODING = {
+    "max_sequence_length",
+    "complex_human_instruction",
+    "clean_caption",
+    "text_encoder_out_layers",
+    "tokenizer_max_length",
+    "skip_text_cleaning",
+}
+"""Arguments that calls hand on to their encoders."""
+
+
+class PRX(Family):
+    """PRXPipeline: an attention mask beside the embeddings, an empty prompt as the unconditional branch."""
+
+    given = ("prompt_embeds", "prompt_attention_mask")
+
+    def encode(self, pipe: Any, text: str, negative: bool = False, call: Mapping[str, Any] | None = None) -> Tensors:
+        return pipe.encode_prompt(text, do_classifier_free_guidance=False, **self.options(pipe, call or {}))[:2]
+
+
+class PRXPixel(PRX):
+    """PRXPixelPipeline: as PRX, but what it denoises are the pixels (1, 3, H, W)."""
+
+    def preview(
+        self, pipe: Any, request: ImageRequest, before: Any, after: Any, sigma: float, next_sigma: float
+    ) -> Image.Image:
+        return picture(clean_state(before, after, sigma, next_sigma))
+
+
+class StableDiffusion(Family):
+    """StableDiffusionPipeline."""
+
+    def encode(self, pipe: Any, text: str, negative: bool = False, call: Mapping[str, Any] | None = None) -> Tensors:
+        return pipe.encode_prompt(text, pipe._execution_device, 1, False)[:1]
+
+
+class StableDiffusionXL(Family):
+    """StableDiffusionXLPipeline: two encoders, a pooled embedding, and zeros where no negative prompt is given."""
+
+    given = ("prompt_embeds", "pooled_prompt_embeds")
+
+    def encode(self, pipe: Any, text: str, negative: bool = False, call: Mapping[str, Any] | None = None) -> Tensors:
+        embeds, _, pooled, _ = pipe.encode_prompt(text, do_classifier_free_guidance=False)
+        if negative and not text and pipe.config.force_zeros_for_empty_prompt:
+            return embeds.new_zeros(embeds.shape), pooled.new_zeros(pooled.shape)
+        return embeds, pooled
+
+
+class Flux(Family):
+    """FluxPipeline: a pooled embedding, packed latents, guidance as an input of the network."""
+
+    given = ("prompt_embeds", "pooled_prompt_embeds")
+
+    def encode(self, pipe: Any, text: str, negative: bool = False, call: Mapping[str, Any] | None = None) -> Tensors:
+        return pipe.encode_prompt(text, None, **self.options(pipe, call or {}))[:2]
+
+    def for_vae(self, pipe: Any, request: ImageRequest, latents: Any) -> Any:
+        unpacked = pipe._unpack_latents(latents, request.height, request.width, pipe.vae_scale_factor)
+        return super().for_vae(pipe, request, unpacked)
+
+
+class Flux2Klein(Family):
+    """Flux2KleinPipeline: packed latents in rows of patches, normalised by the VAE's batch norm."""
+
+    def for_vae(self, pipe: Any, request: ImageRequest, latents: Any) -> Any:
+        patch = pipe.vae_scale_factor * 2
+        rows = latents.permute(0, 2, 1).unflatten(2, (request.height // patch, request.width // patch))
+        norm = pipe.vae.bn
+        deviation = (norm.running_var + pipe.vae.config.batch_norm_eps).sqrt().view(1, -1, 1, 1)
+        return pipe._unpatchify_latents(rows * deviation.to(rows) + norm.running_mean.view(1, -1, 1, 1).to(rows))
+
+
+class ZImage(Family):
+    """ZImagePipeline: embeddings of each text's own length, in lists."""
+
+    def encode(self, pipe: Any, text: str, negative: bool = False, call: Mapping[str, Any] | None = None) -> Tensors:
+        embeds, _ = pipe.encode_prompt(text, do_classifier_free_guidance=False, **self.options(pipe, call or {}))
+        return tuple(embeds)
+
+    def arguments(self, positive: Tensors, negative: Tensors | None) -> dict[str, Any]:
+        found = super().arguments(positive, negative)
+        return {name: value if value is None else [value] for name, value in found.items()}
+
+
+class Sana(Family):
+    """SanaPipeline: the prompt comes with a long instruction to the language model, the negative prompt without."""
+
+    given = ("prompt_embeds", "prompt_attention_mask")
+    unguided: Mapping[str, Any] = {"do_classifier_free_guidance": False}
+
+    def encode(self, pipe: Any, text: str, negative: bool = False, call: Mapping[str, Any] | None = None) -> Tensors:
+        options = self.options(pipe, call or {}) | ({"complex_human_instruction": None} if negative else {})
+        return pipe.encode_prompt(text, **self.unguided, **options)[:2]
+
+    def arguments(self, positive: Tensors, negative: Tensors | None) -> dict[str, Any]:
+        # The call's own default for the negative prompt is a text, which it refuses beside embeddings.
+        return super().arguments(positive, negative) | ({} if negative is None else {"negative_prompt": None})
+
+
+class SanaSprint(Sana):
+    """SanaSprintPipeline: no unconditional branch, and its intermediate time only for two steps."""
+
+    unguided: Mapping[str, Any] = {}
+
+    def settings(self, request: ImageRequest) -> dict[str, Any]:
+        return super().settings(request) | ({} if request.steps == 2 else {"intermediate_timesteps": None})
+
+    def for_vae(self, pipe: Any, request: ImageRequest, latents: Any) -> None:
+        return None  # two steps: over before a preview would be seen
+
+
+class QwenImage(Family):
+    """QwenImagePipeline: a mask that is None where nothing is masked, and its own name for guidance."""
+
+    given = ("prompt_embeds", "prompt_embeds_mask")
+    guidance = "true_cfg_scale"
+
+    def encode(self, pipe: Any, text: str, negative: bool = False, call: Mapping[str, Any] | None = None) -> Tensors:
+        return pipe.encode_prompt(text, **self.options(pipe, call or {}))
+
+    def for_vae(self, pipe: Any, request: ImageRequest, latents: Any) -> None:
+        return None  # its VAE is one for video, too slow to decode on the side
+
+
+FAMILIES: dict[str, Family] = {
+    "PRXPixelPipeline": PRXPixel(),
+    "PRXPipeline": PRX(),
+    "StableDiffusionPipeline": StableDiffusion(),
+    "StableDiffusionXLPipeline": StableDiffusionXL(),
+    "FluxPipeline": Flux(),
+    "Flux2KleinPipeline": Flux2Klein(),
+    "ZImagePipeline": ZImage(),
+    "SanaPipeline": Sana(),
+    "SanaSprintPipeline": SanaSprint(),
+    "QwenImagePipeline": QwenImage(),
+}

@@ -8,25 +8,27 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import inspect
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
 
-from pipeline.backends import Identity, Made, OnPart, OnStep
+from pipeline.backends import Identity, Key, Made, OnPart, OnStep, key_of
 from pipeline.backends.families import FAMILIES
 from pipeline.caches import ByteLRU
-from pipeline.catalog import ModelCard, check_files
-from pipeline.device import Device, PeakMemory, find_device, versions
+from pipeline.catalog import ModelCard
+from pipeline.device import Device, Facts, PeakMemory, find_device, find_facts, out_of_memory, versions
 from pipeline.errors import Cancelled, ModelError
+from pipeline.fit import RAM_SHARE, Plan, dtype_for, fit_model, room
 from pipeline.request import ImageRequest
-from pipeline.residency import Residency
+from pipeline.residency import Residency, Resident
+from pipeline.switches import check_supported, supported
 from pipeline.timing import StageClock
+from pipeline.weights import locate
 
 EMBEDDING_CACHE_BYTES = 64 * 1024**2
-MEMORY_SHARE = {"cpu": 0.5, "cuda": 0.85}
-"""Part of the machine's memory that weights may take; the rest is for activations and everybody else."""
 PREVIEW_EVERY_S = 0.25
 """More often than this nobody sees a difference, and each one costs whoever shows it time on the same machine."""
 
@@ -34,19 +36,28 @@ PREVIEW_EVERY_S = 0.25
 class LocalBackend:
     """One device, one pipeline at a time. See :class:`pipeline.backends.Backend`."""
 
-    def __init__(self, max_bytes: int | None = None):
+    def __init__(self, max_bytes: int | None = None, facts: Facts | None = None):
+        """``max_bytes`` of weights instead of what the machine has; ``facts`` of another machine, to plan for it."""
         self._max_bytes = max_bytes
+        self._given_facts = facts
         self._embeddings = ByteLRU(EMBEDDING_CACHE_BYTES)
         self._fingerprints: dict[str, str] = {}
+        self._ran_out: dict[tuple[str, str], int] = {}
+        """(model, how it was placed) -> the fewest pixels for which memory ran out."""
 
     @cached_property
     def _device(self) -> Device:
         return find_device()
 
     @cached_property
+    def facts(self) -> Facts:
+        """Of this machine, before anything was loaded."""
+        return self._given_facts or find_facts()
+
+    @cached_property
     def residency(self) -> Residency:
-        share = int(self._device.memory_bytes * MEMORY_SHARE[self._device.kind])
-        return Residency(self._device.kind, self._max_bytes or share)
+        ram = int(self.facts.ram_bytes * RAM_SHARE[self._device.kind])
+        return Residency(self._device.kind, self._max_bytes or room(self.facts), ram)
 
     @cached_property
     def _cuda(self) -> Any:
@@ -59,23 +70,81 @@ class LocalBackend:
 
     def identity(self, card: ModelCard) -> Identity:
         if card.id not in self._fingerprints:
-            self._fingerprints[card.id] = check_files(card)
-        dtype = "float32" if self._device.kind == "cpu" else card.dtype
+            self._fingerprints[card.id] = locate(card).fingerprint
+        dtype = dtype_for(card, self.facts) or card.dtypes[0]
         return Identity(self._fingerprints[card.id], self._device.name, dtype, versions())
 
-    def prepare(self, card: ModelCard, request: ImageRequest, keep: frozenset[str], on_part: OnPart) -> None:
-        if card.id not in self.residency:
+    def switches(self, card: ModelCard) -> dict[str, str | None]:
+        """For every efficiency switch None where this model can use it here, else why not."""
+        return supported(card, self._device.kind)
+
+    def prepare(self, card: ModelCard, request: ImageRequest, keep: frozenset[Key], on_part: OnPart) -> None:
+        self._with_the_next_plan(card, request, lambda: self.resident(card, request, keep, on_part))
+
+    def place(self, card: ModelCard, request: ImageRequest) -> None:
+        """Have the model in memory, not warm: on a lent GPU that is all that can be done before somebody asks."""
+        self.residency.get(card, self._plan(card, request), request.switches)
+
+    def resident(
+        self,
+        card: ModelCard,
+        request: ImageRequest,
+        keep: frozenset[Key] = frozenset(),
+        on_part: OnPart = lambda *_: None,
+    ) -> Resident:
+        """The pipeline that makes ``request``, in memory and warm."""
+        key, plan = key_of(request), self._plan(card, request)
+        if not self.residency.holds(key, plan):
+            check_supported(card, request.switches, self._device.kind)
             on_part("weights", 0, 2)
-        resident = self.residency.get(card, keep)
+        resident = self.residency.get(card, plan, request.switches, keep)
         kind = (request.width, request.height, card.evaluations(1, request.guidance))
         if kind not in resident.warmed:
             on_part("warm-up", 1, 2)
             # Two steps of the same shape: allocators, kernels and thread pools are then as every later run finds them.
             short = request.model_copy(update={"steps": 2})
-            self.make(card, short, previews=False, reuse=True, on_step=lambda *_: None, stop=threading.Event())
+            on_step, stop = (lambda *_: None), threading.Event()
+            self._make(resident, short, previews=False, reuse=True, on_step=on_step, stop=stop)
             # What was encoded cold would later be reported as the time that encoding takes.
             self._embeddings.clear()
             resident.warmed.add(kind)
+        return resident
+
+    def _plan(self, card: ModelCard, request: ImageRequest) -> Plan:
+        """The best plan that this machine has room for and that has not run out of memory for such a picture."""
+        fit, pixels = fit_model(card, self.facts), request.width * request.height
+        if fit.plan is None:
+            raise ModelError(fit.why_not)
+        left = [plan for plan in fit.plans if pixels < self._ran_out.get((card.id, plan.how), pixels + 1)]
+        if not left:
+            raise ModelError(self._too_large(card, request))
+        return left[0]
+
+    def _with_the_next_plan(self, card: ModelCard, request: ImageRequest, attempt: Callable[[], Any]) -> Any:
+        """Memory runs out: everything is evicted and it is tried once more, with the next plan if the model had been
+        alone already."""
+        for last in (False, True):
+            try:
+                return attempt()
+            except Exception as error:
+                if not out_of_memory(error):
+                    raise
+            # Outside the except block: the error's traceback would keep the tensors alive.
+            alone = len(self.residency) <= 1
+            self.residency.evict_all()
+            self._embeddings.clear()
+            if alone:
+                how = self._plan(card, request).how
+                pixels = request.width * request.height
+                self._ran_out[card.id, how] = min(pixels, self._ran_out.get((card.id, how), pixels))
+            if last:
+                raise ModelError(self._too_large(card, request))
+
+    def _too_large(self, card: ModelCard, request: ImageRequest) -> str:
+        return (
+            f"{card.name} ran out of memory at {request.width} x {request.height} pixels: {self.facts.name} had "
+            f"{room(self.facts) / 1e9:.1f} GB to give; choose a smaller size or model."
+        )
 
     def make(
         self,
@@ -87,52 +156,73 @@ class LocalBackend:
         on_step: OnStep,
         stop: threading.Event,
     ) -> Made:
+        def attempt() -> Made:
+            # There already, unless memory ran out meanwhile.
+            resident = self.resident(card, request)
+            return self._make(resident, request, previews=previews, reuse=reuse, on_step=on_step, stop=stop)
+
+        return self._with_the_next_plan(card, request, attempt)
+
+    def _make(
+        self,
+        resident: Resident,
+        request: ImageRequest,
+        *,
+        previews: bool,
+        reuse: bool,
+        on_step: OnStep,
+        stop: threading.Event,
+    ) -> Made:
         import torch
 
-        pipe = self._scoped(self.residency.get(card).pipe)
-        family = FAMILIES.get(card.pipeline)
+        card, pipe = resident.card, self._scoped(resident.pipe)
+        family, takes = FAMILIES.get(card.pipeline), inspect.signature(pipe.__call__).parameters
         clock, peak = StageClock(self._cuda), PeakMemory(self._cuda)
         peak.start()
         steps, before, shown = request.steps, None, 0.0
 
-        def after_step(_, index: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        def after_step(running: Any, index: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
             nonlocal before, shown
-            last = index == steps - 1
+            total = getattr(running, "num_timesteps", steps)  # some schedulers take more than they are asked for
+            last = index == total - 1
             if last:
                 clock.start("decode")
             if stop.is_set():
                 raise Cancelled("The run was stopped.")
             preview = None
-            if previews and family is not None and not last:
+            sigmas = getattr(pipe.scheduler, "sigmas", None)
+            if previews and family is not None and sigmas is not None and not last:
                 after, now = tensors["latents"], time.monotonic()
                 if before is not None and now - shown > PREVIEW_EVERY_S:
-                    sigmas = pipe.scheduler.sigmas
                     with clock.paused():
-                        preview = family.preview(before, after, float(sigmas[index]), float(sigmas[index + 1]))
+                        preview = family.preview(
+                            pipe, request, before, after, float(sigmas[index]), float(sigmas[index + 1])
+                        )
                     shown = now
                 before = after
-            on_step(index + 1, steps, preview)
+            on_step(index + 1, total, preview)
             return tensors
 
         with torch.inference_mode(), self._clean_up(pipe):
             if family is None:
                 encode_s, cached = 0.0, False
-                prompt = {"prompt": request.prompt}
+                prompt = {"prompt": request.prompt, "guidance_scale": request.guidance}
                 if request.negative_prompt:
                     prompt["negative_prompt"] = request.negative_prompt
             else:
                 prompt, encode_s, cached = self._encode(card, family, pipe, request, reuse)
             clock.start("denoise")
-            images = pipe(
+            arguments = {
                 **prompt,
                 **card.call,
-                num_inference_steps=steps,
-                guidance_scale=request.guidance,
-                width=request.width,
-                height=request.height,
-                generator=torch.Generator("cpu").manual_seed(request.seed),
-                callback_on_step_end=after_step,
-            ).images
+                "num_inference_steps": steps,
+                "width": request.width,
+                "height": request.height,
+                "generator": torch.Generator("cpu").manual_seed(request.seed),
+                "callback_on_step_end": after_step,
+            }
+            # A pipeline of no known family may lack some of these; those known take them all.
+            images = pipe(**{name: value for name, value in arguments.items() if family or name in takes}).images
             clock.stop()
         seconds = {"encode": encode_s, **clock.seconds()}
         return Made(images[0], seconds, cached, peak.bytes())
@@ -151,39 +241,31 @@ class LocalBackend:
         texts = [request.prompt, request.negative_prompt] if guided else [request.prompt]
         encoder = card.shared.get("text_encoder", card.id)
         tensors, seconds, cached = [], 0.0, True
-        for text in texts:
-            entry = self._embeddings.get((encoder, text)) if reuse else None
+        for negative, text in enumerate(texts):
+            key = (encoder, card.pipeline, bool(negative), text)
+            entry = self._embeddings.get(key) if reuse else None
             if entry is None:
                 cached = False
                 clock = StageClock(self._cuda)
                 clock.start("encode")
-                made = family.encode(pipe, text)
+                made = family.encode(pipe, text, bool(negative), card.call)
                 clock.stop()
                 entry = (made, clock.seconds()["encode"])
-                self._embeddings.put((encoder, text), entry, sum(tensor.nbytes for tensor in made))
+                self._embeddings.put(key, entry, sum(tensor.nbytes for tensor in made if tensor is not None))
             tensors.append(entry[0])
             seconds += entry[1]
-        return family.arguments(tensors[0], tensors[1] if guided else None), seconds, cached
+        given = family.arguments(tensors[0], tensors[1] if guided else None)
+        return given | family.settings(request), seconds, cached
 
     @contextlib.contextmanager
     def _clean_up(self, pipe: Any) -> Iterator[None]:
         """Leave pipeline and device as after a run that ended well, also when it was cancelled or failed."""
-        import torch
-
-        memory = None
         try:
             yield
-        except torch.OutOfMemoryError:
-            memory = self._device.memory_bytes / 1e9
         except BaseException:
-            pipe.maybe_free_model_hooks()
+            pipe.maybe_free_model_hooks()  # step caches, offloaded parts: what the call itself does at its end
             raise
         finally:
             if self._cuda is not None:
                 # A cancelled run returns while its last step still computes; the lock is given back only after it.
                 self._cuda.synchronize()
-        if memory is not None:
-            # Outside the except block: its traceback would keep the tensors alive.
-            pipe.maybe_free_model_hooks()
-            self._cuda.empty_cache()
-            raise ModelError(f"The GPU's {memory:.0f} GB were not enough for this picture; choose a smaller size.")

@@ -47,7 +47,7 @@ class Plain(LocalBackend):
             return super().make(card, request, previews=previews, reuse=reuse, on_step=on_step, stop=stop)
         import torch
 
-        pipe = self.residency.get(card).pipe
+        pipe = self.resident(card, request).pipe
         begin = time.perf_counter()
         images = pipe(
             request.prompt,

@@ -16,6 +16,7 @@ import gradio as gr
 
 from pipeline import compare as comparison
 from pipeline.catalog import ROLES
+from pipeline.device import find_facts
 from pipeline.errors import InputError, PlaygroundError
 from pipeline.events import Result, final_results
 from pipeline.models import models_document
@@ -59,6 +60,8 @@ def attach(playground: Playground, jobs: Jobs) -> None:
         predecessor_guidance: float | None = None,
         efficient_steps: int | None = None,
         efficient_guidance: float | None = None,
+        predecessor_switches: list[str] | None = None,
+        efficient_switches: list[str] | None = None,
         repeat: int = 1,
         price: str | None = None,
         run: str | None = None,
@@ -68,7 +71,7 @@ def attach(playground: Playground, jobs: Jobs) -> None:
 
         Args:
             prompt: What to draw.
-            pair: Id of a pair from /models; the default pair if left out.
+            pair: Id of a pair from /models, or any two models as MODEL:MODEL; the default pair if left out.
             seed: 0 to 2**64 - 1; a random one, told in the answer, if left out.
             negative_prompt: What not to draw; used by models with classifier-free guidance only.
             width: Pixels; the model's own size if left out.
@@ -77,6 +80,8 @@ def attach(playground: Playground, jobs: Jobs) -> None:
             predecessor_guidance: Guidance scale; the model's own if left out.
             efficient_steps: Denoising steps; the model's own if left out.
             efficient_guidance: Guidance scale; the model's own if left out.
+            predecessor_switches: Efficiency switches, such as fp8-weights; /models lists them.
+            efficient_switches: The same for the efficient lane.
             repeat: Runs a model; the median counts.
             price: Id of a price profile, or dollars per hour.
             run: A name of your choice for this run, by which /stop can end it; make it hard to guess.
@@ -84,7 +89,7 @@ def attach(playground: Playground, jobs: Jobs) -> None:
         Returns:
             The comparison as one document; each lane's image is a PNG with its recipe inside.
         """
-        chosen = catalog.pair(pair)
+        chosen = playground.pair(pair)
         playground.check_price(price)
         requests = comparison.plan(
             catalog,
@@ -96,6 +101,7 @@ def attach(playground: Playground, jobs: Jobs) -> None:
             height=height,
             steps={"predecessor": predecessor_steps, "efficient": efficient_steps},
             guidance={"predecessor": predecessor_guidance, "efficient": efficient_guidance},
+            switches={"predecessor": predecessor_switches, "efficient": efficient_switches},
         )
         made = await run_all(list(requests.values()), repeat, request, run)
         results = dict(zip(requests, made, strict=True))
@@ -113,6 +119,7 @@ def attach(playground: Playground, jobs: Jobs) -> None:
         height: int | None = None,
         steps: int | None = None,
         guidance: float | None = None,
+        switches: list[str] | None = None,
         price: str | None = None,
         run: str | None = None,
         request: gr.Request = None,
@@ -128,6 +135,7 @@ def attach(playground: Playground, jobs: Jobs) -> None:
             height: Pixels; the model's own size if left out.
             steps: Denoising steps; the model's own if left out.
             guidance: Guidance scale; the model's own if left out.
+            switches: Efficiency switches, such as fp8-weights; /models lists them.
             price: Id of a price profile, or dollars per hour.
             run: A name of your choice for this run, by which /stop can end it; make it hard to guess.
 
@@ -144,6 +152,7 @@ def attach(playground: Playground, jobs: Jobs) -> None:
             height=height,
             steps=steps,
             guidance=guidance,
+            switches=switches,
         )
         [result] = await run_all([wanted], 1, request, run)
         document = comparison.generate_document(result, playground.price(price, result.device))
@@ -180,7 +189,7 @@ def attach(playground: Playground, jobs: Jobs) -> None:
         steps = {"predecessor": predecessor_steps, "efficient": efficient_steps}
         guidance = {"predecessor": predecessor_guidance, "efficient": efficient_guidance}
         size = {"width": width, "height": height}
-        requests = comparison.plan(catalog, catalog.pair(pair), "x", steps=steps, guidance=guidance, **size)
+        requests = comparison.plan(catalog, playground.pair(pair), "x", steps=steps, guidance=guidance, **size)
         return comparison.estimate_document(
             requests,
             {role: engine.estimate(requests[role]) for role in ROLES},
@@ -194,7 +203,7 @@ def attach(playground: Playground, jobs: Jobs) -> None:
         Returns:
             All models and pairs of the catalogue.
         """
-        return models_document(catalog)
+        return models_document(catalog, find_facts())
 
     def stop(run: str | None = None, request: gr.Request = None) -> dict:
         """Stop your own running comparisons; nobody else's.

@@ -54,29 +54,41 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs) -> None:
     lanes = [view.lanes[role] for role in ROLES]
     recipe = [
         view.pair, view.prompt, view.negative, view.seed, view.width, view.height,
-        *(lane.steps for lane in lanes), *(lane.guidance for lane in lanes),
+        *(lane.steps for lane in lanes), *(lane.guidance for lane in lanes), *(lane.switches for lane in lanes),
     ]  # fmt: skip
     pictures = [part for lane in lanes for part in (lane.image, lane.progress, lane.numbers)]
     shown = [view.verdict, view.slider, view.difference, view.shown, *pictures]
     buttons = [view.compare, view.stop, *(button for button, _, _ in view.examples)]
 
     def requests_of(
-        pair_id, prompt, negative, seed, width, height, steps_old, steps_new, guidance_old, guidance_new
+        pair_id,
+        prompt,
+        negative,
+        seed,
+        width,
+        height,
+        steps_old,
+        steps_new,
+        guidance_old,
+        guidance_new,
+        switches_old,
+        switches_new,
     ) -> tuple[Pair, dict[Role, ImageRequest]]:
         pair = catalog.pair(pair_id)
         fields = {"negative_prompt": negative, "seed": seed, "width": width, "height": height}
         steps = {"predecessor": steps_old, "efficient": steps_new}
         guidance = {"predecessor": guidance_old, "efficient": guidance_new}
-        return pair, plan(catalog, pair, prompt, **fields, steps=steps, guidance=guidance)
+        switches = {"predecessor": switches_old, "efficient": switches_new}
+        return pair, plan(catalog, pair, prompt, **fields, steps=steps, guidance=guidance, switches=switches)
 
     def price_of(wanted: str | None, device: str = ""):
         return playground.proposed_price(device) if wanted == AUTOMATIC_PRICE else playground.price(wanted, device)
 
     def on_run(
         price_id, repeat, use_cache, pair_id, prompt, negative, seed, width, height,
-        steps_old, steps_new, guidance_old, guidance_new, request: gr.Request,
+        steps_old, steps_new, guidance_old, guidance_new, switches_old, switches_new, request: gr.Request,
     ) -> Iterator[dict]:  # fmt: skip
-        rest = (width, height, steps_old, steps_new, guidance_old, guidance_new)
+        rest = (width, height, steps_old, steps_new, guidance_old, guidance_new, switches_old, switches_new)
         results: dict[Role, Result] = {}
         try:
             with jobs.running(request.session_hash) as stop:
@@ -131,6 +143,35 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs) -> None:
         stored = STORED_NOTE if document.get("stored") else ""
         return updates.numbers(view, repriced(document, price), price, stored)
 
+    def on_models(predecessor: str, efficient: str) -> gr.Dropdown:
+        """Two models chosen one by one are a pair too."""
+        pair_id = catalog.pair_id_of(predecessor, efficient)
+        named = [(pair.name, pair.id) for pair in catalog.pairs.values()]
+        if pair_id not in catalog.pairs:
+            named.append((catalog.pair(pair_id).name, pair_id))
+        return gr.Dropdown(choices=named, value=pair_id)
+
+    def on_switches(pair_id: str) -> dict:
+        """Asks the libraries, so only once somebody looks."""
+        try:
+            pair = catalog.pair(pair_id)
+        except InputError:
+            return updates.switches_found(view, catalog.default_pair, dict.fromkeys(ROLES, ()))
+        why_nots = {role: engine.backend.switches(catalog.model(pair.lane(role).model)) for role in ROLES}
+        usable = {role: [switch for switch, why_not in why_nots[role].items() if not why_not] for role in ROLES}
+        return updates.switches_found(view, pair, usable)
+
+    def on_pair(pair_id: str) -> dict:
+        try:
+            return updates.pair_chosen(view, catalog, catalog.pair(pair_id))
+        except InputError as error:
+            return {view.verdict: markup.message(str(error), "error")}
+
+    def on_load() -> dict:
+        """Where another pair is the default than the one whose stored example is shown, it is chosen."""
+        pair = playground.default_pair
+        return {view.pair: gr.skip() if pair is catalog.default_pair else pair.id}
+
     def on_stop(request: gr.Request) -> dict:
         """Only sets the flag: the run itself tells when it has really stopped, and until then Compare stays off."""
         jobs.stop(request.session_hash)
@@ -154,9 +195,10 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs) -> None:
         [view.side_by_side, view.slider, view.difference],
         **at_once,
     )
-    settings = [part for lane in lanes for part in (lane.heading, lane.steps, lane.guidance)]
+    settings = [part for lane in lanes for part in (lane.heading, lane.model, lane.steps, lane.guidance)]
+    switches = [lane.switches for lane in lanes]
     chosen = view.pair.change(
-        lambda pair_id: updates.pair_chosen(view, catalog, catalog.pair(pair_id)),
+        on_pair,
         view.pair,
         [view.negative, view.width, view.height, *settings, *shown],
         **at_once,
@@ -164,6 +206,11 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs) -> None:
     view.price.change(on_price, [view.shown, view.price], [view.verdict, *(lane.numbers for lane in lanes)], **at_once)
     weigh = {"fn": on_estimate, "inputs": [view.price, view.repeat, *recipe], "outputs": view.estimate, **at_once}
     chosen.then(**weigh)
+    gr.on([view.pair.change, view.advanced.expand], on_switches, view.pair, switches, **at_once)
+    models = [lane.model for lane in lanes]
+    gr.on([box.input for box in models], on_models, models, view.pair, **at_once)
     sliders = [*(lane.steps for lane in lanes), *(lane.guidance for lane in lanes), view.width, view.height]
     gr.on([view.price.change, view.repeat.change, *(slider.release for slider in sliders)], **weigh)
-    gr.context.Context.root_block.load(**weigh)
+    page = gr.context.Context.root_block
+    page.load(on_load, None, [view.pair], **at_once)
+    page.load(**weigh)

@@ -5,7 +5,7 @@ A value is put only where something changed. Runs nothing and registers nothing;
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -25,6 +25,7 @@ from pipeline.ui.compare_view import (
     negative_info,
     size_slider,
     steps_slider,
+    switches_box,
 )
 from pipeline.ui.served import hand_out
 from pipeline.wording import seconds_text
@@ -130,10 +131,19 @@ def pair_chosen(view: CompareView, catalog: Catalog, pair: Pair) -> Updates:
         lane, card = view.lanes[role], cards[role]
         updates |= {
             lane.heading: heading(role, card),
+            lane.model: card.id,
             lane.steps: gr.Slider(**steps_slider(role, card, pair.lane(role).steps)),
             lane.guidance: gr.Slider(**guidance_slider(role, card, pair.lane(role).guidance)),
         }
     return updates
+
+
+def switches_found(view: CompareView, pair: Pair, usable: Mapping[Role, Sequence[str]]) -> Updates:
+    """The efficiency switches that each model of the pair can use here."""
+    return {
+        view.lanes[role].switches: gr.CheckboxGroup(**switches_box(role, usable[role], pair.lane(role).switches))
+        for role in ROLES
+    }
 
 
 def view_chosen(view: CompareView, name: str) -> Updates:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -15,6 +16,7 @@ from pipeline.playground import Playground
 from pipeline.quality import difference
 from pipeline.recipe import recipe_of
 from pipeline.request import PROMPT_MAX
+from pipeline.switches import SWITCHES
 from pipeline.ui import markup
 from pipeline.ui.served import hand_out
 
@@ -32,8 +34,10 @@ class LaneView:
     image: gr.Image
     progress: gr.HTML
     numbers: gr.HTML
+    model: gr.Dropdown
     steps: gr.Slider
     guidance: gr.Slider
+    switches: gr.CheckboxGroup
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class CompareView:
     dice: gr.Button
     estimate: gr.HTML
     examples: list[tuple[gr.Button, str, int]]
+    advanced: gr.Accordion
     negative: gr.Textbox
     width: gr.Slider
     height: gr.Slider
@@ -85,6 +90,7 @@ def build(playground: Playground, status_html: str) -> CompareView:
             [(pair.name, pair.id) for pair in catalog.pairs.values()],
             value=pair.id,
             label="Pair",
+            allow_custom_value=True,  # MODEL:MODEL, as the models chosen under Advanced make it
             min_width=150,
             scale=3,
         )
@@ -118,9 +124,9 @@ def build(playground: Playground, status_html: str) -> CompareView:
             (gr.Button(row["prompt"], icon=_icon(row["image"]), size="sm", min_width=130), row["prompt"], row["seed"])
             for row in stored.examples()
         ]
-    with gr.Accordion("Advanced", open=False):
+    with gr.Accordion("Advanced", open=False) as advanced:
         with gr.Row():
-            settings = {role: _settings(role, cards[role], pair) for role in ROLES}
+            settings = {role: _settings(role, cards[role], pair, list(catalog.models.values())) for role in ROLES}
         with gr.Row():
             negative = gr.Textbox(
                 "", label="Negative prompt", info=negative_info(cards), lines=1, max_lines=1, min_width=260
@@ -159,8 +165,8 @@ def build(playground: Playground, status_html: str) -> CompareView:
         buttons=["download", "fullscreen"],
     )
     return CompareView(
-        status, pair_box, price_box, prompt, compare, stop, seed, dice, estimate, examples, negative, width, height,
-        repeat, use_cache, verdict, view, side_by_side, slider, differing, lanes,
+        status, pair_box, price_box, prompt, compare, stop, seed, dice, estimate, examples, advanced, negative,
+        width, height, repeat, use_cache, verdict, view, side_by_side, slider, differing, lanes,
         gr.State({**first[0], "stored": True} if first else None),
     )  # fmt: skip
 
@@ -175,11 +181,14 @@ def _first_verdict(first: tuple | None) -> str:
     return markup.verdict(first[0], stored=STORED_NOTE)
 
 
-def _settings(role: Role, card: ModelCard, pair: Pair) -> tuple[gr.Slider, gr.Slider]:
+def _settings(role: Role, card: ModelCard, pair: Pair, cards: list[ModelCard]) -> tuple[gr.components.Component, ...]:
     lane = pair.lane(role)
     with gr.Column(min_width=260):
-        return gr.Slider(**steps_slider(role, card, lane.steps)), gr.Slider(
-            **guidance_slider(role, card, lane.guidance)
+        return (
+            gr.Dropdown([(each.name, each.id) for each in cards], value=card.id, label=f"Model, {role}"),
+            gr.Slider(**steps_slider(role, card, lane.steps)),
+            gr.Slider(**guidance_slider(role, card, lane.guidance)),
+            gr.CheckboxGroup(**switches_box(role, [], lane.switches)),
         )
 
 
@@ -216,6 +225,16 @@ def guidance_slider(role: Role, card: ModelCard, value: float | None) -> dict:
     }
 
 
+def switches_box(role: Role, usable: Sequence[str], value: Sequence[str]) -> dict:
+    """Arguments of a lane's efficiency switches: only what this model can use on this machine is shown."""
+    return {
+        "choices": [(f"{SWITCHES[switch].name}: {SWITCHES[switch].about}", switch) for switch in usable],
+        "value": [switch for switch in value if switch in usable],
+        "label": f"Efficiency switches, {role}",
+        "visible": bool(usable),
+    }
+
+
 def size_slider(name: str, card: ModelCard) -> dict:
     """Arguments of the width or height slider; where a model makes one size only it is disabled and says so."""
     fixed = card.size.min == card.size.max
@@ -235,7 +254,11 @@ def heading(role: Role, card: ModelCard) -> str:
 
 
 def _lane(
-    role: Role, card: ModelCard, settings: tuple[gr.Slider, gr.Slider], first: tuple | None, playground: Playground
+    role: Role,
+    card: ModelCard,
+    settings: tuple[gr.components.Component, ...],
+    first: tuple | None,
+    playground: Playground,
 ) -> LaneView:
     numbers = ""
     if first:

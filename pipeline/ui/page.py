@@ -59,8 +59,8 @@ def build_page(playground: Playground, readiness: Readiness) -> gr.Blocks:
                 compare_tab.attach(view, playground, jobs)
             with gr.Tab("Prices"):
                 prices_tab.build(playground.prices)
-            with gr.Tab("Models"):
-                models_tab.build(playground.catalog)
+            with gr.Tab("Models") as models:
+                models_tab.build(playground.catalog, models)
             with gr.Tab("Bundled pair"):
                 report_tab.build(ASSETS / "models")
             with gr.Tab("About"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 
+from pipeline import zerogpu
 from pipeline.compare import plan
 from pipeline.device import cpu_device
 from pipeline.errors import PlaygroundError
@@ -24,8 +25,15 @@ class Readiness:
         self._state, self._kind = "starting", "busy"
 
     def start(self) -> None:
-        """Import torch and diffusers, load the default pair and warm it up, in the background."""
-        threading.Thread(target=self._load, name="warm-up", daemon=True).start()
+        """Import torch and diffusers, load the default pair and warm it up, in the background.
+
+        On a lent GPU: place it there, at once. The package that lends it takes what lies on the GPU when the page is
+        launched, and only from this thread.
+        """
+        if zerogpu.active():
+            self._load()
+        else:
+            threading.Thread(target=self._load, name="warm-up", daemon=True).start()
 
     @property
     def settled(self) -> bool:
@@ -39,8 +47,11 @@ class Readiness:
         try:
             self._state = "loading torch"
             self._device = playground.engine.backend.device().name
-            requests = plan(playground.catalog, playground.catalog.default_pair, "warm-up")
-            for event in playground.engine.warm_up(list(requests.values())):
+            requests = plan(playground.catalog, playground.default_pair, "warm-up")
+            if zerogpu.active():
+                for request in requests.values():
+                    playground.engine.backend.place(playground.catalog.model(request.model), request)
+            for event in () if zerogpu.active() else playground.engine.warm_up(list(requests.values())):
                 match event:
                     case Queued(place=place) if place:
                         self._state = "a visitor's run comes first"

@@ -104,7 +104,7 @@ def test_bad_input_is_one_sentence_and_runs_nothing(client: Client, backend: Cou
 
 
 def test_stop_stops_my_run_and_nobody_elses(url: str, engine: Engine, backend: CountingBackend, tmp_path: Path):
-    backend.step_s = 0.2
+    backend.step_s = 1.0
     mine, other = (Client(url, verbose=False, download_files=tmp_path / name) for name in ("mine", "other"))
     job = mine.submit("slow", seed=1, api_name="/compare")
     wait_for(lambda: backend.served)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import shutil
 import threading
-import weakref
 from io import BytesIO
 from pathlib import Path
 
@@ -26,7 +24,6 @@ from pipeline.errors import Cancelled, ModelError
 from pipeline.events import Result, Step
 from pipeline.recipe import recipe_of, request_from_recipe
 from pipeline.request import ImageRequest, make_request
-from pipeline.residency import Residency
 from tests.fakes import results
 
 SHIPPED = load_catalog()
@@ -88,81 +85,6 @@ def test_what_the_catalogue_calls_shared_is_equal_on_disk():
         )
         assert left
         assert left == right
-
-
-# Residency
-
-
-@pytest.fixture
-def residency() -> Residency:
-    return Residency("cpu", 10**12)
-
-
-def held_by(*modules: torch.nn.Module) -> int:
-    return sum(t.nbytes for module in modules for t in (*module.parameters(), *module.buffers()))
-
-
-def test_the_pair_shares_one_text_encoder_and_counts_it_once(residency):
-    left, right = residency.get(OLD).pipe, residency.get(NEW).pipe
-    assert left.text_encoder is right.text_encoder
-    assert left.tokenizer is right.tokenizer
-    assert left.transformer is not right.transformer
-    assert left.scheduler is not right.scheduler
-    assert residency.used_bytes() == held_by(left.text_encoder, left.transformer, right.transformer)
-
-
-def test_eviction_gives_the_bytes_back_and_leaves_what_is_shared(residency):
-    residency.get(OLD)
-    alone = residency.used_bytes()
-    gone = weakref.ref(residency.get(NEW).pipe.transformer)
-    assert residency.used_bytes() > alone
-    residency.evict(NEW.id)
-    assert gone() is None
-    assert NEW.id not in residency
-    assert residency.used_bytes() == alone
-    assert residency.get(OLD).pipe.text_encoder is not None
-    residency.evict(OLD.id)
-    residency.evict(OLD.id)
-    assert residency.used_bytes() == 0
-
-
-def transformers_alive() -> int:
-    gc.collect()
-    return sum(type(thing).__name__ == "PRXTransformer2DModel" for thing in gc.get_objects())
-
-
-def test_twenty_switches_leave_the_count_where_it_was():
-    before = transformers_alive()
-    residency = Residency("cpu", max(OLD.weight_bytes, NEW.weight_bytes))
-    for _ in range(10):
-        for card, other in ((OLD, NEW), (NEW, OLD)):
-            residency.get(card, keep={OLD.id, NEW.id})
-            assert other.id not in residency
-    assert transformers_alive() == before + 1
-    assert residency.used_bytes() == held_by(residency.get(NEW).pipe.text_encoder, residency.get(NEW).pipe.transformer)
-
-
-def test_the_least_recently_used_goes_first_and_who_is_kept_stays(residency):
-    third = NEW.model_copy(update={"id": "third"})
-    residency.get(OLD)
-    residency.get(NEW)
-    residency.max_bytes = residency.used_bytes() + third.weight_bytes - 1
-    residency.get(OLD)
-    residency.get(third, keep={OLD.id})
-    assert [card.id in residency for card in (OLD, NEW, third)] == [True, False, True]
-    residency.get(NEW, keep={OLD.id})
-    assert [card.id in residency for card in (OLD, NEW, third)] == [True, True, False]
-
-
-def test_a_model_larger_than_the_machine_is_refused_with_both_numbers(residency):
-    residency.max_bytes = 10**6
-    with pytest.raises(ModelError, match=r"needs 0\.\d GB for its weights and this machine has 0\.0 GB"):
-        residency.get(OLD)
-
-
-def test_a_pipeline_that_diffusers_does_not_have_is_said(residency):
-    with pytest.raises(ModelError, match=r"needs NoSuchPipeline, which diffusers .* does not have"):
-        residency.get(OLD.model_copy(update={"pipeline": "NoSuchPipeline"}))
 
 
 @pytest.fixture
@@ -276,7 +198,7 @@ def test_previews_show_the_picture_and_change_nothing(engine, monkeypatch):
 
 def test_a_run_leaves_the_shared_pipeline_as_it_was(engine, backend):
     list(engine.warm_up([old()]))
-    pipe = backend.residency.get(OLD).pipe
+    pipe = backend.resident(OLD, old()).pipe
     before = {**vars(pipe)}, {**vars(pipe.scheduler)}
     make(engine, old(steps=5))
     assert vars(pipe) == before[0]

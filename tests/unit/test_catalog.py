@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import tomllib
 
 import pytest
 
 from pipeline import catalog as module
-from pipeline.catalog import ASSETS, check_files, load_catalog
+from pipeline.catalog import ASSETS, ROLES, check_files, load_catalog
 from pipeline.errors import InputError, ModelError
 from pipeline.request import make_request
 from tests.fakes import CATALOG
@@ -33,7 +34,7 @@ def test_the_shipped_catalogue_is_sound():
     for card in catalog.models.values():
         request = make_request(card, "a cat")  # every default lies within its own limits
         assert request.steps == card.steps.default
-        assert card.folder is not None or card.revision
+        assert card.folder is not None or card.repo
         assert card.licence
         assert card.negative_prompt or card.guidance.max > 1 or card.fixed_guidance
 
@@ -99,7 +100,7 @@ STEPS = "steps = { default = 6, min = 1, max = 50 }"
         (STEPS, "steps = { default = 6, min = 1 }", "models.old.steps.max"),
         ('licence = "MIT"', 'license = "MIT"', "models.old.licence"),
         ('path = "models/old"', "", "models.old"),
-        ('path = "models/old"', 'repo = "someone/old"', "models.old"),
+        ('path = "models/old"', 'path = "models/old"\nrepo = "someone/old"', "models.old"),
         ('model = "new" }', 'model = "newer" }', "both.efficient"),
         ('question = "Will the new one do?"', "", "pairs.both.question"),
     ],
@@ -153,7 +154,77 @@ def test_a_truncated_weight_file_is_damaged(card):
         check_files(card)
 
 
-def test_a_model_from_the_hub_is_known_by_its_revision(catalog):
-    card = catalog.model("old").model_copy(update={"path": None, "repo": "someone/old", "revision": "0123456789abcdef"})
-    assert check_files(card) == "0123456789abcdef"
-    assert card.source == "someone/old@0123456789ab"
+def own(tmp_path, text: str):
+    path = tmp_path / "my.toml"
+    path.write_text(text)
+    return path
+
+
+MINE = CATALOG.partition("[pairs.both]")[0].replace("models.old", "models.mine").partition("[models.new]")[0]
+
+
+def test_a_users_own_models_come_beside_the_shipped_ones(tmp_path):
+    catalog = load_catalog(more=own(tmp_path, MINE.replace('path = "models/old"', 'path = "weights/mine"')))
+    assert catalog.default_pair.id == load_catalog().default_pair.id
+    card = catalog.model("mine")
+    assert card.folder == tmp_path / "weights/mine"
+    assert not card.bundled
+    assert card.source == "folder mine"
+
+
+def test_a_users_pair_may_name_shipped_models(tmp_path):
+    text = '[pairs.own]\nname = "O"\nquestion = "Q?"\npredecessor = { model = "sdxl" }\nsame_path = false\n'
+    catalog = load_catalog(more=own(tmp_path, text + 'efficient = { model = "sdxl", steps = 10 }\n'))
+    assert catalog.pair("own").efficient.steps == 10
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (MINE.replace("models.mine", "models.sdxl"), "models.sdxl: that id is taken"),
+        (MINE.replace('licence = "MIT"', ""), "models.mine.licence"),
+        ("[model.mine]", "'model' is neither models nor pairs"),
+    ],
+)
+def test_a_fault_of_a_users_file_is_named(tmp_path, text, said):
+    path = own(tmp_path, text)
+    with pytest.raises(ModelError, match=re.escape(said)) as caught:
+        load_catalog(more=path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_branch_is_no_pin(tmp_path):
+    text = MINE.replace('path = "models/old"', 'repo = "someone/mine"\nrevision = "main"')
+    with pytest.raises(ModelError, match=r"models\.mine\.revision"):
+        load_catalog(more=own(tmp_path, text))
+
+
+def test_a_model_without_a_commit_says_so(catalog):
+    card = catalog.model("old").model_copy(update={"path": None, "repo": "someone/old"})
+    assert card.source == "someone/old (not pinned yet)"
+
+
+def test_what_the_shipped_cards_say_adds_up():
+    catalog = load_catalog()
+    for card in catalog.models.values():
+        if card.part_bytes:
+            assert sum(card.part_bytes.values()) == pytest.approx(card.weight_bytes, rel=0.01), card.id
+        if card.repo:
+            assert card.memory_bytes > card.weight_bytes and card.memory_source
+            assert card.revision or "prx" in card.id or "sprint" in card.id
+    for pair in catalog.pairs.values():
+        old, new = (catalog.model(pair.lane(role).model) for role in ROLES)
+        assert old.size.default == new.size.default
+        if old.repo:
+            assert pair.note
+            assert set(old.shared) & set(new.shared) == set(old.shared)
+
+
+def test_a_models_bytes_follow_its_type(catalog):
+    card = catalog.model("old").model_copy(update={"dtypes": ("bfloat16", "float32"), "weight_bytes": 10})
+    assert (card.bytes_as("bfloat16"), card.bytes_as("float16"), card.bytes_as("float32")) == (10, 10, 20)
+
+
+def test_pipelines_differ_in_where_guidance_begins():
+    model = load_catalog().model("z-image")
+    assert (model.evaluations(9, 0), model.evaluations(9, 1)) == (9, 18)

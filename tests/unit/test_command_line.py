@@ -20,8 +20,8 @@ from tests.fakes import CountingBackend
 @pytest.fixture(autouse=True)
 def playground(monkeypatch: pytest.MonkeyPatch, engine: Engine, tmp_path: Path) -> Playground:
     made = Playground(engine.catalog, load_prices(), engine, tmp_path)
-    monkeypatch.setattr(command_line, "open_playground", lambda data: made)
-    monkeypatch.setattr(command_line, "load_catalog", lambda: engine.catalog)
+    monkeypatch.setattr(command_line, "open_playground", lambda data, **_: made)
+    monkeypatch.setattr(command_line, "load_catalog", lambda **_: engine.catalog)
     monkeypatch.chdir(tmp_path)
     return made
 

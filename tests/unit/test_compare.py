@@ -48,7 +48,19 @@ def test_its_keys_are_the_contract(document):
         "fidelity",
     ]
     assert set(document["price"]) == {"profile", "usd_per_hour", "source", "as_of"}
-    agreed = {"role", "model", "image", "steps", "guidance", "model_evaluations", "seconds", "runs", "warm", "cache"}
+    agreed = {
+        "role",
+        "model",
+        "image",
+        "steps",
+        "guidance",
+        "switches",
+        "model_evaluations",
+        "seconds",
+        "runs",
+        "warm",
+        "cache",
+    }
     added = {"seconds_min", "seconds_max", "encode_cached", "previews"}
     for lane in document["lanes"]:
         assert set(lane) == agreed | added | {"cost_usd", "peak_memory_bytes"}

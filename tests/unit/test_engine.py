@@ -90,7 +90,7 @@ def test_previews_come_when_asked_for_and_never_in_a_measurement(engine, request
 
 def test_both_models_of_a_run_are_kept_in_memory(engine, requests, backend):
     results(engine.run(requests))
-    assert set(backend.kept) == {frozenset({"old", "new"})}
+    assert set(backend.kept) == {frozenset({("old", ()), ("new", ())})}
 
 
 def test_a_hit_is_flagged_and_carries_the_times_of_when_it_was_made(engine, requests, backend):

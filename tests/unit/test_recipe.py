@@ -51,7 +51,7 @@ def test_a_recipe_says_request_result_and_versions(result):
     recipe = recipe_of(result)
     assert set(recipe) == {"request", "result", "versions"}
     assert set(recipe["request"]) == {
-        "model", "prompt", "negative_prompt", "seed", "width", "height", "steps", "guidance",
+        "model", "prompt", "negative_prompt", "seed", "width", "height", "steps", "guidance", "switches",
     }  # fmt: skip
     assert recipe["versions"] == {"diptych": __version__, "fake": "1"}
     assert len(recipe["result"]["seconds"]) == 3

@@ -1,0 +1,39 @@
+"""From the states at both ends of a step to a small picture of where it points. Knows tensors, not pipelines' names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PIL import Image
+
+PREVIEW_LATENTS = 32
+"""Longest side of the latents that a preview decodes: a small picture, at a fraction of the VAE's full time."""
+
+
+def clean_state(before: Any, after: Any, sigma: float, next_sigma: float) -> Any:
+    """The clean state that the last step pointed at, from the states at both its ends.
+
+    Flow matching and diffusion in Euler form alike: slope v = (x_t - x_t') / (t - t'), clean state x_0 = x_t' - t' v.
+    """
+    return after - next_sigma * (before - after) / (sigma - next_sigma)
+
+
+def small_decode(pipe: Any, latents: Any) -> Image.Image | None:
+    """Latents (1, C, H, W) through the VAE at a reduced size; None where that would be slow or unsound."""
+    import torch
+
+    vae = pipe.vae
+    if vae is None or getattr(pipe, "_all_hooks", None):
+        return None  # offloaded: the VAE would push the network out of the GPU
+    if vae.dtype == torch.float16 and getattr(vae.config, "force_upcast", False):
+        return None  # this VAE overflows in half precision
+    factor = -(-max(latents.shape[2:]) // PREVIEW_LATENTS)
+    if factor > 1:
+        latents = torch.nn.functional.avg_pool2d(latents.float(), factor)
+    return picture(vae.decode(latents.to(vae.dtype), return_dict=False)[0])
+
+
+def picture(pixels: Any) -> Image.Image:
+    """A state (1, 3, H, W) of pixels from -1 to 1 as a picture."""
+    shown = ((pixels[0].float().clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 0).cpu().numpy()
+    return Image.fromarray(shown)

@@ -1,0 +1,182 @@
+"""What fits a machine, and how: pure functions from a model's card and a machine's facts. Loads and asks nothing.
+
+A plan says in which type the weights are held and where they lie while a picture is made. From the fastest down:
+both models of a pair at once with their shared parts held once; one at a time; a model's parts on the GPU in turn
+(model offload); a model's layers in turn (group offload).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pipeline.catalog import DTYPE_BYTES, ROLES, Catalog, Dtype, ModelCard, Pair
+from pipeline.device import Facts
+
+How = Literal["resident", "turns", "model offload", "group offload"]
+WORDS: dict[How, str] = {
+    "resident": "all in memory at once",
+    "turns": "one model in memory at a time",
+    "model offload": "a model's parts on the GPU in turn, slower",
+    "group offload": "a model's layers on the GPU in turn, much slower",
+}
+HEADROOM = 1.1
+"""On top of what is needed: allocators leave gaps, and published figures differ by about this much."""
+RAM_SHARE = {"cpu": 0.5, "cuda": 0.8}
+"""Part of the machine's own memory that weights may take."""
+GROUP_BYTES = 1_000_000_000
+"""What one group of layers and its successor take of the GPU, beside activations; a bound, not a measurement."""
+UNKNOWN_WORK = 0.15
+"""Activations as part of the weights, where a card does not say."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a model, or a pair, runs on a machine. ``device_bytes`` of its GPU, or of its memory where it has none."""
+
+    how: How
+    dtype: Dtype
+    device_bytes: int
+
+    @property
+    def whole(self) -> bool:
+        """All weights of the model lie on the device while it makes a picture."""
+        return self.how in ("resident", "turns")
+
+    @property
+    def words(self) -> str:
+        return f"{self.dtype}, {WORDS[self.how]}, {self.device_bytes / 1e9:.1f} GB"
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The plans that would do, best first. Without one, ``why_not`` is a sentence for a person."""
+
+    plans: tuple[Plan, ...]
+    why_not: str | None = None
+
+    @property
+    def plan(self) -> Plan | None:
+        return self.plans[0] if self.plans else None
+
+
+MACHINES: tuple[tuple[str, Facts], ...] = tuple(
+    (name, Facts("cuda", name, int(gb * 1e9), int(gb * 0.97e9), int(ram * 1e9), capability, capability >= (8, 0)))
+    for name, gb, ram, capability in (
+        ("a T4 (16 GB)", 16, 32, (7, 5)),
+        ("an L4 or A10G (24 GB)", 24, 64, (8, 6)),
+        ("an A100 (40 GB)", 40, 85, (8, 0)),
+        ("an A100 or H100 (80 GB)", 80, 160, (8, 0)),
+        ("an H200 (141 GB)", 141, 256, (9, 0)),
+    )
+)
+"""What people rent, smallest first, with the memory that such machines usually come with."""
+
+
+def dtype_for(card: ModelCard, facts: Facts) -> Dtype | None:
+    """The first of the card's types that this machine really computes in; None where there is none."""
+    if facts.kind == "cpu":
+        return "float32"
+    return next((dtype for dtype in card.dtypes if dtype != "bfloat16" or facts.bf16), None)
+
+
+def fit_model(card: ModelCard, facts: Facts) -> Fit:
+    """How one model runs on this machine."""
+    return _fit((card,), facts)
+
+
+def fit_pair(catalog: Catalog, pair: Pair, facts: Facts) -> Fit:
+    """How both models of a pair run on this machine, in one comparison."""
+    cards = {card.id: card for card in (catalog.model(pair.lane(role).model) for role in ROLES)}
+    return _fit(tuple(cards.values()), facts)
+
+
+def default_pair(catalog: Catalog, facts: Facts, here: Callable[[ModelCard], bool] = lambda card: True) -> Pair:
+    """The pair to begin with: on a GPU the first real one that fits without offloading and whose weights are
+    ``here``, if it may be a default at all; else the catalogue's own, which runs everywhere."""
+    for pair in catalog.pairs.values():
+        cards = [catalog.model(pair.lane(role).model) for role in ROLES]
+        if facts.kind == "cpu" or pair.opt_in or any(card.repo is None or not here(card) for card in cards):
+            continue
+        plan = fit_pair(catalog, pair, facts).plan
+        if plan is not None and plan.whole:
+            return pair
+    return catalog.default_pair
+
+
+def _fit(cards: Sequence[ModelCard], facts: Facts) -> Fit:
+    named = " and ".join(card.name for card in cards)
+    slow = [card.name for card in cards if not card.cpu]
+    if facts.kind == "cpu" and slow:
+        return Fit((), f"{' and '.join(slow)} would take many minutes a picture on a processor; {_elsewhere(cards)}.")
+    dtypes = [dtype_for(card, facts) for card in cards]
+    if None in dtypes:
+        return Fit((), f"{named} must run in bfloat16, which {facts.name} only emulates; {_elsewhere(cards)}.")
+    plans = tuple(plan for plan in _plans(cards, dtypes[0], facts) if plan is not None)
+    if plans:
+        return Fit(plans)
+    least = max(_whole(card, dtype) for card, dtype in zip(cards, dtypes, strict=True))
+    return Fit(
+        (),
+        f"{named}: one model alone needs {least * HEADROOM / 1e9:.1f} GB, and {facts.name} has "
+        f"{room(facts) / 1e9:.1f} GB to give, with {facts.ram_bytes / 1e9:.0f} GB of memory beside; "
+        f"{_elsewhere(cards)}.",
+    )
+
+
+def _plans(cards: Sequence[ModelCard], dtype: Dtype, facts: Facts) -> list[Plan | None]:
+    """Every plan that fits, best first; None for those that do not."""
+    work = max(_work(card) for card in cards)
+    largest = max(max(_parts(card, dtype).values()) for card in cards)
+    ram = _together(cards, dtype) <= facts.ram_bytes * RAM_SHARE[facts.kind]
+
+    def plan(how: How, needed: int, possible: bool = True) -> Plan | None:
+        return Plan(how, dtype, needed) if possible and needed * HEADROOM <= room(facts) else None
+
+    offload = facts.kind == "cuda" and ram
+    return [
+        plan("resident", _together(cards, dtype) + work),
+        plan("turns", max(_whole(card, dtype) for card in cards), len(cards) > 1),
+        plan("model offload", largest + work, offload and all(card.part_bytes for card in cards)),
+        plan("group offload", GROUP_BYTES + work, offload),
+    ]
+
+
+def room(facts: Facts) -> int:
+    """Bytes for weights and activations: a GPU's free memory, else a share of the machine's own."""
+    return facts.free_bytes if facts.kind == "cuda" else int(facts.ram_bytes * RAM_SHARE[facts.kind])
+
+
+def _work(card: ModelCard) -> int:
+    """Activations of a picture of the default size."""
+    return max(0, (card.memory_bytes or int(card.weight_bytes * (1 + UNKNOWN_WORK))) - card.weight_bytes)
+
+
+def _whole(card: ModelCard, dtype: Dtype) -> int:
+    return card.bytes_as(dtype) + _work(card)
+
+
+def _parts(card: ModelCard, dtype: Dtype) -> dict[str, int]:
+    """Bytes by component; a card that does not say counts as one."""
+    scale = DTYPE_BYTES[dtype] / DTYPE_BYTES[card.dtypes[0]]
+    return {name: int(size * scale) for name, size in (card.part_bytes or {"all": card.weight_bytes}).items()}
+
+
+def _together(cards: Sequence[ModelCard], dtype: Dtype) -> int:
+    """Bytes of all cards' weights, what they share counted once."""
+    seen = {
+        card.shared.get(name, f"{card.id}/{name}"): size for card in cards for name, size in _parts(card, dtype).items()
+    }
+    return sum(seen.values())
+
+
+def _elsewhere(cards: Sequence[ModelCard]) -> str:
+    """The smallest of the usual machines that would do without offloading."""
+    for name, facts in MACHINES:
+        if any(dtype_for(card, facts) is None for card in cards):
+            continue
+        dtype = dtype_for(cards[0], facts)
+        if any(plan is not None and plan.whole for plan in _plans(cards, dtype, facts)):
+            return f"{name} would do"
+    return "none of the usual machines would do"

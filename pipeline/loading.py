@@ -1,0 +1,87 @@
+"""From files on this disk to a diffusers pipeline in memory. Safetensors only, no remote code, no network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pipeline.catalog import Dtype, ModelCard
+from pipeline.device import out_of_memory
+from pipeline.errors import ModelError
+from pipeline.weights import LORA, Weights
+
+ONLY_HERE = {"use_safetensors": True, "local_files_only": True}
+
+
+def pipeline_class(card: ModelCard) -> Any:
+    """The diffusers class of a model. Raises ModelError if the installed diffusers has none of that name."""
+    import diffusers
+
+    found = getattr(diffusers, card.pipeline, None)
+    if found is None:
+        raise ModelError(
+            f"{card.name} needs {card.pipeline}, which diffusers {diffusers.__version__} does not have; "
+            "run pip install -U diffusers."
+        )
+    return found
+
+
+def load(card: ModelCard, weights: Weights, dtype: Dtype, shared: dict[str, Any]) -> Any:
+    """The pipeline on the CPU, with the components in ``shared`` taken as they are.
+
+    Raises ModelError in one sentence, whatever a library raises while reading; but memory running out as it is.
+    """
+    import diffusers
+    import torch
+    import transformers
+
+    pipeline = pipeline_class(card)
+    # Progress is told through events; a library's own bars would only litter the log.
+    for library in (diffusers.utils.logging, transformers.utils.logging):
+        library.disable_progress_bar()
+    torch_dtype = getattr(torch, dtype)
+    try:
+        own = {
+            name: _replacement(weights.folder / name, place, torch_dtype)
+            for name, place in weights.parts.items()
+            if name != LORA and name not in shared
+        }
+        pipe = pipeline.from_pretrained(
+            str(weights.folder), dtype=torch_dtype, variant=card.variant, **ONLY_HERE, **own, **shared
+        )
+        if card.scheduler is not None:
+            scheduler = getattr(diffusers, card.scheduler.name)
+            pipe.scheduler = scheduler.from_config(pipe.scheduler.config, **card.scheduler.settings)
+        if LORA in weights.parts:
+            _add_lora(pipe, weights.parts[LORA])
+    except Exception as error:  # whatever a library raises while reading weights, a user gets one sentence
+        if out_of_memory(error):
+            raise
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ModelError(f"{card.name} could not be loaded from {card.source}: {first}") from error
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def _replacement(beside: Path, place: Path, dtype: Any) -> Any:
+    """A component from another repository: a folder in diffusers' layout, or a file of weights for the config that
+    lies in the model's own folder."""
+    import json
+
+    import diffusers
+    from safetensors.torch import load_file
+
+    config = (place if place.is_dir() else beside) / "config.json"
+    component_class = getattr(diffusers, json.loads(config.read_text(encoding="utf-8"))["_class_name"])
+    if place.is_dir():
+        return component_class.from_pretrained(str(place), dtype=dtype, **ONLY_HERE)
+    made = component_class.from_config(component_class.load_config(str(beside))).to(dtype)
+    made.load_state_dict(load_file(place))
+    return made.eval()
+
+
+def _add_lora(pipe: Any, place: Path) -> None:
+    """Fused into the weights: afterwards the model is as fast as without."""
+    pipe.load_lora_weights(str(place.parent), weight_name=place.name, local_files_only=True)
+    pipe.fuse_lora()
+    pipe.unload_lora_weights()

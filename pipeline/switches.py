@@ -1,0 +1,165 @@
+"""Efficiency switches of a lane: the same weights, run in another way. Each is part of the recipe.
+
+A switch sits on the modules of a pipeline, so a model with switches is a pipeline of its own (see residency.py) and
+never touches the one without. ``why_not`` asks the classes that would really run, before any weights are read; the
+warm-up run of every model is the last probe.
+"""
+
+from __future__ import annotations
+
+import inspect
+import shutil
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+from pipeline.catalog import ModelCard
+from pipeline.errors import InputError, ModelError, shown
+from pipeline.loading import pipeline_class
+
+STEP_CACHE_MIN_STEPS = 8
+"""Below this a step cache has nothing left to skip after its first steps."""
+FIRST_BLOCK_THRESHOLD = 0.1
+"""Relative change of the first block's output under which the others are skipped; diffusers' docs use 0.1 to 0.2."""
+
+
+@dataclass(frozen=True)
+class Switch:
+    """``why_not(card, denoiser_class, device_kind)`` is a sentence, or None where the switch can be used;
+    ``apply(pipe, denoiser)`` turns it on."""
+
+    id: str
+    name: str
+    about: str
+    why_not: Callable[[ModelCard, type, str], str | None]
+    apply: Callable[[Any, Any], None]
+
+
+def denoiser_of(pipe: Any) -> Any:
+    """The network that is evaluated every step."""
+    return getattr(pipe, "transformer", None) or pipe.unet
+
+
+def denoiser_class(card: ModelCard) -> type:
+    """Its class, from the pipeline's own signature: no weights are needed. Imports diffusers."""
+    hints = typing.get_type_hints(pipeline_class(card).__init__)
+    found = hints.get("transformer") or hints["unet"]
+    return next((kind for kind in typing.get_args(found) if isinstance(kind, type)), found)
+
+
+def _compile_why_not(card: ModelCard, kind: type, device: str) -> str | None:
+    if device == "cpu" and not any(map(shutil.which, ("c++", "g++", "clang++"))):
+        return "torch.compile on a processor needs a C++ compiler, and none is installed."
+    return None
+
+
+def _compile(pipe: Any, denoiser: Any) -> None:
+    if getattr(denoiser, "_repeated_blocks", None):
+        denoiser.compile_repeated_blocks(fullgraph=False, dynamic=False)
+    else:
+        denoiser.compile(dynamic=False)
+
+
+def _step_cache_why_not(card: ModelCard, kind: type, device: str) -> str | None:
+    import diffusers
+
+    # Without the context the cache of the guided and the unguided evaluation would be mixed up.
+    opens = "cache_context" in inspect.getsource(pipeline_class(card).__call__)
+    if not (issubclass(kind, diffusers.CacheMixin) and opens):
+        return f"{card.pipeline} has no step cache in diffusers {diffusers.__version__}."
+    if card.steps.max < STEP_CACHE_MIN_STEPS or card.steps.default < STEP_CACHE_MIN_STEPS:
+        return f"With {card.steps.default:g} steps there is nothing left to skip."
+    return None
+
+
+def _step_cache(pipe: Any, denoiser: Any) -> None:
+    import diffusers
+
+    if type(denoiser).__name__ == "Flux2Transformer2DModel":
+        # Its first block gives a tuple and its last a tensor, which the first-block cache of 0.42 cannot take apart.
+        denoiser.enable_cache(diffusers.TaylorSeerCacheConfig(cache_interval=3, disable_cache_before_step=3))
+    else:
+        denoiser.enable_cache(diffusers.FirstBlockCacheConfig(threshold=FIRST_BLOCK_THRESHOLD))
+
+
+def _fp8_why_not(card: ModelCard, kind: type, device: str) -> str | None:
+    import torch
+
+    return None if hasattr(torch, "float8_e4m3fn") else f"torch {torch.__version__} has no 8-bit floating point."
+
+
+def _fp8(pipe: Any, denoiser: Any) -> None:
+    import torch
+
+    denoiser.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=denoiser.dtype)
+
+
+def _int8_why_not(card: ModelCard, kind: type, device: str) -> str | None:
+    return None if find_spec("torchao") else "The package torchao is not installed."
+
+
+def _int8(pipe: Any, denoiser: Any) -> None:
+    from torchao.quantization import Int8WeightOnlyConfig, quantize_
+
+    quantize_(denoiser, Int8WeightOnlyConfig())
+
+
+def _cudnn_why_not(card: ModelCard, kind: type, device: str) -> str | None:
+    if device != "cuda":
+        return "cuDNN's attention runs on NVIDIA GPUs only."
+    if not hasattr(kind, "set_attention_backend"):
+        return f"{kind.__name__} cannot change its attention."
+    return None
+
+
+def _cudnn(pipe: Any, denoiser: Any) -> None:
+    denoiser.set_attention_backend("_native_cudnn")
+
+
+SWITCHES: dict[str, Switch] = {
+    switch.id: switch
+    for switch in (
+        Switch("compile", "Compiled", "torch.compile; the first run takes a minute", _compile_why_not, _compile),
+        Switch("step-cache", "Step cache", "steps that change little are skipped", _step_cache_why_not, _step_cache),
+        Switch("fp8-weights", "8-bit float weights", "half the memory, cast back layer by layer", _fp8_why_not, _fp8),
+        Switch("int8-weights", "8-bit integer weights", "half the memory, by torchao", _int8_why_not, _int8),
+        Switch("cudnn-attention", "cuDNN attention", "another kernel for attention", _cudnn_why_not, _cudnn),
+    )
+}
+
+
+def checked(switches: object) -> tuple[str, ...]:
+    """Known switches, each once, in their own order. Raises InputError."""
+    given = [switches] if isinstance(switches, str) else switches or ()
+    unknown = [switch for switch in given if switch not in SWITCHES] if isinstance(given, (list, tuple)) else [given]
+    if unknown:
+        raise InputError(f"switches must be some of {', '.join(SWITCHES)}; got {shown(unknown[0])}.")
+    return tuple(switch for switch in SWITCHES if switch in given)
+
+
+def supported(card: ModelCard, device: str) -> dict[str, str | None]:
+    """For every switch None where ``card`` can use it on a device of this kind, else why not. Imports diffusers."""
+    try:
+        kind = denoiser_class(card)
+    except (ModelError, KeyError) as error:
+        return dict.fromkeys(SWITCHES, str(error))
+    return {switch.id: switch.why_not(card, kind, device) for switch in SWITCHES.values()}
+
+
+def check_supported(card: ModelCard, switches: tuple[str, ...], device: str) -> None:
+    """Raises ModelError for the first switch that cannot be used."""
+    why_nots = supported(card, device) if switches else {}
+    for switch in switches:
+        if why_nots[switch]:
+            raise ModelError(f"{SWITCHES[switch].name} cannot be used with {card.name}: {why_nots[switch]}")
+
+
+def switch_on(switch: str, card: ModelCard, pipe: Any) -> None:
+    """Raises ModelError in one sentence, whatever a library raises."""
+    try:
+        SWITCHES[switch].apply(pipe, denoiser_of(pipe))
+    except Exception as error:  # see above
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ModelError(f"{SWITCHES[switch].name} could not be turned on for {card.name}: {first}") from error

@@ -1,0 +1,101 @@
+"""Hugging Face's ZeroGPU: the GPU is lent for one call, which runs in a forked process.
+
+The package ``spaces``, which a Space brings along, pickles the call's arguments and everything it yields, ends the
+call at its next yield when the generator is closed, and reads the visitor's quota out of Gradio's context. Read in the
+source of spaces 0.51.3; not run on ZeroGPU itself.
+"""
+
+from __future__ import annotations
+
+import html
+import logging
+import math
+import os
+import queue
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+from pipeline.errors import BusyError, Cancelled, PlaygroundError
+from pipeline.events import Event
+from pipeline.work import Order, Tell
+
+BASE_S, SHARE = 10, 1.5
+"""Seconds asked for: BASE_S for fork, transfer and warm-up, and SHARE of our own estimate. Shorter calls come first
+in the line and cost less quota; one that is too short is broken off."""
+MOST_S = 300
+
+CarryOut = Callable[[Order, Tell, threading.Event], None]
+log = logging.getLogger(__name__)
+
+
+def active() -> bool:
+    """Whether this process runs on ZeroGPU, asked as the package itself does."""
+    return os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
+
+
+def duration(seconds: float) -> int:
+    """Whole seconds to ask for, for work of so many seconds by our estimate."""
+    return min(MOST_S, BASE_S + math.ceil(SHARE * seconds))
+
+
+def lent(carry_out: CarryOut, seconds: Callable[[Order], float]) -> CarryOut:
+    """``carry_out``, in one call of a lent GPU. To be made before the page is launched, and before torch is imported:
+    the package patches both."""
+    import spaces
+
+    def events(order: Order) -> Iterator[Event | PlaygroundError]:
+        yield from _streamed(lambda tell, stop: carry_out(order, tell, stop))
+
+    borrowed = spaces.GPU(duration=lambda order: duration(seconds(order)))(events)
+
+    def carry_out_there(order: Order, tell: Tell, stop: threading.Event) -> None:
+        try:
+            # Closed, it waits until the other process is idle; so the lock is never given back before.
+            with closing(borrowed(order)) as told:
+                for event in told:
+                    if isinstance(event, PlaygroundError):
+                        raise event
+                    tell(event)
+                    if stop.is_set():
+                        raise Cancelled("The run was stopped.")
+        except PlaygroundError:
+            raise
+        except Exception as error:
+            said = getattr(error, "message", None)  # gradio.Error: no quota, no GPU, taken too long
+            if not isinstance(said, str):
+                raise
+            text = html.unescape(re.sub(r"<[^>]*>", "", said)).strip().rstrip(".")
+            raise BusyError(f"ZeroGPU gave no GPU for this run ({text}); try again later, or sign in.") from error
+
+    return carry_out_there
+
+
+def _streamed(work: Callable[[Tell, threading.Event], None]) -> Iterator[Event | PlaygroundError]:
+    """What ``work`` tells, as a generator; at its end its error, as a value: only values come through whole.
+
+    Closing it stops the work and waits for its end.
+    """
+    told: queue.SimpleQueue = queue.SimpleQueue()
+    stop, end = threading.Event(), object()
+
+    def run() -> None:
+        try:
+            work(told.put, stop)
+        except PlaygroundError as error:
+            told.put(error)
+        except Exception:  # the log gets the traceback, the page one sentence
+            log.exception("a run failed")
+            told.put(PlaygroundError("The run failed inside the model's code; the log says where. Try other settings."))
+        finally:
+            told.put(end)
+
+    thread = threading.Thread(target=run, name="lent-device", daemon=True)
+    thread.start()
+    try:
+        while (event := told.get()) is not end:
+            yield event
+    finally:
+        stop.set()
+        thread.join()

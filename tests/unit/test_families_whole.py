@@ -1,0 +1,175 @@
+"""Every pipeline class of the catalogue through the very loader, encode, denoise, preview and cancel paths that real
+weights take, with tiny random weights in the Hub's layout."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import diffusers
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pipeline.backends import local
+from pipeline.backends.families import FAMILIES
+from pipeline.backends.local import LocalBackend
+from pipeline.catalog import ModelCard, Range, load_catalog
+from pipeline.errors import Cancelled, ModelError
+from pipeline.loading import load
+from pipeline.request import ImageRequest, make_request
+from pipeline.weights import Weights
+from tests import tiny
+
+SHIPPED = load_catalog()
+REAL = [card for card in SHIPPED.models.values() if not card.bundled]
+SIZE = 32
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One checkpoint a class, made when it is first asked for."""
+
+    class Folders(dict):
+        def __missing__(self, pipeline: str) -> Path:
+            return self.setdefault(pipeline, tiny.save(pipeline, tmp_path_factory.mktemp(pipeline)))
+
+    return Folders()
+
+
+@pytest.fixture(scope="module")
+def backend() -> LocalBackend:
+    return LocalBackend()
+
+
+def card_of(model: str, folders: dict[str, Path]) -> ModelCard:
+    """The shipped card of a model, with a tiny checkpoint of its class instead of its repository."""
+    card = SHIPPED.model(model)
+    size = card.size.model_copy(update={"default": SIZE, "min": SIZE, "max": 2 * SIZE})
+    here = {"path": str(folders[card.pipeline]), "repo": None, "revision": None, "variant": None, "replace": {}}
+    small = {"shared": {}, "weight_bytes": 10**6, "part_bytes": {}, "memory_bytes": None, "size": size, "cpu": True}
+    return card.model_copy(update={**here, "lora": None, **small})
+
+
+def request_of(card: ModelCard, **fields: object) -> ImageRequest:
+    return make_request(card, "a red apple", **{"seed": 7, "steps": 4, **fields})
+
+
+def run(backend: LocalBackend, card: ModelCard, request: ImageRequest, stop: threading.Event | None = None, **how):
+    steps = how.pop("steps", [])
+    options = {"previews": False, "reuse": False, "stop": stop or threading.Event(), **how}
+    return backend.make(card, request, on_step=lambda i, n, preview: steps.append(preview), **options)
+
+
+def bare(card: ModelCard, request: ImageRequest) -> Image.Image:
+    """The picture that diffusers makes when the pipeline is called as its documentation says."""
+    pipe = getattr(diffusers, card.pipeline).from_pretrained(card.folder, local_files_only=True)
+    pipe.set_progress_bar_config(disable=True)
+    if card.scheduler:
+        scheduler = getattr(diffusers, card.scheduler.name)
+        pipe.scheduler = scheduler.from_config(pipe.scheduler.config, **card.scheduler.settings)
+    more = dict(card.call)
+    if card.negative_prompt and (request.negative_prompt or card.pipeline == "QwenImagePipeline"):
+        more["negative_prompt"] = request.negative_prompt
+    if card.pipeline == "SanaSprintPipeline" and request.steps != 2:
+        more["intermediate_timesteps"] = None
+    if card.pipeline == "Flux2KleinPipeline" and more.pop("negative_prompt", ""):
+        pytest.skip("this pipeline takes no negative prompt as text")
+    guidance = "true_cfg_scale" if card.pipeline == "QwenImagePipeline" else "guidance_scale"
+    return pipe(
+        prompt=request.prompt,
+        num_inference_steps=request.steps,
+        width=request.width,
+        height=request.height,
+        generator=torch.Generator("cpu").manual_seed(request.seed),
+        **{guidance: request.guidance},
+        **more,
+    ).images[0]
+
+
+def test_every_class_of_the_catalogue_has_a_family_and_a_tiny_checkpoint():
+    assert {card.pipeline for card in REAL} == set(tiny.BUILDERS)
+    assert {card.pipeline for card in SHIPPED.models.values()} == set(FAMILIES)
+
+
+@pytest.mark.parametrize("negative", ["", "a green leaf"])
+@pytest.mark.parametrize("model", [card.id for card in REAL])
+def test_the_engine_makes_what_diffusers_makes(model, negative, folders, backend):
+    card = card_of(model, folders)
+    if negative and not card.negative_prompt:
+        pytest.skip("uses no negative prompt")
+    request = request_of(card, negative_prompt=negative)
+    made, steps = run(backend, card, request, steps=(seen := [])), seen
+    ours, theirs = np.asarray(made.image, int), np.asarray(bare(card, request), int)
+    assert ours.std() > 1
+    # PRX and its like encode both texts in one batch, which rounds differently on a processor.
+    assert np.abs(ours - theirs).max() <= (2 if card.pipeline == "PRXPipeline" else 0)
+    assert len(steps) == request.steps
+    assert min(made.seconds.values()) > 0
+
+
+@pytest.mark.parametrize(
+    "model", ["z-image", "sd-2.1", "sdxl", "flux2-klein-base-4b", "prx-512-sft", "sana-1.6b", "flux1-dev"]
+)
+def test_previews_change_no_pixel(model, folders, backend, monkeypatch):
+    monkeypatch.setattr(local, "PREVIEW_EVERY_S", 0)
+    card = card_of(model, folders)
+    request = request_of(card, steps=4)
+    plain = run(backend, card, request).image
+    watched = run(backend, card, request, previews=True, steps=(seen := [])).image
+    assert watched.tobytes() == plain.tobytes()
+    previews = [preview for preview in seen if preview is not None]
+    assert {(preview.size, preview.mode) for preview in previews} == {((SIZE, SIZE), "RGB")}
+
+
+@pytest.mark.parametrize("pipeline", list(tiny.BUILDERS))
+def test_a_cancelled_run_ends_at_the_next_step_and_leaves_nothing_behind(pipeline, folders, backend):
+    card = card_of(next(card.id for card in REAL if card.pipeline == pipeline), folders)
+    card = card.model_copy(update={"steps": Range(default=4, min=1, max=50)})
+    request = request_of(card, steps=4)
+    before = run(backend, card, request).image
+    stop, seen = threading.Event(), []
+    with pytest.raises(Cancelled):
+        backend.make(
+            card, request, previews=False, reuse=True, stop=stop,
+            on_step=lambda i, n, preview: (seen.append(i), stop.set()),
+        )  # fmt: skip
+    assert seen == [1]
+    assert run(backend, card, request).image.tobytes() == before.tobytes()
+
+
+def test_embeddings_are_reused_and_the_role_of_a_text_counts(folders, backend):
+    card = card_of("sana-1.6b", folders)  # its negative prompt is encoded without the instruction
+    request = request_of(card, negative_prompt="a red apple")
+    first, again = (run(backend, card, request, reuse=True) for _ in range(2))
+    assert (first.encode_cached, again.encode_cached) == (False, True)
+    assert again.image.tobytes() == first.image.tobytes() == run(backend, card, request).image.tobytes()
+
+
+def test_a_class_of_no_family_runs_with_its_prompt_as_text(folders, backend, monkeypatch):
+    card = card_of("sdxl", folders)
+    request = request_of(card)
+    known = run(backend, card, request).image
+    monkeypatch.delitem(FAMILIES, card.pipeline)
+    assert run(backend, card, request).image.tobytes() == known.tobytes()
+
+
+def test_a_component_from_elsewhere_replaces_the_own_one(folders, tmp_path):
+    card = SHIPPED.model("sdxl-lightning")
+    other = tiny.save(card.pipeline, tmp_path / "other", seed=1)
+    parts = {"unet": other / "unet" / "diffusion_pytorch_model.safetensors", "vae": other / "vae"}
+    plain = card.model_copy(update={"variant": None})
+    pipe = load(plain, Weights(folders[card.pipeline], "", parts), "float32", {})
+    theirs = diffusers.StableDiffusionXLPipeline.from_pretrained(other, local_files_only=True)
+    for name in ("unet", "vae"):
+        ours = getattr(pipe, name).state_dict()
+        assert all(torch.equal(ours[key], value) for key, value in getattr(theirs, name).state_dict().items())
+    assert pipe.scheduler.config.timestep_spacing == "trailing"
+
+
+def test_a_file_of_the_wrong_shape_is_one_sentence(folders, backend):
+    card = card_of("sd-turbo", folders).model_copy(update={"id": "wrong", "pipeline": "ZImagePipeline"})
+    with pytest.raises(ModelError, match=r"SD-Turbo could not be loaded from folder .*: ") as caught:
+        run(backend, card, request_of(card))
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,115 @@
+"""What fits which machine, on machines that are made up."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.catalog import load_catalog
+from pipeline.device import Facts
+from pipeline.fit import MACHINES, default_pair, dtype_for, fit_model, fit_pair
+
+SHIPPED = load_catalog()
+
+
+def gpu(name: str, gb: float, capability: tuple[int, int], ram: float = 64) -> Facts:
+    total = int(gb * 1e9)
+    return Facts("cuda", name, total, int(total * 0.97), int(ram * 1e9), capability, capability >= (8, 0))
+
+
+T4 = gpu("Tesla T4", 16, (7, 5), ram=16)
+A10G = gpu("NVIDIA A10G", 24, (8, 6))
+A100 = gpu("NVIDIA A100", 40, (8, 0))
+H200 = gpu("NVIDIA H200", 141, (9, 0), ram=128)
+LAPTOP = Facts("cpu", "CPU, 4 cores", int(16e9), int(16e9), int(16e9))
+
+
+def how(pair: str, facts: Facts) -> str | None:
+    plan = fit_pair(SHIPPED, SHIPPED.pair(pair), facts).plan
+    return plan and plan.how
+
+
+def why_not(pair: str, facts: Facts) -> str:
+    fit = fit_pair(SHIPPED, SHIPPED.pair(pair), facts)
+    assert fit.plan is None
+    assert fit.why_not.endswith(".") and "\n" not in fit.why_not
+    return fit.why_not
+
+
+@pytest.mark.parametrize(
+    ("model", "facts", "dtype"),
+    [
+        ("sdxl", T4, "float16"),
+        ("z-image", T4, None),
+        ("z-image", A10G, "bfloat16"),
+        ("z-image", LAPTOP, "float32"),
+        ("diptych-128", H200, "float32"),
+    ],
+)
+def test_a_type_is_taken_only_where_the_machine_computes_in_it(model, facts, dtype):
+    assert dtype_for(SHIPPED.model(model), facts) == dtype
+
+
+@pytest.mark.parametrize("facts", [T4, A10G, A100, H200, LAPTOP], ids=lambda facts: facts.name)
+def test_the_bundled_pair_runs_everywhere_in_float32(facts):
+    plan = fit_pair(SHIPPED, SHIPPED.pair("bundled"), facts).plan
+    assert (plan.how, plan.dtype) == ("resident", "float32")
+
+
+@pytest.mark.parametrize(
+    ("pair", "facts", "expected"),
+    [
+        ("sdxl", T4, "turns"),
+        ("sdxl", A10G, "resident"),
+        ("flux2-klein", A10G, "turns"),
+        ("z-image", A10G, "model offload"),
+        ("z-image", A100, "resident"),
+        ("qwen-image", gpu("A100", 40, (8, 0), ram=256), "group offload"),
+        ("qwen-image", H200, "resident"),
+        ("sd", LAPTOP, "turns"),
+    ],
+)
+def test_a_pair_runs_the_fastest_way_that_fits(pair, facts, expected):
+    assert how(pair, facts) == expected
+
+
+def test_what_a_pair_shares_is_counted_once():
+    klein = fit_pair(SHIPPED, SHIPPED.pair("flux2-klein"), H200).plan
+    assert klein.device_bytes == 8_050_000_000 + 170_000_000 + 2 * 7_750_000_000 + 4_030_000_000
+    alone = fit_model(SHIPPED.model("flux2-klein-4b"), H200).plan
+    assert alone.device_bytes == 20_000_000_000
+
+
+def test_why_a_pair_does_not_run_and_on_what_it_would():
+    assert why_not("z-image", T4) == (
+        "Z-Image and Z-Image-Turbo must run in bfloat16, which Tesla T4 only emulates; an A100 (40 GB) would do."
+    )
+    assert "many minutes a picture on a processor; a T4 (16 GB) would do" in why_not("sdxl", LAPTOP)
+    assert "one model alone needs" in why_not("flux1", gpu("Small", 3, (8, 6), ram=16))
+
+
+def test_a_machine_with_little_memory_cannot_offload():
+    assert "4 GB of memory beside" in why_not("qwen-image", gpu("Lonely", 24, (8, 9), ram=4))
+
+
+def test_there_is_a_next_plan_for_when_memory_runs_out():
+    plans = fit_pair(SHIPPED, SHIPPED.pair("flux2-klein"), H200).plans
+    assert [plan.how for plan in plans] == ["resident", "turns", "model offload", "group offload"]
+    assert [plan.device_bytes for plan in plans] == sorted((plan.device_bytes for plan in plans), reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [(T4, "sdxl"), (A10G, "flux2-klein"), (A100, "z-image"), (H200, "z-image"), (LAPTOP, "bundled")],
+)
+def test_the_default_pair_is_the_best_that_runs_without_offloading(facts, expected):
+    assert default_pair(SHIPPED, facts).id == expected
+
+
+def test_nothing_that_is_not_here_is_a_default():
+    assert default_pair(SHIPPED, H200, here=lambda card: card.repo is None).id == "bundled"
+    assert default_pair(SHIPPED, H200, here=lambda card: "sdxl" in card.id).id == "sdxl"
+
+
+def test_every_shipped_pair_runs_on_some_usual_machine():
+    for pair in SHIPPED.pairs.values():
+        assert any(fit_pair(SHIPPED, pair, facts).plan for _, facts in MACHINES), pair.id

@@ -1,0 +1,241 @@
+"""What is in memory, and where: sharing, eviction by bytes, offloading, and what happens when memory runs out.
+
+The bundled pair and tiny checkpoints with the very loader that real weights take; a GPU is made up of facts.
+"""
+
+from __future__ import annotations
+
+import gc
+import subprocess
+import sys
+import threading
+import weakref
+
+import pytest
+import torch
+
+from pipeline.backends import key_of
+from pipeline.backends.local import LocalBackend
+from pipeline.catalog import ModelCard, load_catalog
+from pipeline.device import Facts, resident_bytes
+from pipeline.errors import ModelError
+from pipeline.fit import Plan
+from pipeline.request import make_request
+from pipeline.residency import Residency
+from tests import tiny
+
+SHIPPED = load_catalog()
+OLD, NEW = (SHIPPED.model(SHIPPED.default_pair.lane(role).model) for role in ("predecessor", "efficient"))
+WHOLE = Plan("resident", "float32", 0)
+
+
+@pytest.fixture
+def residency() -> Residency:
+    return Residency("cpu", 10**12)
+
+
+def held_by(*modules: torch.nn.Module) -> int:
+    return sum(t.nbytes for module in modules for t in (*module.parameters(), *module.buffers()))
+
+
+def there(residency: Residency, *cards: ModelCard) -> list[bool]:
+    return [residency.holds((card.id, ()), WHOLE) for card in cards]
+
+
+def test_the_pair_shares_one_text_encoder_and_counts_it_once(residency):
+    left, right = residency.get(OLD, WHOLE).pipe, residency.get(NEW, WHOLE).pipe
+    assert left.text_encoder is right.text_encoder
+    assert left.tokenizer is right.tokenizer
+    assert left.transformer is not right.transformer
+    assert left.scheduler is not right.scheduler
+    assert residency.used_bytes() == held_by(left.text_encoder, left.transformer, right.transformer)
+
+
+def test_eviction_gives_the_bytes_back_and_leaves_what_is_shared(residency):
+    residency.get(OLD, WHOLE)
+    alone = residency.used_bytes()
+    gone = weakref.ref(residency.get(NEW, WHOLE).pipe.transformer)
+    assert residency.used_bytes() > alone
+    residency.evict((NEW.id, ()))
+    assert gone() is None
+    assert there(residency, OLD, NEW) == [True, False]
+    assert residency.used_bytes() == alone
+    assert residency.get(OLD, WHOLE).pipe.text_encoder is not None
+    residency.evict((OLD.id, ()))
+    residency.evict((OLD.id, ()))
+    assert residency.used_bytes() == 0
+
+
+def transformers_alive() -> int:
+    gc.collect()
+    return sum(type(thing).__name__ == "PRXTransformer2DModel" for thing in gc.get_objects())
+
+
+def test_twenty_switches_leave_the_count_where_it_was():
+    before = transformers_alive()
+    residency = Residency("cpu", max(OLD.weight_bytes, NEW.weight_bytes))
+    for _ in range(10):
+        for card, other in ((OLD, NEW), (NEW, OLD)):
+            residency.get(card, WHOLE, keep={(OLD.id, ()), (NEW.id, ())})
+            assert there(residency, card, other) == [True, False]
+    assert transformers_alive() == before + 1
+    pipe = residency.get(NEW, WHOLE).pipe
+    assert residency.used_bytes() == held_by(pipe.text_encoder, pipe.transformer)
+
+
+SWITCHING = """
+from pipeline.catalog import load_catalog
+from pipeline.device import resident_bytes
+from pipeline.fit import Plan
+from pipeline.residency import Residency
+
+cards = [load_catalog().model(model) for model in ("diptych-128", "diptych-128-efficient")]
+residency, held = Residency("cpu", 60_000_000), []
+for turn in range(22):
+    residency.get(cards[turn % 2], Plan("resident", "float32", 0))
+    held.append(resident_bytes())
+print(max(held[2:]) / held[1])
+"""
+
+
+@pytest.mark.skipif(resident_bytes() is None, reason="this system does not say how much memory a process holds")
+def test_twenty_switches_leave_the_process_as_large_as_it_was():
+    said = subprocess.run([sys.executable, "-c", SWITCHING], capture_output=True, text=True, timeout=120, check=True)
+    assert float(said.stdout) < 1.05
+
+
+def test_the_least_recently_used_goes_first_and_who_is_kept_stays(residency):
+    third = NEW.model_copy(update={"id": "third"})
+    residency.get(OLD, WHOLE)
+    residency.get(NEW, WHOLE)
+    residency.device_bytes = residency.used_bytes() + third.weight_bytes - 1
+    residency.get(OLD, WHOLE)
+    residency.get(third, WHOLE, keep={(OLD.id, ())})
+    assert there(residency, OLD, NEW, third) == [True, False, True]
+    residency.get(NEW, WHOLE, keep={(OLD.id, ())})
+    assert there(residency, OLD, NEW, third) == [True, True, False]
+
+
+def test_what_is_shared_needs_no_room_of_its_own(residency):
+    parts = {"text_encoder": OLD.weight_bytes // 2, "transformer": OLD.weight_bytes // 2}
+    card = NEW.model_copy(update={"part_bytes": parts})
+    residency.get(OLD, WHOLE)
+    residency.device_bytes = residency.used_bytes() + card.weight_bytes // 2
+    residency.get(card, WHOLE)
+    assert there(residency, OLD, card) == [True, True]
+
+
+def test_a_model_larger_than_the_machine_is_refused_with_both_numbers(residency):
+    residency.device_bytes = 10**6
+    with pytest.raises(ModelError, match=r"needs 0\.\d GB for its weights and this machine has 0\.0 GB"):
+        residency.get(OLD, WHOLE)
+
+
+def test_a_pipeline_that_diffusers_does_not_have_is_said(residency):
+    with pytest.raises(ModelError, match=r"needs NoSuchPipeline, which diffusers .* does not have"):
+        residency.get(OLD.model_copy(update={"pipeline": "NoSuchPipeline"}), WHOLE)
+
+
+# A GPU that is made up: the plans are those of one, the work is done on the processor.
+
+
+@pytest.fixture(scope="module")
+def card(tmp_path_factory) -> ModelCard:
+    """SDXL's own card on a tiny checkpoint."""
+    card = SHIPPED.model("sdxl")
+    folder = tiny.save(card.pipeline, tmp_path_factory.mktemp("sdxl"))
+    size = card.size.model_copy(update={"default": 32, "min": 32, "max": 64})
+    return card.model_copy(
+        update={"path": str(folder), "repo": None, "revision": None, "variant": None, "replace": {}, "size": size,
+                "dtypes": ("float32",)}
+    )  # fmt: skip
+
+
+def gpu(gb: float) -> Facts:
+    return Facts("cuda", "NVIDIA Test", int(gb * 1e9), int(gb * 1e9), 64 * 10**9, (8, 6), True)
+
+
+def run(backend: LocalBackend, card: ModelCard, **fields: object):
+    request = make_request(card, "a red apple", **{"seed": 7, "steps": 4, **fields})
+    backend.prepare(card, request, frozenset({key_of(request)}), lambda *_: None)
+    how = {"previews": False, "reuse": True, "on_step": lambda *_: None, "stop": threading.Event()}
+    return backend.make(card, request, **how)
+
+
+@pytest.mark.parametrize(("gb", "how"), [(24, "resident"), (11, "model offload"), (6, "group offload")])
+def test_a_card_of_any_size_makes_the_same_picture(card, gb, how):
+    roomy = run(LocalBackend(facts=gpu(80)), card).image
+    backend = LocalBackend(facts=gpu(gb))
+    first, again = run(backend, card), run(backend, card)
+    assert backend._plan(card, make_request(card, "x")).how == how
+    assert first.image.tobytes() == again.image.tobytes() == roomy.tobytes()
+
+
+class Greedy:
+    """Makes a pipeline run out of memory in its n-th network evaluations."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, times: int):
+        self.left = times
+        import diffusers
+
+        forward = diffusers.UNet2DConditionModel.forward
+
+        def failing(network, sample, *rest, **more):
+            if self.left:
+                self.left -= 1
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+            return forward(network, sample, *rest, **more)
+
+        monkeypatch.setattr(diffusers.UNet2DConditionModel, "forward", failing)
+
+
+def test_memory_runs_out_and_the_next_plan_makes_the_very_picture(card, monkeypatch):
+    expected = run(LocalBackend(facts=gpu(80)), card).image
+    backend = LocalBackend(facts=gpu(24))
+    Greedy(monkeypatch, 1)
+    made = run(backend, card)
+    assert made.image.tobytes() == expected.tobytes()
+    assert backend._plan(card, make_request(card, "x", width=64, height=64)).how == "model offload"
+    assert len(backend.residency) == 1
+
+
+def test_a_smaller_picture_is_still_tried_the_fast_way(card, monkeypatch):
+    backend = LocalBackend(facts=gpu(24))
+    Greedy(monkeypatch, 1)
+    run(backend, card, width=64, height=64)
+    assert backend._plan(card, make_request(card, "x", width=64, height=64)).how == "model offload"
+    assert backend._plan(card, make_request(card, "x", width=32, height=32)).how == "resident"
+
+
+def test_others_make_room_before_a_slower_plan_is_taken(card, monkeypatch):
+    backend = LocalBackend(facts=gpu(24))
+    run(backend, OLD, steps=2)
+    Greedy(monkeypatch, 1)
+    run(backend, card)
+    assert backend._plan(card, make_request(card, "x")).how == "resident"
+    assert not backend.residency.holds((OLD.id, ()), WHOLE)
+
+
+def test_in_the_end_there_is_one_sentence_with_the_numbers_and_the_next_run_works(card, monkeypatch):
+    backend = LocalBackend(facts=gpu(24))
+    greedy = Greedy(monkeypatch, 100)
+    with pytest.raises(ModelError) as caught:
+        run(backend, card)
+    assert str(caught.value) == (
+        "SDXL 1.0 ran out of memory at 32 x 32 pixels: NVIDIA Test had 24.0 GB to give; choose a smaller size or model."
+    )
+    assert len(backend.residency) == 0
+    greedy.left = 0
+    assert run(backend, OLD, steps=2).image.size == (128, 128)
+    assert run(backend, card).image.size == (32, 32)
+
+
+def test_a_processor_that_runs_out_of_memory_says_so_too(card, monkeypatch):
+    backend = LocalBackend()
+
+    def failing(*_: object, **__: object):
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: 99 bytes.")
+
+    monkeypatch.setattr("diffusers.PRXTransformer2DModel.forward", failing)
+    with pytest.raises(ModelError, match=r"Diptych 128 ran out of memory at 128 x 128 pixels: CPU, .* GB to give"):
+        run(backend, OLD, steps=2)

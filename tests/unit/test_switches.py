@@ -1,0 +1,147 @@
+"""Efficiency switches: offered where the classes can take them, part of the recipe, and never felt without."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.backends.local import LocalBackend
+from pipeline.catalog import ModelCard, Range, load_catalog
+from pipeline.errors import Cancelled, InputError, ModelError
+from pipeline.request import ImageRequest, make_request
+from pipeline.switches import SWITCHES, checked, denoiser_class, denoiser_of, supported
+from tests import tiny
+
+SHIPPED = load_catalog()
+OLD = SHIPPED.model("diptych-128")
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    class Folders(dict):
+        def __missing__(self, pipeline: str) -> Path:
+            return self.setdefault(pipeline, tiny.save(pipeline, tmp_path_factory.mktemp(pipeline)))
+
+    return Folders()
+
+
+@pytest.fixture(scope="module")
+def backend() -> LocalBackend:
+    return LocalBackend()
+
+
+def tiny_card(model: str, folders: dict[str, Path]) -> ModelCard:
+    card = SHIPPED.model(model)
+    return card.model_copy(
+        update={
+            "path": str(folders[card.pipeline]), "repo": None, "revision": None, "variant": None, "replace": {},
+            "lora": None, "shared": {}, "weight_bytes": 10**6, "part_bytes": {}, "memory_bytes": None, "cpu": True,
+            "size": card.size.model_copy(update={"default": 32, "min": 32, "max": 64}),
+            "steps": Range(default=24, min=1, max=50),
+        }
+    )  # fmt: skip
+
+
+def run(backend: LocalBackend, card: ModelCard, *switches: str, stop: threading.Event | None = None, **fields):
+    request = make_request(card, "a red apple", **{"seed": 7, "steps": 12, "switches": switches, **fields})
+    backend.prepare(card, request, frozenset(), lambda *_: None)
+    stop = stop or threading.Event()
+    how = {"previews": False, "reuse": True, "stop": stop, "on_step": lambda i, *_: fields.get("at") == i or None}
+    return backend.make(card, request, **how).image
+
+
+def apart(a, b) -> float:
+    return float(np.abs(np.asarray(a, float) - np.asarray(b, float)).mean())
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (None, ()),
+        ((), ()),
+        (["fp8-weights", "compile", "compile"], ("compile", "fp8-weights")),
+        ("compile", ("compile",)),
+    ],
+)
+def test_switches_have_one_order(given, expected):
+    assert checked(given) == expected
+
+
+@pytest.mark.parametrize("given", [["turbo"], "turbo", [7], 7, {"compile": True}])
+def test_an_unknown_switch_is_named_with_the_known_ones(given):
+    with pytest.raises(InputError, match=r"switches must be some of compile, step-cache, .*; got (7|'turbo'|\{.*)\."):
+        make_request(OLD, "x", switches=given)
+
+
+def test_a_switch_is_part_of_the_recipe_and_an_old_recipe_has_none():
+    request = make_request(OLD, "x", switches=["fp8-weights"])
+    assert request != make_request(OLD, "x")
+    said = request.model_dump(mode="json")
+    assert ImageRequest.model_validate(said) == request
+    del said["switches"]
+    assert ImageRequest.model_validate(said) == make_request(OLD, "x")
+
+
+def test_every_model_of_the_catalogue_says_which_it_can_use(folders):
+    for card in SHIPPED.models.values():
+        on_a_gpu = supported(card, "cuda")
+        assert set(on_a_gpu) == set(SWITCHES)
+        assert on_a_gpu["fp8-weights"] is None and on_a_gpu["compile"] is None
+        caches = (
+            card.pipeline in ("Flux2KleinPipeline", "QwenImagePipeline", "FluxPipeline") and card.steps.default >= 8
+        )
+        assert (on_a_gpu["step-cache"] is None) == caches, card.id
+        assert "NVIDIA" in supported(card, "cpu")["cudnn-attention"]
+
+
+@pytest.mark.parametrize("pipeline", list(tiny.BUILDERS))
+def test_the_class_that_is_asked_is_the_one_that_runs(pipeline):
+    card = next(card for card in SHIPPED.models.values() if card.pipeline == pipeline)
+    assert denoiser_class(card) is type(denoiser_of(tiny.BUILDERS[pipeline]()))
+
+
+@pytest.mark.parametrize("model", ["flux1-dev", "qwen-image", "flux2-klein-base-4b"])
+def test_a_step_cache_skips_and_comes_back_clean_after_a_cancel(model, folders, backend):
+    card = tiny_card(model, folders)
+    plain = run(backend, card)
+    cached = run(backend, card, "step-cache")
+    stop = threading.Event()
+    request = make_request(card, "a red apple", seed=7, steps=12, switches=["step-cache"])
+    with pytest.raises(Cancelled):
+        backend.make(
+            card, request, previews=False, reuse=True, stop=stop,
+            on_step=lambda i, *_: stop.set() if i == 5 else None,
+        )  # fmt: skip
+    assert run(backend, card, "step-cache").tobytes() == cached.tobytes()
+    assert run(backend, card).tobytes() == plain.tobytes()
+
+
+def test_weights_of_8_bits_are_half_as_large_and_draw_nearly_the_same(backend):
+    plain = run(backend, OLD)
+    rough = run(backend, OLD, "fp8-weights")
+    assert 0 < apart(plain, rough) < 12
+    assert run(backend, OLD).tobytes() == plain.tobytes()
+    held = {
+        key[1]: sum(tensor.nbytes for tensor in denoiser_of(resident.pipe).parameters())
+        for key, resident in backend.residency._resident.items()
+        if key[0] == OLD.id
+    }
+    assert held[("fp8-weights",)] < 0.6 * held[()]
+
+
+@pytest.mark.skipif(supported(OLD, "cpu")["compile"] is not None, reason="no C++ compiler")
+def test_compiled_it_draws_the_same_to_the_eye(backend):
+    assert apart(run(backend, OLD, steps=4), run(backend, OLD, "compile", steps=4)) < 0.5
+
+
+def test_a_switch_that_cannot_be_used_is_one_sentence(backend):
+    with pytest.raises(ModelError, match=r"^Step cache cannot be used with Diptych 128: PRXPixelPipeline has no step"):
+        run(backend, OLD, "step-cache")
+
+
+def test_a_pipeline_that_diffusers_does_not_have_supports_nothing():
+    unknown = OLD.model_copy(update={"pipeline": "NoSuchPipeline"})
+    assert all("NoSuchPipeline" in why_not for why_not in supported(unknown, "cpu").values())
