@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import platformdirs
@@ -13,6 +14,7 @@ from pipeline.catalog import Catalog, load_catalog
 from pipeline.cost import PriceProfile, PriceTable, load_prices
 from pipeline.engine import Engine
 from pipeline.errors import PlaygroundError
+from pipeline.history import History
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,11 @@ class Playground:
     data: Path
     default_price: str | None = None
     """What is taken where nobody names a price; None: what the device rents for."""
+
+    @cached_property
+    def history(self) -> History:
+        """What was made, kept under ``data``. Raises PlaygroundError if that cannot be opened."""
+        return History(self.data / "history")
 
     def price(self, wanted: str | float | None, device_name: str = "") -> PriceProfile:
         """The wanted profile, else the default, else the one of the device (which, unnamed, imports torch)."""
