@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,11 +19,11 @@ from pipeline.events import Event, Loading, Queued, Result, Step, final_results
 from pipeline.models import models_document
 from pipeline.playground import Playground, open_playground
 from pipeline.recipe import recipe_of
-from pipeline.report import write_report
+from pipeline.report import Item, check_target, write_report
 from pipeline.request import ImageRequest, make_request, random_seed
 from pipeline.stored import remake
 from pipeline.sweep import plan_sweep, sweep_document
-from pipeline.wording import claim, count, dollars, seconds_text
+from pipeline.wording import claim, count, dollars, seconds_text, slug
 
 
 class _Parser(argparse.ArgumentParser):
@@ -74,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     for role in ROLES:
         both.add_argument(f"--{role}-steps", type=number, metavar="N")
         both.add_argument(f"--{role}-guidance", type=number, metavar="G")
-    both.add_argument("--report", metavar="FILE", help="also write one offline HTML file")
+    both.add_argument("--report", metavar="FILE", help="also write one offline page (.html), or a zip with all files")
     both.set_defaults(run=_compare)
 
     one = commands.add_parser("generate", parents=[picture, everywhere], help="one picture with one model")
@@ -87,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     grid.add_argument("--model", required=True, metavar="ID")
     grid.add_argument("--steps", type=numbers, default=[], metavar="N,N,…")
     grid.add_argument("--guidance", type=numbers, default=[], metavar="G,G,…")
-    grid.add_argument("--report", metavar="FILE", help="also write one offline HTML file")
+    grid.add_argument("--report", metavar="FILE", help="also write one offline page (.html), or a zip with all files")
     grid.set_defaults(run=_sweep)
 
     models = commands.add_parser("models", parents=[everywhere], help="what can run here, and if not, why not")
@@ -161,9 +160,10 @@ def _progress(event: Event | None, names: Sequence[str]) -> None:
 
 def _save(result: Result, folder: Path, name: str) -> str:
     """Write one picture with its recipe; the name tells what was asked for."""
-    slug = re.sub(r"[^a-z0-9]+", "-", result.request.prompt.lower()).strip("-")[:48] or "picture"
     request = result.request
-    path = folder / f"{slug}-{request.seed}-{name}-{request.steps}-steps-guidance-{request.guidance:g}.png"
+    path = (
+        folder / f"{slug(request.prompt)}-{request.seed}-{name}-{request.steps}-steps-guidance-{request.guidance:g}.png"
+    )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         imagefile.write(path, result.image, recipe_of(result))
@@ -193,6 +193,7 @@ def _compare(options: argparse.Namespace) -> dict[str, Any]:
     own = {name: {role: getattr(options, f"{role}_{name}") for role in ROLES} for name in ("steps", "guidance")}
     requests = compare.plan(playground.catalog, pair, options.prompt, **_shared_fields(options), **own)
     playground.check_price(options.price)  # told before anything runs
+    check_target(options.report)
     roles = list(requests)
     how = {"repeat": options.repeat, "use_cache": not options.fresh}
     results = dict(zip(roles, _results(playground, list(requests.values()), roles, **how), strict=True))
@@ -203,7 +204,7 @@ def _compare(options: argparse.Namespace) -> dict[str, Any]:
         print(_line(lane["role"], lane))
     print(f"{claim(document)}; {_seed_line(document)}")
     if options.report:
-        write_report(Path(options.report), pair.name, document, document["lanes"])
+        write_report(Path(options.report), pair.name, [Item(document)], playground.catalog, playground.prices)
         print(f"report: {options.report}")
     return document
 
@@ -230,6 +231,7 @@ def _sweep(options: argparse.Namespace) -> dict[str, Any]:
         playground.catalog, options.model, options.prompt, options.steps, options.guidance, **_shared_fields(options)
     )
     playground.check_price(options.price)
+    check_target(options.report)
     names = [f"{request.steps} steps, guidance {request.guidance:g}" for request in requests]
     results = _results(playground, requests, names, use_cache=not options.fresh)
     document = sweep_document(results, playground.price(options.price, results[0].device))
@@ -238,7 +240,8 @@ def _sweep(options: argparse.Namespace) -> dict[str, Any]:
         print(_line(f"guidance {cell['guidance']:g}", cell))
     print(_seed_line(document))
     if options.report:
-        write_report(Path(options.report), f"Sweep of {options.model}", document, document["cells"])
+        title = f"Sweep of {playground.catalog.model(options.model).name}"
+        write_report(Path(options.report), title, [Item(document)], playground.catalog, playground.prices)
         print(f"report: {options.report}")
     return document
 
