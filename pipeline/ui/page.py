@@ -9,7 +9,7 @@ import gradio as gr
 from pipeline import __version__
 from pipeline.catalog import ASSETS
 from pipeline.playground import Playground
-from pipeline.ui import api, compare_tab, compare_view, models_tab, prices_tab
+from pipeline.ui import api, compare_tab, compare_view, models_tab, prices_tab, report_buttons
 from pipeline.ui.jobs import Jobs
 from pipeline.ui.readiness import Readiness
 
@@ -57,8 +57,9 @@ def build_page(playground: Playground, readiness: Readiness) -> gr.Blocks:
             with gr.Tab("Compare"):
                 view = compare_view.build(playground, readiness.html())
                 compare_tab.attach(view, playground, jobs)
-            with gr.Tab("Prices"):
-                prices_tab.build(playground.prices)
+                report_buttons.attach(view.report, playground, view.shown, view.price)
+            with gr.Tab("Prices") as prices:
+                prices_tab.build(playground, view, prices)
             with gr.Tab("Models"):
                 models_tab.build(playground.catalog)
             with gr.Tab("About"):
