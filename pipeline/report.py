@@ -32,7 +32,7 @@ from pipeline.errors import InputError, PlaygroundError, shown
 from pipeline.events import Result
 from pipeline.recipe import result_from_recipe
 from pipeline.timing import MEASURED, Timings
-from pipeline.wording import claim, dollars, per_thousand, percent, saved, seconds_text, slug, speed
+from pipeline.wording import claim, count, dollars, saved, seconds_range, seconds_text, slug, speed
 
 SUFFIXES = (".html", ".zip")
 IMAGES_A_DAY = 1000
@@ -81,7 +81,7 @@ class Picture:
         if len(runs) < 2:
             return seconds
         every = [run.as_dict()[stage] for run in runs]
-        return f"{seconds} ({seconds_text(min(every))} to {seconds_text(max(every))})"
+        return f"{seconds} ({seconds_range(min(every), max(every))})"
 
 
 def check_target(target: str | None) -> None:
@@ -135,7 +135,7 @@ def _pictures(item: Item, catalog: Catalog) -> list[Picture]:
         card = catalog.models.get(lane["model"])
         runs = result.runs if result else ()
         bar = stage_bar(Timings.from_dict(lane["seconds"]), runs, longest)
-        label = lane.get("role") or f"{lane['steps']} steps, guidance {lane['guidance']:g}"
+        label = lane.get("role") or f"{count(lane['steps'], 'step')}, guidance {lane['guidance']:g}"
         found.append(Picture(lane, label, card.name if card else lane["model"], card, data, result, bar))
     return found
 
@@ -157,8 +157,8 @@ def _html(
     votes: Mapping[str, str] | None,
 ) -> str:
     environment = Environment(loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined)
-    environment.filters |= {"dollars": dollars, "per_thousand": per_thousand, "percent": percent}
-    environment.filters |= {"saved": saved, "seconds": seconds_text, "speed": speed, "source_url": source_url}
+    filters = {"dollars": dollars, "saved": saved, "seconds": seconds_text, "speed": speed, "source_url": source_url}
+    environment.filters |= filters
     prompts = len({item.document["prompt"] for item in items})
     sections = [_section(item, shots, prices, prompts) for item, shots in zip(items, pictures, strict=True)]
     return environment.get_template("report.html").render(
@@ -185,7 +185,7 @@ def _section(item: Item, pictures: list[Picture], prices: PriceTable, prompts: i
         "models": list({picture.name: picture for picture in pictures}.values()),
         "price": price,
         "costs": _costs(pictures, price),
-        "images_a_day": IMAGES_A_DAY,
+        "images_a_day": f"{IMAGES_A_DAY:,}",
         "result": next((picture.result for picture in pictures if picture.result), None),
         "plot": item.plot,
         "method": method(document),
@@ -208,9 +208,8 @@ def headline(document: Mapping[str, Any], names: Sequence[str]) -> tuple[str, st
     lanes = lanes_of(document)
     if not is_comparison(document):
         what = f"{len(lanes)} pictures" if len(lanes) > 1 else "One picture"
-        totals = sorted(lane["seconds"]["total"] for lane in lanes)
-        spread = " to ".join(dict.fromkeys(seconds_text(total) for total in (totals[0], totals[-1])))
-        return f"{what} by {names[0]}", f"A picture took {spread}."
+        totals = [lane["seconds"]["total"] for lane in lanes]
+        return f"{what} by {names[0]}", f"A picture took {seconds_range(min(totals), max(totals))}."
     old, new = lanes
     sentence = (
         f"The efficient model, {names[1]}, took {seconds_text(new['seconds']['total'])} for its picture; the "
@@ -218,7 +217,8 @@ def headline(document: Mapping[str, Any], names: Sequence[str]) -> tuple[str, st
     )
     if new["cost_usd"] is not None and old["cost_usd"] is not None:
         sentence += f" 1,000 pictures cost {dollars(1000 * new['cost_usd'])} against {dollars(1000 * old['cost_usd'])}."
-    return claim(document), sentence
+    title = "Out of the cache: no speed-up claimed" if document["speedup"] is None else claim(document)
+    return title, sentence
 
 
 def _costs(pictures: list[Picture], price: PriceProfile) -> list[dict[str, Any]]:

@@ -18,6 +18,15 @@ def seconds_text(seconds: float) -> str:
     return f"{figure(seconds)} s" if seconds >= 0.9995 else f"{figure(seconds * 1000)} ms"
 
 
+def seconds_range(low: float, high: float) -> str:
+    """868 to 919 ms, 0.900 to 1.20 s: the unit once where both have the same."""
+    first, last = seconds_text(low), seconds_text(high)
+    if first == last:
+        return first
+    number, unit = first.split(" ")
+    return f"{number if last.endswith(f' {unit}') else first} to {last}"
+
+
 def dollars(usd: float | None, digits: int = 3) -> str:
     """Three significant digits, never in scientific notation; None is said as what it is."""
     if usd is None:

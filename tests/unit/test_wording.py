@@ -7,7 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.wording import (
-    claim, count, dollars, duration, figure, per_thousand, percent, saved, seconds_text, slug, speed,
+    claim,
+    count,
+    dollars,
+    duration,
+    figure,
+    per_thousand,
+    percent,
+    saved,
+    seconds_range,
+    seconds_text,
+    slug,
+    speed,
 )  # fmt: skip
 
 
@@ -54,6 +65,14 @@ def test_tiny_sums_by_the_thousand():
 )
 def test_seconds_have_three_digits_and_a_unit(seconds, text):
     assert seconds_text(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [(0.868, 0.919, "868 to 919 ms"), (0.9, 1.2, "900 ms to 1.20 s"), (1.2, 3, "1.20 to 3.00 s"), (2, 2, "2.00 s")],
+)
+def test_a_range_says_its_unit_once(low, high, text):
+    assert seconds_range(low, high) == text
 
 
 def test_figures_percentages_and_counts():
