@@ -19,7 +19,7 @@ from pipeline.events import Event, Loading, Queued, Result, Step, final_results
 from pipeline.models import models_document
 from pipeline.playground import Playground, open_playground
 from pipeline.recipe import recipe_of
-from pipeline.report import Item, check_target, write_report
+from pipeline.report import Item, check_target, title_of, write_report
 from pipeline.request import ImageRequest, make_request, random_seed
 from pipeline.stored import remake
 from pipeline.sweep import plan_sweep, sweep_document
@@ -174,6 +174,12 @@ def _save(result: Result, folder: Path, name: str) -> str:
     return str(path)
 
 
+def _report(target: str, document: dict[str, Any], playground: Playground) -> None:
+    catalog = playground.catalog
+    write_report(Path(target), title_of(document, catalog), [Item(document)], catalog, playground.prices)
+    print(f"report: {target}")
+
+
 def _line(label: str, lane: dict[str, Any]) -> str:
     reused = " (from the cache)" if lane["cache"] == "hit" else ""
     work = f"{count(lane['steps'], 'step')}, {count(lane['model_evaluations'], 'evaluation')}"
@@ -204,8 +210,7 @@ def _compare(options: argparse.Namespace) -> dict[str, Any]:
         print(_line(lane["role"], lane))
     print(f"{claim(document)}; {_seed_line(document)}")
     if options.report:
-        write_report(Path(options.report), pair.name, [Item(document)], playground.catalog, playground.prices)
-        print(f"report: {options.report}")
+        _report(options.report, document, playground)
     return document
 
 
@@ -240,9 +245,7 @@ def _sweep(options: argparse.Namespace) -> dict[str, Any]:
         print(_line(f"guidance {cell['guidance']:g}", cell))
     print(_seed_line(document))
     if options.report:
-        title = f"Sweep of {playground.catalog.model(options.model).name}"
-        write_report(Path(options.report), title, [Item(document)], playground.catalog, playground.prices)
-        print(f"report: {options.report}")
+        _report(options.report, document, playground)
     return document
 
 

@@ -43,17 +43,22 @@ IMAGES_A_DAY = 1000
 class Item:
     """One comparison, sweep or picture of a report.
 
-    ``document``: the ``image`` of each lane or cell is the path of its PNG, from ``folder`` if it is relative.
+    ``document``: the ``image`` of each lane or cell is the path of its PNG, from ``folder`` if it is relative; or else
+    ``pictures`` has the paths, by place, as an entry of the history does.
     ``plot``: a drawing of it as HTML or SVG whose texts are escaped already.
     """
 
     document: Mapping[str, Any]
     folder: Path = Path()
+    pictures: Mapping[int, Path] | None = None
     plot: Markup | None = None
 
     def files(self) -> list[Path | None]:
         """The pictures' paths, by place; None for one that was never written."""
-        return [self.folder / lane["image"] if lane["image"] else None for lane in lanes_of(self.document)]
+        lanes = lanes_of(self.document)
+        if self.pictures is not None:
+            return [self.pictures.get(place) for place in range(len(lanes))]
+        return [self.folder / lane["image"] if lane["image"] else None for lane in lanes]
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,16 @@ def check_target(target: str | None) -> None:
     """Raises InputError for a file name that says neither page nor zip; told before anything runs."""
     if target is not None and not target.lower().endswith(SUFFIXES):
         raise InputError(f"report must be a file name that ends in {' or '.join(SUFFIXES)}; got {shown(target)}.")
+
+
+def title_of(document: Mapping[str, Any], catalog: Catalog) -> str:
+    """What a report on one document is called; a pair or model that the catalogue has no more goes by its id."""
+    if is_comparison(document):
+        pair = catalog.pairs.get(document["pair"])
+        return pair.name if pair else str(document["pair"])
+    card = catalog.models.get(document["model"])
+    name = card.name if card else document["model"]
+    return f"Sweep of {name}" if "cells" in document else name
 
 
 def write_report(

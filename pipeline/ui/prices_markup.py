@@ -91,10 +91,10 @@ def hosted_chart(document: Mapping[str, Any], table: PriceTable) -> Markup:
     ]
     times = SIZE * SIZE / (document["width"] * document["height"])
     unlike = (
-        f"Not like for like: a hosted picture has {times:.0f} × the pixels of one measured here, another model and "
-        "someone else's profit in its price."
+        f"Not like for like: a hosted picture has {times:.0f} × the pixels of one measured here, of another "
+        "model, at a price that covers more than a machine."
         if times > 1
-        else "Not like for like: another model, and someone else's profit in its price."
+        else "Not like for like: another model, at a price that covers more than a machine."
     )
     return Markup('{}<p class="note">{}</p>').format(cost_chart([*measured, *listed]), unlike)
 

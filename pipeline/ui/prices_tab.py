@@ -39,9 +39,9 @@ def build(playground: Playground, view: CompareView, tab: gr.Tab) -> None:
         said = prices.volume(document, price, number, _whence(document))
         return said, prices.hosted_chart(document, playground.prices)
 
-    def on_own(own: float | None, wanted: str | float) -> Any:
+    def on_own(own: str, wanted: str | float) -> Any:
         """A price of one's own holds for the whole page; an empty field changes nothing."""
-        return gr.skip() if own is None or str(own) == str(wanted) else f"{own:g}"
+        return gr.skip() if own.strip() in ("", str(wanted)) else own.strip()
 
     # Before anybody has run anything the device's name is the stored one's: finding our own would import torch.
     begin = on_weigh(None, view.price.value, IMAGES_A_DAY)
@@ -51,15 +51,14 @@ def build(playground: Playground, view: CompareView, tab: gr.Tab) -> None:
             label="Images a day",
             info="Reckoned as 30 equal days a month",
             precision=0,
-            minimum=1,
-            maximum=IMAGES_A_DAY_MAX,
             min_width=260,
         )
-        own = gr.Number(
+        own = gr.Textbox(
             label="Own price, $ an hour",
             info="Enter sets it for the whole page; Compare has the list to go back to",
-            minimum=0,
-            maximum=10_000,
+            placeholder="0.50",
+            max_lines=1,
+            max_length=20,
             min_width=260,
         )
     volume = gr.HTML(begin[0])
@@ -82,6 +81,7 @@ def build(playground: Playground, view: CompareView, tab: gr.Tab) -> None:
         on_weigh,
         [view.shown, view.price, per_day],
         [volume, chart],
+        trigger_mode="always_last",  # what is typed while an answer is on its way counts too
         **at_once,
     )
 

@@ -12,7 +12,7 @@ from pipeline import stored
 from pipeline.compare import repriced
 from pipeline.errors import InputError, PlaygroundError
 from pipeline.playground import Playground
-from pipeline.report import SUFFIXES, Item, write_report
+from pipeline.report import SUFFIXES, Item, title_of, write_report
 from pipeline.ui.price_box import chosen_price
 from pipeline.ui.served import new_file
 from pipeline.wording import slug
@@ -45,8 +45,8 @@ def attach(report: ReportButtons, playground: Playground, shown: gr.State, price
                 raise InputError("There is no finished comparison on the page: press Compare first.")
             priced = repriced(document, chosen_price(playground, wanted, document["device"]))
             path = new_file(f"diptych-{slug(document['prompt'])}-{document['seed']}{suffix}")
-            pair = playground.catalog.pair(document["pair"])
-            write_report(path, pair.name, [Item(priced, stored.FOLDER)], playground.catalog, playground.prices)
+            catalog = playground.catalog
+            write_report(path, title_of(priced, catalog), [Item(priced, stored.FOLDER)], catalog, playground.prices)
         except PlaygroundError as error:
             raise gr.Error(str(error), print_exception=False) from None
         return str(path)

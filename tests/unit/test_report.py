@@ -17,11 +17,13 @@ from hypothesis import strategies as st
 from markupsafe import Markup
 
 from pipeline import imagefile
+from pipeline.catalog import ROLES
 from pipeline.compare import compare_document, plan
 from pipeline.cost import load_prices
 from pipeline.errors import InputError, PlaygroundError
+from pipeline.history import History
 from pipeline.recipe import recipe_of
-from pipeline.report import Item, check_target, headline, write_report
+from pipeline.report import Item, check_target, headline, title_of, write_report
 from pipeline.sweep import plan_sweep, sweep_document
 from tests.fakes import results
 
@@ -158,7 +160,7 @@ def test_several_comparisons_have_a_summary_and_say_once_what_holds_for_all(item
 def test_votes_and_a_plot_are_put_in(item, page):
     made = item()
     plot = Markup('<svg viewBox="0 0 9 9"><title>front</title></svg>')
-    text = page(Item(made.document, made.folder, plot), votes={"Efficient preferred": "12 of 20"})
+    text = page(Item(made.document, made.folder, plot=plot), votes={"Efficient preferred": "12 of 20"})
     assert str(plot) in text and "12 of 20" in text
 
 
@@ -172,6 +174,31 @@ def test_a_sweep_shows_every_cell(catalog, engine, tmp_path, page):
     parsed = assert_inert(text)
     assert [tag for tag, _ in parsed.tags].count("img") == 4
     assert "4 pictures by Old" in parsed.text and "2 steps, guidance 3" in parsed.text
+
+
+def test_what_the_history_kept_can_be_reported(catalog, engine, tmp_path, page):
+    requests = plan(catalog, catalog.pair("both"), "a red apple", seed=7)
+    made = dict(zip(requests, results(engine.run(list(requests.values()))).values(), strict=True))
+    document = compare_document(catalog.pair("both"), made, PRICES.profiles["hf-l4"])
+    history = History(tmp_path / "history")
+    ids = [history.add("comparison", document, [made[role] for role in ROLES]) for _ in range(2)]
+    entries = [history.get(entry) for entry in ids]
+    text = page(*(Item(entry.document, pictures=entry.files) for entry in entries))
+    assert text.count("data:image/png;base64,") == 4 and "no longer there" not in text
+
+
+@pytest.mark.parametrize(
+    ("document", "title"),
+    [
+        ({"lanes": [], "pair": "both"}, "Old and new"),
+        ({"lanes": [], "pair": "gone"}, "gone"),
+        ({"cells": [], "model": "new"}, "Sweep of New"),
+        ({"cells": [], "model": "gone"}, "Sweep of gone"),
+        ({"model": "old"}, "Old"),
+    ],
+)
+def test_a_report_is_called_by_its_pair_or_model(catalog, document, title):
+    assert title_of(document, catalog) == title
 
 
 def test_a_picture_that_is_gone_and_a_model_that_is_unknown_are_said(item, page):
