@@ -13,6 +13,9 @@ from pipeline.wording import count
 
 Document = Mapping[str, Any]
 
+UNSTEADY = 1.5
+"""Slowest over fastest run, above which the spread is worth a word. By feel: a quiet machine stays below 1.1."""
+
 
 def lanes_of(document: Document) -> list[Mapping[str, Any]]:
     """The pictures' parts of any document: two lanes, a sweep's cells, or the document of one picture itself."""
@@ -85,6 +88,10 @@ def _of_measuring(document: Document, lanes: list[Mapping[str, Any]]) -> list[tu
             is_comparison(document) and runs > 1 and _overlap(*lanes),
             "The difference in time is not significant: the two models' runs, from fastest to slowest, overlap.",
         ),
+        (
+            any(lane["seconds_max"] > UNSTEADY * lane["seconds_min"] for lane in lanes),
+            "The runs of a model differ by more than half: something else may have used the machine meanwhile.",
+        ),
         (any(lane["previews"] for lane in lanes), "Live previews were on, which can slow a run a little."),
         (not all(lane["warm"] for lane in lanes), "A model was not warm: its first run is slower than the next ones."),
         (
@@ -93,7 +100,7 @@ def _of_measuring(document: Document, lanes: list[Mapping[str, Any]]) -> list[tu
         ),
         (cpu, "Measured on a CPU: on a GPU the times are others, and their ratio can be."),
         (
-            cpu and any(lane["peak_memory_bytes"] for lane in lanes),
+            cpu and is_comparison(document) and any(lane["peak_memory_bytes"] for lane in lanes),
             "Peak memory is that of the whole process, with everything it had loaded.",
         ),
     ]
