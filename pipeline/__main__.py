@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -22,11 +21,11 @@ from pipeline.events import Event, Loading, Queued, Result, Step, final_results
 from pipeline.models import models_document
 from pipeline.playground import Playground, open_playground
 from pipeline.recipe import recipe_of
-from pipeline.report import write_report
+from pipeline.report import Item, check_target, title_of, write_report
 from pipeline.request import ImageRequest, make_request, random_seed
 from pipeline.stored import remake
 from pipeline.sweep import plan_sweep, sweep_document
-from pipeline.wording import claim, count, dollars, seconds_text
+from pipeline.wording import claim, count, dollars, seconds_text, slug
 
 
 class _Parser(argparse.ArgumentParser):
@@ -83,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         both.add_argument(f"--{role}-steps", type=number, metavar="N")
         both.add_argument(f"--{role}-guidance", type=number, metavar="G")
         both.add_argument(f"--{role}-switches", type=listed, metavar="S,S,…", help="such as fp8-weights; see models")
-    both.add_argument("--report", metavar="FILE", help="also write one offline HTML file")
+    both.add_argument("--report", metavar="FILE", help="also write one offline page (.html), or a zip with all files")
     both.set_defaults(run=_compare)
 
     one = commands.add_parser("generate", parents=[picture, everywhere], help="one picture with one model")
@@ -97,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     grid.add_argument("--model", required=True, metavar="ID")
     grid.add_argument("--steps", type=numbers, default=[], metavar="N,N,…")
     grid.add_argument("--guidance", type=numbers, default=[], metavar="G,G,…")
-    grid.add_argument("--report", metavar="FILE", help="also write one offline HTML file")
+    grid.add_argument("--report", metavar="FILE", help="also write one offline page (.html), or a zip with all files")
     grid.set_defaults(run=_sweep)
 
     models = commands.add_parser("models", parents=[everywhere], help="what can run here, and if not, why not")
@@ -175,9 +174,10 @@ def _progress(event: Event | None, names: Sequence[str]) -> None:
 
 def _save(result: Result, folder: Path, name: str) -> str:
     """Write one picture with its recipe; the name tells what was asked for."""
-    slug = re.sub(r"[^a-z0-9]+", "-", result.request.prompt.lower()).strip("-")[:48] or "picture"
     request = result.request
-    path = folder / f"{slug}-{request.seed}-{name}-{request.steps}-steps-guidance-{request.guidance:g}.png"
+    path = (
+        folder / f"{slug(request.prompt)}-{request.seed}-{name}-{request.steps}-steps-guidance-{request.guidance:g}.png"
+    )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         imagefile.write(path, result.image, recipe_of(result))
@@ -186,6 +186,12 @@ def _save(result: Result, folder: Path, name: str) -> str:
             f"The picture {path} cannot be written ({error.strerror}); choose another --out."
         ) from error
     return str(path)
+
+
+def _report(target: str, document: dict[str, Any], playground: Playground) -> None:
+    catalog = playground.catalog
+    write_report(Path(target), title_of(document, catalog), [Item(document)], catalog, playground.prices)
+    print(f"report: {target}")
 
 
 def _line(label: str, lane: dict[str, Any]) -> str:
@@ -209,6 +215,7 @@ def _compare(options: argparse.Namespace) -> dict[str, Any]:
     }
     requests = compare.plan(playground.catalog, pair, options.prompt, **_shared_fields(options), **own)
     playground.check_price(options.price)  # told before anything runs
+    check_target(options.report)
     roles = list(requests)
     how = {"repeat": options.repeat, "use_cache": not options.fresh}
     results = dict(zip(roles, _results(playground, list(requests.values()), roles, **how), strict=True))
@@ -219,8 +226,7 @@ def _compare(options: argparse.Namespace) -> dict[str, Any]:
         print(_line(lane["role"], lane))
     print(f"{claim(document)}; {_seed_line(document)}")
     if options.report:
-        write_report(Path(options.report), pair.name, document, document["lanes"])
-        print(f"report: {options.report}")
+        _report(options.report, document, playground)
     return document
 
 
@@ -245,6 +251,7 @@ def _sweep(options: argparse.Namespace) -> dict[str, Any]:
         playground.catalog, options.model, options.prompt, options.steps, options.guidance, **_shared_fields(options)
     )
     playground.check_price(options.price)
+    check_target(options.report)
     names = [f"{request.steps} steps, guidance {request.guidance:g}" for request in requests]
     results = _results(playground, requests, names, use_cache=not options.fresh)
     document = sweep_document(results, playground.price(options.price, results[0].device))
@@ -253,8 +260,7 @@ def _sweep(options: argparse.Namespace) -> dict[str, Any]:
         print(_line(f"guidance {cell['guidance']:g}", cell))
     print(_seed_line(document))
     if options.report:
-        write_report(Path(options.report), f"Sweep of {options.model}", document, document["cells"])
-        print(f"report: {options.report}")
+        _report(options.report, document, playground)
     return document
 
 

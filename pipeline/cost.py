@@ -9,14 +9,19 @@ from __future__ import annotations
 import math
 import re
 import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pipeline.catalog import ASSETS, first_fault
 from pipeline.errors import InputError, PlaygroundError, shown
 from pipeline.wording import dollars
+
+DAYS_A_MONTH = 30
+SECONDS_A_DAY = 86_400
 
 
 class _Data(BaseModel):
@@ -43,6 +48,8 @@ class HostedPrice(_Data):
     name: str
     unit: Literal["image", "megapixel", "million output tokens"]
     usd: float
+    usd_further: float | None = None
+    """Where the first megapixel costs ``usd``: what every further one costs; None where all cost the same."""
     source: str
     as_of: str
     note: str = ""
@@ -66,13 +73,25 @@ class PriceTable(_Data):
         name = f"own price, ${usd:g} an hour"
         return PriceProfile(id="own", name=name, usd_per_hour=usd, source="given by you", as_of="")
 
+    def described(self, price: Mapping[str, Any]) -> PriceProfile:
+        """The profile behind a document's price, as it was then, with the name that the table has for it now."""
+        known = self.profiles.get(price["profile"])
+        return PriceProfile(
+            id=price["profile"],
+            name=known.name if known else price["profile"],
+            usd_per_hour=price["usd_per_hour"],
+            source=price["source"],
+            as_of=price["as_of"],
+            gpu=known.gpu if known else None,
+        )
+
     def proposed(self, device_name: str) -> PriceProfile:
         """What this device rents for: by the GPU's name, or the first profile of the table for a CPU.
 
         A GPU that no profile names has no known price, and gets none by guess.
         """
         for profile in self.profiles.values():
-            if profile.gpu and re.search(rf"\b{re.escape(profile.gpu)}\b", device_name, re.IGNORECASE):
+            if names_gpu(profile, device_name):
                 return profile
         if device_name.startswith("CPU"):
             return next(iter(self.profiles.values()))
@@ -83,6 +102,17 @@ class PriceTable(_Data):
             source="choose a profile, or give your own dollars per hour",
             as_of="",
         )
+
+
+def names_gpu(price: PriceProfile, device_name: str) -> bool:
+    """Whether the price is that of this very GPU."""
+    return bool(price.gpu and re.search(rf"\b{re.escape(price.gpu)}\b", device_name, re.IGNORECASE))
+
+
+def source_url(source: str) -> str | None:
+    """The address that a source begins with, or None. Only https: a price table is no place for other links."""
+    address = source.split(" ", 1)[0]
+    return address if address.startswith("https://") else None
 
 
 def load_prices(path: Path = ASSETS / "prices.toml") -> PriceTable:
@@ -126,7 +156,10 @@ def hosted_cost(price: HostedPrice, width: int, height: int) -> float:
     if price.unit == "image":
         return price.usd
     if price.unit == "megapixel":
-        return price.usd * pixels / 1024**2
+        megapixels = pixels / 1024**2
+        if price.usd_further is None:
+            return price.usd * megapixels
+        return price.usd + price.usd_further * max(0.0, megapixels - 1)
     return price.usd * (pixels / 1024) / 1e6
 
 
@@ -135,3 +168,33 @@ def saving(predecessor_usd: float | None, efficient_usd: float | None) -> float 
     if not predecessor_usd or efficient_usd is None:
         return None
     return 1 - efficient_usd / predecessor_usd
+
+
+@dataclass(frozen=True)
+class Month:
+    """A month of 30 days at a steady number of pictures a day with one model. Dollars are None without a price."""
+
+    by_use_usd: float | None
+    """Only the seconds that are used are paid, as on a machine that other work fills."""
+    busy_s_a_day: float
+    machines: int
+    """How many are needed at least, each busy day and night."""
+    left_on_usd: float | None
+    """Those machines rented day and night, busy or not."""
+
+
+def month(seconds: float, images_a_day: int, price: PriceProfile) -> Month:
+    """What ``images_a_day`` pictures of ``seconds`` each cost in a month, by use and with machines left on."""
+    busy = seconds * images_a_day
+    machines = max(1, math.ceil(busy / SECONDS_A_DAY))
+    used = machine_cost(busy * DAYS_A_MONTH, price)
+    rented = machine_cost(machines * SECONDS_A_DAY * DAYS_A_MONTH, price)
+    return Month(used, busy, machines, rented)
+
+
+def month_formula(usd: float | None, images_a_day: int) -> str:
+    """The month by use as a sum that can be checked by hand. ``usd``: of one picture."""
+    if usd is None:
+        return "no price known, so no cost is said"
+    total = usd * images_a_day * DAYS_A_MONTH
+    return f"{dollars(usd, 4)} × {images_a_day:,} a day × {DAYS_A_MONTH} days = {dollars(total)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import platformdirs
@@ -16,6 +17,7 @@ from pipeline.cost import PriceProfile, PriceTable, load_prices
 from pipeline.device import find_facts
 from pipeline.engine import Engine
 from pipeline.errors import PlaygroundError
+from pipeline.history import History
 from pipeline.weights import is_here
 
 
@@ -42,6 +44,11 @@ class Playground:
     def pair(self, wanted: object) -> Pair:
         """The wanted pair; None gives the default. Raises InputError with the known ids."""
         return self.default_pair if wanted is None else self.catalog.pair(wanted)
+
+    @cached_property
+    def history(self) -> History:
+        """What was made, kept under ``data``. Raises PlaygroundError if that cannot be opened."""
+        return History(self.data / "history")
 
     def price(self, wanted: str | float | None, device_name: str = "") -> PriceProfile:
         """The wanted profile, else the default, else the one of the device (which, unnamed, imports torch)."""

@@ -1,41 +1,299 @@
-"""One offline HTML file for stakeholders: pictures, settings, hardware, prices and times. No request leaves it."""
+"""What a team shows its stakeholders: one offline HTML file, or a zip with that file, the pictures and the JSON.
+
+Made of the documents that command line, API and page share, and of the pictures' own recipes; nothing is measured
+here. Every text is escaped by the template engine, the page has no script and may load nothing, and what it says of a
+document's limits comes from pipeline.caveats.
+"""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+import contextlib
+import io
+import json
+import secrets
+import statistics
+import time
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
-from pipeline.catalog import ASSETS
-from pipeline.errors import PlaygroundError
-from pipeline.wording import claim, dollars, per_thousand, seconds_text
+from pipeline import __version__, imagefile
+from pipeline.catalog import ASSETS, Catalog, ModelCard
+from pipeline.caveats import caveats, is_comparison, lanes_of, method
+from pipeline.charts import stage_bar
+from pipeline.cost import PriceProfile, PriceTable, machine_formula, month, source_url
+from pipeline.errors import InputError, PlaygroundError, shown
+from pipeline.events import Result
+from pipeline.recipe import result_from_recipe
+from pipeline.timing import MEASURED, Timings
+from pipeline.wording import claim, count, dollars, saved, seconds_range, seconds_text, slug, speed
+
+SUFFIXES = (".html", ".zip")
+IMAGES_A_DAY = 1000
+"""For the sum by the month."""
 
 
-def write_report(path: Path, title: str, document: Mapping[str, Any], lanes: list[Mapping[str, Any]]) -> None:
-    """Write ``document`` with its ``lanes`` (or cells), whose ``image`` is the path of a PNG that exists.
+@dataclass(frozen=True)
+class Item:
+    """One comparison, sweep or picture of a report.
 
-    Every text is escaped by the template engine. Raises PlaygroundError if the file cannot be written.
+    ``document``: the ``image`` of each lane or cell is the path of its PNG, from ``folder`` if it is relative; or else
+    ``pictures`` has the paths, by place, as an entry of the history does.
+    ``plot``: a drawing of it as HTML or SVG whose texts are escaped already.
     """
-    environment = Environment(loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined)
-    environment.filters |= {
-        "claim": claim,
-        "dollars": dollars,
-        "per_thousand": per_thousand,
-        "inline": _inline,
-        "seconds": seconds_text,
-    }
-    html = environment.get_template("report.html").render(title=title, document=document, lanes=lanes)
+
+    document: Mapping[str, Any]
+    folder: Path = Path()
+    pictures: Mapping[int, Path] | None = None
+    plot: Markup | None = None
+
+    def files(self) -> list[Path | None]:
+        """The pictures' paths, by place; None for one that was never written."""
+        lanes = lanes_of(self.document)
+        if self.pictures is not None:
+            return [self.pictures.get(place) for place in range(len(lanes))]
+        return [self.folder / lane["image"] if lane["image"] else None for lane in lanes]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture as the template shows it: its part of the document, and what its own file tells."""
+
+    lane: Mapping[str, Any]
+    label: str
+    name: str
+    card: ModelCard | None
+    """None for a model that the catalogue has no more."""
+    data: bytes | None
+    """The PNG with its recipe; None where the file is gone."""
+    result: Result | None
+    bar: Markup
+
+    @property
+    def inline(self) -> str:
+        return "data:image/png;base64," + base64.b64encode(self.data or b"").decode()
+
+    def stage(self, stage: str) -> str:
+        """Seconds of one stage, or of "total", in the median run; with several runs also fastest and slowest."""
+        seconds = seconds_text(self.lane["seconds"][stage])
+        runs = self.result.runs if self.result else ()
+        if len(runs) < 2:
+            return seconds
+        every = [run.as_dict()[stage] for run in runs]
+        return f"{seconds} ({seconds_range(min(every), max(every))})"
+
+
+def check_target(target: str | None) -> None:
+    """Raises InputError for a file name that says neither page nor zip; told before anything runs."""
+    if target is not None and not target.lower().endswith(SUFFIXES):
+        raise InputError(f"report must be a file name that ends in {' or '.join(SUFFIXES)}; got {shown(target)}.")
+
+
+def title_of(document: Mapping[str, Any], catalog: Catalog) -> str:
+    """What a report on one document is called; a pair or model that the catalogue has no more goes by its id."""
+    if is_comparison(document):
+        pair = catalog.pairs.get(document["pair"])
+        return pair.name if pair else str(document["pair"])
+    card = catalog.models.get(document["model"])
+    name = card.name if card else document["model"]
+    return f"Sweep of {name}" if "cells" in document else name
+
+
+def write_report(
+    path: Path,
+    title: str,
+    items: Sequence[Item],
+    catalog: Catalog,
+    prices: PriceTable,
+    votes: Mapping[str, str] | None = None,
+) -> None:
+    """Write ``items`` as a page (.html) or as a zip of page, pictures and JSON. The file is whole or not there.
+
+    ``votes``: what people said, as label and text. Raises InputError for another kind of file and PlaygroundError if
+    it cannot be written.
+    """
+    check_target(path.name)
+    pictures = [_pictures(item, catalog) for item in items]
+    html = _html(title, items, pictures, prices, votes)
+    zipped = path.suffix.lower() == ".zip"
+    content = _zip(title, items, pictures, html, votes) if zipped else html.encode()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(html, encoding="utf-8")
+        _write_whole(path, content)
     except OSError as error:
         raise PlaygroundError(
             f"The report {path} cannot be written ({error.strerror}); choose another file."
         ) from error
 
 
-def _inline(path: str) -> str:
-    return "data:image/png;base64," + base64.b64encode(Path(path).read_bytes()).decode()
+def _write_whole(path: Path, content: bytes) -> None:
+    draft = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    try:
+        draft.write_bytes(content)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _pictures(item: Item, catalog: Catalog) -> list[Picture]:
+    found = []
+    lanes = lanes_of(item.document)
+    longest = max(lane["seconds_max"] for lane in lanes)
+    for lane, path in zip(lanes, item.files(), strict=True):
+        data, result = _read(path)
+        card = catalog.models.get(lane["model"])
+        runs = result.runs if result else ()
+        bar = stage_bar(Timings.from_dict(lane["seconds"]), runs, longest)
+        label = lane.get("role") or f"{count(lane['steps'], 'step')}, guidance {lane['guidance']:g}"
+        found.append(Picture(lane, label, card.name if card else lane["model"], card, data, result, bar))
+    return found
+
+
+def _read(path: Path | None) -> tuple[bytes | None, Result | None]:
+    """A picture's bytes, and what its recipe tells; None for what is not there."""
+    data = result = None
+    with contextlib.suppress(OSError, InputError):
+        data = path.read_bytes() if path else None
+        result = result_from_recipe(*imagefile.read(io.BytesIO(data))) if data else None
+    return data, result
+
+
+def _html(
+    title: str,
+    items: Sequence[Item],
+    pictures: list[list[Picture]],
+    prices: PriceTable,
+    votes: Mapping[str, str] | None,
+) -> str:
+    environment = Environment(loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined)
+    filters = {"dollars": dollars, "saved": saved, "seconds": seconds_text, "speed": speed, "source_url": source_url}
+    environment.filters |= filters
+    prompts = len({item.document["prompt"] for item in items})
+    sections = [_section(item, shots, prices, prompts) for item, shots in zip(items, pictures, strict=True)]
+    return environment.get_template("report.html").render(
+        title=title,
+        stages=(*MEASURED, "total"),
+        sections=sections,
+        for_all={name: _taken_out(sections, name) for name in ("method", "caveats")},
+        summary=_summary(items),
+        votes=votes or {},
+        written=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+        version=__version__,
+    )
+
+
+def _section(item: Item, pictures: list[Picture], prices: PriceTable, prompts: int) -> dict[str, Any]:
+    """One item as the template wants it."""
+    document = item.document
+    price = prices.described(document["price"])
+    return {
+        "document": document,
+        "comparison": is_comparison(document),
+        "headline": headline(document, [picture.name for picture in pictures]),
+        "pictures": pictures,
+        "models": list({picture.name: picture for picture in pictures}.values()),
+        "price": price,
+        "costs": _costs(pictures, price),
+        "images_a_day": f"{IMAGES_A_DAY:,}",
+        "result": next((picture.result for picture in pictures if picture.result), None),
+        "plot": item.plot,
+        "method": method(document),
+        "caveats": caveats(document, prompts),
+    }
+
+
+def _taken_out(sections: list[dict[str, Any]], name: str) -> list[str]:
+    """Of several sections the sentences that all of them have, taken out of each, to be said once."""
+    if len(sections) < 2:
+        return []
+    shared = [sentence for sentence in sections[0][name] if all(sentence in section[name] for section in sections)]
+    for section in sections:
+        section[name] = [sentence for sentence in section[name] if sentence not in shared]
+    return shared
+
+
+def headline(document: Mapping[str, Any], names: Sequence[str]) -> tuple[str, str]:
+    """The verdict in a few words, and the sentence behind it."""
+    lanes = lanes_of(document)
+    if not is_comparison(document):
+        what = f"{len(lanes)} pictures" if len(lanes) > 1 else "One picture"
+        totals = [lane["seconds"]["total"] for lane in lanes]
+        return f"{what} by {names[0]}", f"A picture took {seconds_range(min(totals), max(totals))}."
+    old, new = lanes
+    sentence = (
+        f"The efficient model, {names[1]}, took {seconds_text(new['seconds']['total'])} for its picture; the "
+        f"predecessor, {names[0]}, took {seconds_text(old['seconds']['total'])}."
+    )
+    if new["cost_usd"] is not None and old["cost_usd"] is not None:
+        sentence += f" 1,000 pictures cost {dollars(1000 * new['cost_usd'])} against {dollars(1000 * old['cost_usd'])}."
+    title = "Out of the cache: no speed-up claimed" if document["speedup"] is None else claim(document)
+    return title, sentence
+
+
+def _costs(pictures: list[Picture], price: PriceProfile) -> list[dict[str, Any]]:
+    """Every picture's cost, with the sum behind it."""
+    costs = []
+    for picture in pictures:
+        seconds = picture.lane["seconds"]["total"]
+        costs.append(
+            {
+                "label": picture.label,
+                "usd": picture.lane["cost_usd"],
+                "month": month(seconds, IMAGES_A_DAY, price),
+                "formula": machine_formula(seconds, price),
+            }
+        )
+    return costs
+
+
+def _summary(items: Sequence[Item]) -> dict[str, Any]:
+    """All comparisons in one table, and the medians of those that were measured."""
+    compared = [item.document for item in items if is_comparison(item.document)]
+    speedups = [document["speedup"] for document in compared if document["speedup"] is not None]
+    savings = [document["saving"] for document in compared if document["saving"] is not None]
+    return {
+        "comparisons": len(compared),
+        "measured": len(speedups),
+        "speedup": statistics.median(speedups) if speedups else None,
+        "saving": statistics.median(savings) if savings else None,
+    }
+
+
+def _zip(
+    title: str,
+    items: Sequence[Item],
+    pictures: list[list[Picture]],
+    html: str,
+    votes: Mapping[str, str] | None,
+) -> bytes:
+    """The page, every picture with its recipe, and the documents with the pictures' names in the zip."""
+    content = io.BytesIO()
+    documents = []
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("report.html", html)
+        for number, (item, shots) in enumerate(zip(items, pictures, strict=True), 1):
+            names = []
+            for place, picture in enumerate(shots, 1):
+                name = f"pictures/{number:02}-{place:02}-{slug(picture.label)}.png" if picture.data else None
+                names.append(name)
+                if name:
+                    archive.writestr(name, picture.data, zipfile.ZIP_STORED)
+            documents.append(_renamed(item.document, names))
+        told = {"title": title, "diptych": __version__, "items": documents, "votes": dict(votes or {})}
+        archive.writestr("report.json", json.dumps(told, ensure_ascii=False, indent=1, allow_nan=False))
+    return content.getvalue()
+
+
+def _renamed(document: Mapping[str, Any], names: Sequence[str | None]) -> dict[str, Any]:
+    """The document with other names for its pictures."""
+    for part in ("lanes", "cells"):
+        if part in document:
+            lanes = [{**lane, "image": name} for lane, name in zip(document[part], names, strict=True)]
+            return {**document, part: lanes}
+    return {**document, "image": names[0]}

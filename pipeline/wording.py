@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 
 def figure(number: float) -> str:
@@ -17,13 +18,22 @@ def seconds_text(seconds: float) -> str:
     return f"{figure(seconds)} s" if seconds >= 0.9995 else f"{figure(seconds * 1000)} ms"
 
 
-def dollars(usd: float | None) -> str:
+def seconds_range(low: float, high: float) -> str:
+    """868 to 919 ms, 0.900 to 1.20 s: the unit once where both have the same."""
+    first, last = seconds_text(low), seconds_text(high)
+    if first == last:
+        return first
+    number, unit = first.split(" ")
+    return f"{number if last.endswith(f' {unit}') else first} to {last}"
+
+
+def dollars(usd: float | None, digits: int = 3) -> str:
     """Three significant digits, never in scientific notation; None is said as what it is."""
     if usd is None:
         return "no price known"
     if usd == 0:
         return "$0"
-    decimals = max(2, 2 - math.floor(math.log10(abs(usd))))
+    decimals = max(2, digits - 1 - math.floor(math.log10(abs(usd))))
     return f"${usd:,.{decimals}f}"
 
 
@@ -59,5 +69,18 @@ def claim(document: dict) -> str:
 
 
 def count(number: int, noun: str) -> str:
-    """1 step, 4 steps."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    """1 step, 4 steps, 1,000 steps."""
+    return f"{number} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def duration(seconds: float) -> str:
+    """A long time in the unit a person would take: 101 ms, 42.0 s, 15.1 minutes, 3.02 hours, 12.4 days."""
+    for unit, length in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{figure(seconds / length)} {unit}"
+    return seconds_text(seconds)
+
+
+def slug(text: str, otherwise: str = "picture") -> str:
+    """A part of a file name that is safe on every system."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:48].strip("-") or otherwise

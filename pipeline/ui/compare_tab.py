@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 
 import gradio as gr
 
@@ -17,8 +18,9 @@ from pipeline.playground import Playground
 from pipeline.request import ImageRequest, random_seed, whole
 from pipeline.ui import compare_updates as updates
 from pipeline.ui import markup
-from pipeline.ui.compare_view import AUTOMATIC_PRICE, STORED_NOTE, CompareView
+from pipeline.ui.compare_view import STORED_NOTE, CompareView
 from pipeline.ui.jobs import Jobs
+from pipeline.ui.price_box import AUTOMATIC_PRICE, chosen_price
 from pipeline.wording import dollars, seconds_text
 
 DEVICE_QUEUE = {"concurrency_id": "device", "concurrency_limit": 90}
@@ -81,8 +83,7 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs) -> None:
         switches = {"predecessor": switches_old, "efficient": switches_new}
         return pair, plan(catalog, pair, prompt, **fields, steps=steps, guidance=guidance, switches=switches)
 
-    def price_of(wanted: str | None, device: str = ""):
-        return playground.proposed_price(device) if wanted == AUTOMATIC_PRICE else playground.price(wanted, device)
+    price_of = partial(chosen_price, playground)
 
     def on_run(
         price_id, repeat, use_cache, pair_id, prompt, negative, seed, width, height,

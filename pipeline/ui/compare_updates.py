@@ -103,10 +103,11 @@ def numbers(view: CompareView, document: Mapping[str, Any], price: PriceProfile,
 def finished(view: CompareView, document: dict, results: Mapping[Role, Result], price: PriceProfile) -> Updates:
     """Both pictures are there."""
     old, new = (results[role] for role in ROLES)
+    lanes = [{**lane, "image": picture(results[lane["role"]])} for lane in document["lanes"]]
     views = {
         view.slider: (picture(old), picture(new)),
         view.difference: hand_out(difference(old.image, new.image)),
-        view.shown: document,
+        view.shown: {**document, "lanes": lanes},
     }
     return busy(view, False) | numbers(view, document, price) | views
 

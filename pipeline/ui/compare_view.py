@@ -11,17 +11,17 @@ import gradio as gr
 
 from pipeline import stored
 from pipeline.catalog import ROLES, ModelCard, Pair, Role
-from pipeline.cost import PriceTable
 from pipeline.playground import Playground
 from pipeline.quality import difference
 from pipeline.recipe import recipe_of
 from pipeline.request import PROMPT_MAX
 from pipeline.switches import SWITCHES
-from pipeline.ui import markup
+from pipeline.ui import markup, report_buttons
+from pipeline.ui.price_box import AUTOMATIC_PRICE, price_choices
+from pipeline.ui.report_buttons import ReportButtons
 from pipeline.ui.served import hand_out
 
 VIEWS = ("side by side", "slider", "difference")
-AUTOMATIC_PRICE = "auto"
 STORED_NOTE = "stored example, not run now: press Compare to run it on this machine"
 RUN_CHOICES = [1, 3, 5, 10]
 
@@ -67,12 +67,8 @@ class CompareView:
     difference: gr.Image
     lanes: dict[Role, LaneView]
     shown: gr.State
-    """The document of the comparison on the page, or None."""
-
-
-def price_choices(table: PriceTable) -> list[tuple[str, str]]:
-    named = [(f"{p.name}: ${p.usd_per_hour:.2f} an hour", p.id) for p in table.profiles.values()]
-    return [("What this hardware rents for", AUTOMATIC_PRICE), *named]
+    """The document of the comparison on the page, or None; its pictures are files, a stored one's in stored.FOLDER."""
+    report: ReportButtons
 
 
 def build(playground: Playground, status_html: str) -> CompareView:
@@ -141,6 +137,7 @@ def build(playground: Playground, status_html: str) -> CompareView:
     with gr.Row(elem_classes="views", equal_height=True):
         view = gr.Radio(VIEWS, value=VIEWS[0], show_label=False, container=False, label="View", min_width=330, scale=0)
         estimate = gr.HTML("", elem_classes="estimate-box", min_width=260)
+        report = report_buttons.build()
     with gr.Row(elem_classes="lanes", equal_height=False) as side_by_side:
         lanes = {role: _lane(role, cards[role], settings[role], first, playground) for role in ROLES}
     pictures = [first[1][role].image for role in ROLES] if first else None
@@ -167,7 +164,7 @@ def build(playground: Playground, status_html: str) -> CompareView:
     return CompareView(
         status, pair_box, price_box, prompt, compare, stop, seed, dice, estimate, examples, advanced, negative,
         width, height, repeat, use_cache, verdict, view, side_by_side, slider, differing, lanes,
-        gr.State({**first[0], "stored": True} if first else None),
+        gr.State({**first[0], "stored": True} if first else None), report,
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import gradio as gr
 from pipeline import __version__
 from pipeline.catalog import ASSETS
 from pipeline.playground import Playground
-from pipeline.ui import api, compare_tab, compare_view, models_tab, prices_tab, report_tab
+from pipeline.ui import api, compare_tab, compare_view, models_tab, prices_tab, report_buttons, report_tab
 from pipeline.ui.jobs import Jobs
 from pipeline.ui.readiness import Readiness
 
@@ -37,7 +37,14 @@ def theme() -> gr.themes.Base:
         font_mono=["ui-monospace", "Menlo", "monospace"],
         spacing_size="sm",
         radius_size="md",
-    ).set(layout_gap="10px")
+    ).set(
+        layout_gap="10px",
+        # The theme's own are below the contrast of 4.5 to 1 that WCAG AA asks for.
+        body_text_color_subdued="*neutral_600",
+        color_accent="*primary_600",
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
+    )
 
 
 def launch_options() -> dict[str, Any]:
@@ -57,8 +64,9 @@ def build_page(playground: Playground, readiness: Readiness) -> gr.Blocks:
             with gr.Tab("Compare"):
                 view = compare_view.build(playground, readiness.html())
                 compare_tab.attach(view, playground, jobs)
-            with gr.Tab("Prices"):
-                prices_tab.build(playground.prices)
+                report_buttons.attach(view.report, playground, view.shown, view.price)
+            with gr.Tab("Prices") as prices:
+                prices_tab.build(playground, view, prices)
             with gr.Tab("Models") as models:
                 models_tab.build(playground.catalog, models)
             with gr.Tab("Bundled pair"):

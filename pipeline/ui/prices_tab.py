@@ -1,37 +1,91 @@
-"""The Prices tab: what hours and pictures cost, each with source and date."""
+"""The Prices tab: what a volume of pictures costs and saves, beside hosted models, and every price with its source."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import gradio as gr
 
-from pipeline.cost import PriceTable, hosted_cost
-from pipeline.wording import dollars
+from pipeline import stored
+from pipeline.compare import repriced
+from pipeline.errors import InputError
+from pipeline.playground import Playground
+from pipeline.request import whole
+from pipeline.ui import markup
+from pipeline.ui import prices_markup as prices
+from pipeline.ui.compare_view import CompareView
+from pipeline.ui.price_box import chosen_price
 
-SIZE = 1024
-"""Pixels a side at which hosted prices are compared."""
+IMAGES_A_DAY, IMAGES_A_DAY_MAX = 1000, 10**9
+STORED = "From the stored example that comes with Diptych, not run on this machine"
+NOTHING = "Nothing has been compared yet: press Compare, then look here again."
 
 
-def build(table: PriceTable) -> None:
-    """Hardware by the hour, then hosted models by the picture."""
+def build(playground: Playground, view: CompareView, tab: gr.Tab) -> None:
+    """Lay the tab out. ``view``: whose comparison and price it reckons with, looked at whenever the tab is opened."""
+    first = stored.load()
+
+    def on_weigh(shown: dict[str, Any] | None, wanted: str | float, images_a_day: float) -> tuple[str, str]:
+        """The volume's cost and the chart, for the comparison on the page or else the stored one."""
+        document = shown or (first and {**first[0], "stored": True})
+        if not document:
+            return markup.hint(NOTHING), ""
+        try:
+            number = whole("images a day", images_a_day, 1, IMAGES_A_DAY_MAX)
+            price = chosen_price(playground, wanted, document["device"])
+        except InputError as error:
+            return markup.message(str(error), "error"), gr.skip()
+        document = repriced(document, price)
+        said = prices.volume(document, price, number, _whence(document))
+        return said, prices.hosted_chart(document, playground.prices)
+
+    def on_own(own: str, wanted: str | float) -> Any:
+        """A price of one's own holds for the whole page; an empty field changes nothing."""
+        return gr.skip() if own.strip() in ("", str(wanted)) else own.strip()
+
+    # Before anybody has run anything the device's name is the stored one's: finding our own would import torch.
+    begin = on_weigh(None, view.price.value, IMAGES_A_DAY)
+    with gr.Row(equal_height=True):
+        per_day = gr.Number(
+            IMAGES_A_DAY,
+            label="Images a day",
+            info="Reckoned as 30 equal days a month",
+            precision=0,
+            min_width=260,
+        )
+        own = gr.Textbox(
+            label="Own price, $ an hour",
+            info="Enter sets it for the whole page; Compare has the list to go back to",
+            placeholder="0.50",
+            max_lines=1,
+            max_length=20,
+            min_width=260,
+        )
+    volume = gr.HTML(begin[0])
+    gr.Markdown("### 1,000 pictures, beside hosted models")
+    chart = gr.HTML(begin[1])
     gr.Markdown(
-        "A picture on a machine costs **total seconds × price per hour ÷ 3600**, if the machine is busy all the time. "
-        "Prices change: each has its source and the date it was read. Type your own dollars per hour into the price "
-        "box at the top."
+        "### Prices\nPrices change: each has its source and the date it was read. They are kept in "
+        "`assets/prices.toml`."
     )
-    gr.Dataframe(
-        [[p.name, f"${p.usd_per_hour:.2f}", p.source, p.as_of] for p in table.profiles.values()],
-        headers=["Hardware", "An hour", "Source", "Read"],
-        label="Hardware",
-        interactive=False,
-        wrap=True,
+    with gr.Row(equal_height=False):
+        with gr.Column(min_width=300):
+            gr.HTML(prices.hardware_table(playground.prices))
+        with gr.Column(min_width=300):
+            gr.HTML(prices.hosted_table(playground.prices))
+
+    at_once = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
+    gr.on([own.submit, own.blur], on_own, [own, view.price], view.price, **at_once)
+    gr.on(
+        [tab.select, per_day.change, view.price.change],
+        on_weigh,
+        [view.shown, view.price, per_day],
+        [volume, chart],
+        trigger_mode="always_last",  # what is typed while an answer is on its way counts too
+        **at_once,
     )
-    gr.Dataframe(
-        [
-            [p.name, dollars(hosted_cost(p, SIZE, SIZE)), f"${p.usd:g} per {p.unit}", p.note, p.source, p.as_of]
-            for p in table.hosted
-        ],
-        headers=["Hosted model", f"A picture of {SIZE} × {SIZE}", "Price", "Note", "Source", "Read"],
-        label="Hosted models, for reference",
-        interactive=False,
-        wrap=True,
-    )
+
+
+def _whence(document: dict[str, Any]) -> str:
+    said = f"“{document['prompt']}”, seed {document['seed']}, on {document['device']}"
+    return f"{STORED}: {said}" if document.get("stored") else f"From the comparison on the page: {said}"

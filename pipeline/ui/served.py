@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import json
 import os
+import secrets
 import threading
 import time
 from pathlib import Path
@@ -43,6 +44,11 @@ def hand_out(image: Image.Image, recipe: dict[str, Any] | None = None) -> str:
         imagefile.write(draft, image, recipe)
     draft.replace(path)
     return str(path)
+
+
+def new_file(name: str) -> Path:
+    """A place, not there yet, for a file that is made for one visitor; swept with the others."""
+    return Path(get_upload_folder()) / secrets.token_hex(16) / name
 
 
 class ServedFiles:

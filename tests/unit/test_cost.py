@@ -14,7 +14,10 @@ from pipeline.cost import (
     load_prices,
     machine_cost,
     machine_formula,
+    month,
+    month_formula,
     saving,
+    source_url,
 )
 from pipeline.errors import InputError, PlaygroundError
 
@@ -174,3 +177,70 @@ def test_a_bad_price_table_says_where(tmp_path, text, where):
     assert where in message
     assert "\n" not in message
     assert message.endswith(".")
+
+
+def test_a_further_megapixel_can_have_its_own_price():
+    klein = HostedPrice(name="x", unit="megapixel", usd=0.014, usd_further=0.001, source="a page", as_of="2026-11")
+    assert hosted_cost(klein, 512, 512) == 0.014
+    assert hosted_cost(klein, 1024, 1024) == 0.014
+    assert hosted_cost(klein, 2048, 1024) == pytest.approx(0.015)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "images_a_day", "usd_per_hour", "by_use", "machines", "left_on"),
+    [
+        (0.9, 1000, 0.03, 0.225, 1, 21.6),  # 900 s a day × 30 = 7.5 h; one machine 720 h
+        (0.1, 1000, 0.03, 0.025, 1, 21.6),
+        (86.4, 1000, 1.0, 720.0, 1, 720.0),  # busy to the last second
+        (86.5, 1000, 1.0, 720.833, 2, 1440.0),
+        (0.5, 1, 0.0, 0.0, 1, 0.0),
+    ],
+)
+def test_a_month_by_use_and_with_machines_left_on(seconds, images_a_day, usd_per_hour, by_use, machines, left_on):
+    of = month(seconds, images_a_day, hourly(usd_per_hour))
+    assert (of.by_use_usd, of.left_on_usd) == (pytest.approx(by_use, rel=1e-4), pytest.approx(left_on))
+    assert (of.machines, of.busy_s_a_day) == (machines, pytest.approx(seconds * images_a_day))
+
+
+def test_a_month_without_a_price_has_no_cost_but_its_machines():
+    of = month(200, 1000, hourly(None))
+    assert (of.by_use_usd, of.left_on_usd, of.machines) == (None, None, 3)
+
+
+@pytest.mark.parametrize("usd", [7.565e-06, 0.00083794, 0.0123456, 1.23456])
+def test_the_months_sum_is_right_to_the_digits_it_shows(usd):
+    shown, images, total = re.fullmatch(
+        r"\$(\S+) × (\S+) a day × 30 days = \$(\S+)", month_formula(usd, 12345)
+    ).groups()
+    product = float(shown) * int(images.replace(",", "")) * 30
+    assert product == pytest.approx(float(total.replace(",", "")), rel=0.005)
+    assert product == pytest.approx(usd * 12345 * 30, rel=0.001)
+    assert "no cost" in month_formula(None, 1)
+
+
+@pytest.mark.parametrize(
+    ("source", "url"),
+    [
+        ("https://a.example/b (a page)", "https://a.example/b"),
+        ("http://a.example", None),
+        ("javascript:alert(1)", None),
+        (" https://a.example", None),
+        ("given by you", None),
+        ("", None),
+    ],
+)
+def test_only_an_address_that_a_source_begins_with_is_linked(source, url):
+    assert source_url(source) == url
+
+
+def test_a_documents_price_keeps_its_figure_and_gets_the_tables_name():
+    said = {"profile": "hf-l4", "usd_per_hour": 0.7, "source": "then", "as_of": "2026-01-01"}
+    price = PRICES.described(said)
+    assert (price.name, price.usd_per_hour, price.source) == ("Hugging Face L4", 0.7, "then")
+    assert PRICES.described({**said, "profile": "own"}).name == "own"
+
+
+def test_the_hosted_pair_that_the_question_is_about_is_listed():
+    usd = {price.name: hosted_cost(price, 1024, 1024) for price in PRICES.hosted}
+    assert usd["MAI-Image-2"] == pytest.approx(0.0338, rel=0.002)
+    assert usd["MAI-Image-2-Efficient"] == pytest.approx(0.0200, rel=0.002)

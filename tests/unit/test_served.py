@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from pipeline import imagefile
-from pipeline.ui.served import ServedFiles, hand_out
+from pipeline.ui.served import ServedFiles, hand_out, new_file
 
 
 def put(folder: Path, name: str, age_s: float, size: int = 10) -> Path:
@@ -61,3 +61,10 @@ def test_a_picture_is_written_once_and_kept_young_by_use(tmp_path: Path, monkeyp
     others = {hand_out(picture), hand_out(picture, {"request": {}}), hand_out(Image.new("RGB", (2, 8), "red"))}
     assert len(others) == 3 and str(path) not in others
     assert [file for file in tmp_path.rglob("*") if file.suffix == ".tmp"] == []
+
+
+def test_a_visitors_file_has_a_folder_of_its_own_that_nobody_guesses(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    one, other = new_file("report.html"), new_file("report.html")
+    assert one != other and one.name == "report.html" and len(one.parent.name) == 32
+    assert one.parent.parent == tmp_path and not one.parent.exists()

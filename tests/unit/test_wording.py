@@ -6,7 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.wording import claim, count, dollars, figure, per_thousand, percent, saved, seconds_text, speed
+from pipeline.wording import (
+    claim,
+    count,
+    dollars,
+    duration,
+    figure,
+    per_thousand,
+    percent,
+    saved,
+    seconds_range,
+    seconds_text,
+    slug,
+    speed,
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -54,10 +67,18 @@ def test_seconds_have_three_digits_and_a_unit(seconds, text):
     assert seconds_text(seconds) == text
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [(0.868, 0.919, "868 to 919 ms"), (0.9, 1.2, "900 ms to 1.20 s"), (1.2, 3, "1.20 to 3.00 s"), (2, 2, "2.00 s")],
+)
+def test_a_range_says_its_unit_once(low, high, text):
+    assert seconds_range(low, high) == text
+
+
 def test_figures_percentages_and_counts():
     assert [figure(x) for x in (9.4186, 89.13, 123.4, 1234)] == ["9.42", "89.1", "123", "1,234"]
     assert [percent(x) for x in (0.89, 0.996, 0.9999, 1.0, 0)] == ["89 %", "99.6 %", "99.9 %", "100 %", "0 %"]
-    assert [count(1, "step"), count(4, "step")] == ["1 step", "4 steps"]
+    assert [count(n, "step") for n in (1, 4, 1000)] == ["1 step", "4 steps", "1,000 steps"]
 
 
 def test_a_loss_is_not_said_as_a_gain():
@@ -69,3 +90,17 @@ def test_the_claim_of_a_comparison():
     assert claim({"speedup": 2.0, "saving": 0.5}) == "2.00 × faster, 50 % cheaper"
     assert claim({"speedup": 2.0, "saving": None}) == "2.00 × faster"
     assert "no speed-up is claimed" in claim({"speedup": None, "saving": None})
+
+
+def test_a_sum_can_have_more_digits_where_it_is_reckoned_with():
+    assert [dollars(usd, 4) for usd in (7.5649e-06, 0.00083794, 12.345)] == ["$0.000007565", "$0.0008379", "$12.35"]
+
+
+def test_a_long_time_is_said_in_a_persons_unit():
+    texts = [duration(seconds) for seconds in (0.1, 90, 907, 7200, 200_000)]
+    assert texts == ["100 ms", "90.0 s", "15.1 minutes", "2.00 hours", "2.31 days"]
+
+
+def test_a_file_name_is_safe_whatever_the_prompt():
+    names = [slug(text) for text in ("A red apple!", "../../etc/passwd", "<script>", "狐", "", "a" * 47 + " b")]
+    assert names == ["a-red-apple", "etc-passwd", "script", "picture", "picture", "a" * 47]

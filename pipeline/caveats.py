@@ -1,0 +1,153 @@
+"""What a reader must know beside the numbers of a document: how it was measured, and what it does not show.
+
+Pure functions from a comparison, sweep or picture (the documents of pipeline.compare and pipeline.sweep) to
+sentences. Which of them apply is read off the document alone; nothing here knows of files, pages or reports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.wording import count
+
+Document = Mapping[str, Any]
+
+UNSTEADY = 1.5
+"""Slowest over fastest run, above which the spread is worth a word. By feel: a quiet machine stays below 1.1."""
+
+
+def lanes_of(document: Document) -> list[Mapping[str, Any]]:
+    """The pictures' parts of any document: two lanes, a sweep's cells, or the document of one picture itself."""
+    return list(document.get("lanes") or document.get("cells") or [document])
+
+
+def is_comparison(document: Document) -> bool:
+    return "lanes" in document
+
+
+def method(document: Document) -> list[str]:
+    """What was compared and how."""
+    lanes = lanes_of(document)
+    size = f"{document['width']} × {document['height']} pixels"
+    same = "Both models got" if is_comparison(document) else "Every picture has" if len(lanes) > 1 else "Made with"
+    return [
+        f"{same} the same prompt, seed ({document['seed']}) and size ({size})."
+        if len(lanes) > 1
+        else f"{same} seed {document['seed']} at {size}.",
+        "Total is encode + denoise + decode, the device drained before the clock is read. Waiting in line and loading "
+        "a model are told apart and are in no total, speed-up or cost.",
+        _runs(document, lanes),
+        "Live previews were on." if any(lane["previews"] for lane in lanes) else "Live previews were off.",
+    ]
+
+
+def _runs(document: Document, lanes: list[Mapping[str, Any]]) -> str:
+    runs = min(lane["runs"] for lane in lanes)
+    warm = "warm" if all(lane["warm"] for lane in lanes) else "not warm yet"
+    if runs > 1:
+        each = "Each model drew" if is_comparison(document) else "Each picture was drawn"
+        return (
+            f"{each} {runs} times on a {warm} model, the order alternating, nothing out of a cache. The median run is "
+            "shown with the fastest and the slowest."
+        )
+    if is_comparison(document):
+        return f"Each model drew once, {warm}, the efficient one first."
+    return f"Each picture was drawn once, on a {warm} model."
+
+
+def caveats(document: Document, prompts: int = 1) -> list[str]:
+    """The sentences that apply to this document, the gravest first.
+
+    ``prompts``: how many different prompts the reader is shown beside it, this one among them.
+    """
+    lanes = lanes_of(document)
+    said = [*_of_measuring(document, lanes), *_of_pictures(document, prompts), *_of_money(document)]
+    return [sentence for applies, sentence in said if applies]
+
+
+def _of_measuring(document: Document, lanes: list[Mapping[str, Any]]) -> list[tuple[Any, str]]:
+    runs = min(lane["runs"] for lane in lanes)
+    cpu = document["device"].startswith("CPU")
+    return [
+        (
+            document.get("stored"),
+            "This is the example that comes with Diptych, stored: it was not run on the machine that wrote this.",
+        ),
+        (
+            any(lane["cache"] == "hit" for lane in lanes),
+            "At least one picture came out of the cache: its times are from when it was made, so no speed-up and no "
+            "saving is claimed.",
+        ),
+        (
+            runs == 1,
+            "One run only: it does not show how much the times vary. Several runs, in turn and without previews, are "
+            "a measurement.",
+        ),
+        (
+            is_comparison(document) and runs > 1 and _overlap(*lanes),
+            "The difference in time is not significant: the two models' runs, from fastest to slowest, overlap.",
+        ),
+        (
+            any(lane["seconds_max"] > UNSTEADY * lane["seconds_min"] for lane in lanes),
+            "The runs of a model differ by more than half: something else may have used the machine meanwhile.",
+        ),
+        (any(lane["previews"] for lane in lanes), "Live previews were on, which can slow a run a little."),
+        (not all(lane["warm"] for lane in lanes), "A model was not warm: its first run is slower than the next ones."),
+        (
+            any(lane["encode_cached"] for lane in lanes),
+            "A prompt's embedding was used again: its encode time is what it took when it was made.",
+        ),
+        (cpu, "Measured on a CPU: on a GPU the times are others, and their ratio can be."),
+        (
+            cpu and is_comparison(document) and any(lane["peak_memory_bytes"] for lane in lanes),
+            "Peak memory is that of the whole process, with everything it had loaded.",
+        ),
+    ]
+
+
+def _overlap(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return one["seconds_min"] <= other["seconds_max"] and other["seconds_min"] <= one["seconds_max"]
+
+
+def _of_pictures(document: Document, prompts: int) -> list[tuple[Any, str]]:
+    comparison = is_comparison(document)
+    fidelity = document.get("fidelity")
+    return [
+        (
+            comparison and fidelity is None,
+            "PSNR and SSIM are missing: they mean something only where both models make the same picture of the same "
+            "noise, at the same size.",
+        ),
+        (
+            comparison and fidelity is not None,
+            "PSNR and SSIM say how near the efficient picture is to the predecessor's, not how good either is.",
+        ),
+        (
+            prompts == 1,
+            "One prompt and one seed: other prompts can look better or worse. Whether the pictures are good enough is "
+            "for people to say who have seen many.",
+        ),
+        (prompts > 1, f"{count(prompts, 'prompt')}, chosen by whoever made them: other prompts can look otherwise."),
+    ]
+
+
+def _of_money(document: Document) -> list[tuple[Any, str]]:
+    price = document["price"]
+    usd, own = price["usd_per_hour"], price["profile"] == "own"
+    rented = usd is not None and usd > 0 and not own
+    return [
+        (usd is None, "No price is known for this hardware, so no cost is said."),
+        (usd == 0, "The price was set to nothing, so the costs say nothing about a saving."),
+        (own and usd, "The price per hour was given by whoever made this; it is nobody's list price."),
+        (
+            rented and document["device"].startswith("CPU"),
+            f"The seconds are those of {document['device']}; the price is that of a rented machine (profile "
+            f"{price['profile']}), which can be faster or slower. What the machine measured costs is not known.",
+        ),
+        (
+            usd,
+            "Costs are estimates for a machine that is busy all the time. Idle hours, storage, traffic and taxes come "
+            "on top, and prices change.",
+        ),
+    ]

@@ -1,0 +1,70 @@
+"""Small pictures of numbers as text: a stage bar as inline SVG, a cost chart as HTML. Escaped here, and drawn without
+a script, so that page, report and paper show the same. Knows nothing of Gradio; colours come from CSS classes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from pipeline.timing import MEASURED, Timings
+from pipeline.wording import dollars, seconds_text
+
+# A bar's box is 1000 units wide and stretched to whatever room there is.
+_STAGES = Markup(
+    '<svg class="stages" role="img" aria-label="{}" viewBox="0 0 1000 16" preserveAspectRatio="none">{}</svg>'
+)
+_STAGE = Markup('<rect class="{}" x="{}" y="0" width="{}" height="11"/>')
+_RUN = Markup('<line class="run" x1="{0}" x2="{0}" y1="12" y2="16"/>')
+
+
+def stage_bar(shown: Timings, runs: Sequence[Timings], longest_s: float) -> Markup:
+    """The stages of one picture in a row; under them a mark for every run's total. ``longest_s``: the full width."""
+
+    def x(seconds: float) -> str:
+        return f"{1000 * seconds / longest_s if longest_s else 0:.2f}"
+
+    parts, begin = [], 0.0
+    for stage in MEASURED:
+        took = getattr(shown, stage)
+        parts.append(_STAGE.format(stage, x(begin), x(took)))
+        begin += took
+    marks = [_RUN.format(x(run.total)) for run in runs]
+    said = ", ".join(f"{stage} {seconds_text(getattr(shown, stage))}" for stage in MEASURED)
+    return _STAGES.format(said, Markup("").join([*parts, *marks]))
+
+
+@dataclass(frozen=True)
+class CostBar:
+    """One line of a cost chart. ``usd`` is None where no price is known."""
+
+    label: str
+    usd: float | None
+    note: str
+    measured: bool
+    """Measured here, and not another's list price."""
+
+
+def cost_chart(bars: Sequence[CostBar]) -> Markup:
+    """Horizontal bars on a logarithmic scale that begins and ends at a power of ten; every bar has its sum as text."""
+    sums = [bar.usd for bar in bars if bar.usd]
+    low = math.floor(math.log10(min(sums))) if sums else 0
+    high = max(low + 1, math.ceil(math.log10(max(sums)))) if sums else 1
+    rows = Markup("").join(_cost_row(bar, low, high) for bar in bars)
+    marks = Markup("").join(Markup("<span>{}</span>").format(dollars(10.0**power)) for power in (low, high))
+    return Markup(
+        '<div class="costs" style="--decades:{}"><ul>{}</ul><p class="axis" aria-hidden="true">{}</p>'
+        '<p class="note">Logarithmic scale from {} to {}: every line is ten times the one before, so look at the sums '
+        "and not at the bars' lengths.</p></div>"
+    ).format(high - low, rows, marks, dollars(10.0**low), dollars(10.0**high))
+
+
+def _cost_row(bar: CostBar, low: int, high: int) -> Markup:
+    share = 100 * (math.log10(bar.usd) - low) / (high - low) if bar.usd else 0.0
+    return Markup(
+        '<li class="{}"><span class="label">{}</span><span class="sum">{}</span>'
+        '<span class="scale" aria-hidden="true"><i style="width:{}%"></i></span><span class="note">{}</span></li>'
+    ).format("measured" if bar.measured else "listed", bar.label, dollars(bar.usd), f"{max(share, 0.4):.2f}", bar.note)

@@ -1,0 +1,279 @@
+"""What was made, kept: rows in one SQLite file, pictures as PNG files with their recipe inside, under one folder.
+
+A row is committed only after its files are whole on the disk, so whatever was told as kept survives a kill. Files
+without a row are what such an end leaves behind; they are removed at a later start. Knows nothing of pages: an
+``owner`` is whatever its caller says, and sees only his own rows and those of nobody ("").
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline import imagefile
+from pipeline.errors import InputError, PlaygroundError
+from pipeline.events import Result
+from pipeline.recipe import recipe_of, result_from_recipe
+
+MAX_BYTES = 2 * 1024**3
+PAGE = 50
+KINDS = ("comparison", "picture", "sweep")
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS entries (
+    id TEXT PRIMARY KEY,
+    kind TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    made_at REAL NOT NULL,
+    prompt TEXT NOT NULL,
+    models TEXT NOT NULL,
+    starred INTEGER NOT NULL DEFAULT 0,
+    document TEXT NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS entries_by_age ON entries (made_at);
+CREATE TABLE IF NOT EXISTS pictures (
+    id TEXT PRIMARY KEY,
+    entry TEXT NOT NULL REFERENCES entries (id) ON DELETE CASCADE,
+    place INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    UNIQUE (entry, place)
+) STRICT;
+"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing that was made: a comparison (two pictures, predecessor first), a picture, or a sweep (one a cell).
+
+    ``document`` is the one that the command line and the API give; its pictures are the files in ``files``, by their
+    place in its lanes or cells.
+    """
+
+    id: str
+    kind: str
+    owner: str
+    made_at: float
+    prompt: str
+    models: tuple[str, ...]
+    starred: bool
+    document: dict[str, Any]
+    files: dict[int, Path]
+
+
+class History:
+    """Safe to use from any thread, and from several processes with the same folder."""
+
+    def __init__(self, folder: Path, max_bytes: int = MAX_BYTES):
+        """Raises PlaygroundError if the folder or the database cannot be used."""
+        self.folder = folder
+        self.max_bytes = max_bytes
+        self._pictures = folder / "pictures"
+        self._local = threading.local()
+        try:
+            self._pictures.mkdir(parents=True, exist_ok=True)
+            with self.transaction() as database:
+                for statement in SCHEMA.split(";"):
+                    database.execute(statement)
+            self._remove_orphans()
+        except (OSError, sqlite3.Error) as error:
+            raise PlaygroundError(
+                f"The history in {folder} cannot be opened ({error}); choose another --data."
+            ) from error
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """One write: all of it is on the disk when the block has ended, or nothing of it. Other modules keep their own
+        tables (votes, cells) in the same file by this."""
+        database = self._database()
+        database.execute("BEGIN IMMEDIATE")
+        try:
+            yield database
+        except BaseException:
+            database.execute("ROLLBACK")
+            raise
+        database.execute("COMMIT")
+
+    def rows(self, statement: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
+        """Read."""
+        return self._database().execute(statement, values).fetchall()
+
+    def add(
+        self,
+        kind: str,
+        document: Mapping[str, Any],
+        results: Sequence[Result],
+        owner: str = "",
+        entry: str | None = None,
+    ) -> str:
+        """Keep an entry with its pictures and return its id, by which it is found again after any restart.
+
+        ``entry``: the id it shall have (see :func:`new_id`). Raises PlaygroundError if it cannot be written; nothing
+        half-written is left.
+        """
+        entry = entry or new_id()
+        models = list(dict.fromkeys(result.request.model for result in results))
+        prompt = results[0].request.prompt if results else str(document.get("prompt", ""))
+        with self._told("kept"):
+            saved = [self.save_picture(result) for result in results]
+            with self.transaction() as database:
+                database.execute(
+                    "INSERT INTO entries (id, kind, owner, made_at, prompt, models, document) VALUES (?,?,?,?,?,?,?)",
+                    (entry, kind, owner, time.time(), prompt, json.dumps(models), json.dumps(dict(document))),
+                )
+                for place, (picture, size) in enumerate(saved):
+                    put_picture(database, entry, place, picture, size)
+        self._keep_to_limit(entry)
+        return entry
+
+    def save_picture(self, result: Result) -> tuple[str, int]:
+        """Write a picture, wholly on the disk when this returns, and give its id and bytes. Until a row names it
+        (:func:`put_picture`) it is an orphan."""
+        picture = new_id()
+        path = self._path(picture)
+        draft = path.with_suffix(".tmp")
+        with draft.open("wb") as stream:
+            imagefile.write(stream, result.image, recipe_of(result))
+            stream.flush()
+            os.fsync(stream.fileno())
+        draft.replace(path)
+        return picture, path.stat().st_size
+
+    def get(self, entry: object, owner: str | None = None) -> Entry:
+        """The entry of this id. ``owner``: who asks (None: anybody). Raises InputError if there is none for him."""
+        found = self.rows("SELECT * FROM entries WHERE id = ?", (entry,)) if isinstance(entry, str) else []
+        if not found or (owner is not None and found[0]["owner"] not in (owner, "")):
+            raise InputError("There is no such entry in the history; it may have been deleted.")
+        return self._entry(found[0])
+
+    def results(self, entry: Entry) -> dict[int, Result]:
+        """The pictures of an entry as results, by place; those whose file is gone or damaged are left out."""
+        found = {}
+        for place, path in entry.files.items():
+            with contextlib.suppress(OSError, InputError):
+                found[place] = result_from_recipe(*imagefile.read(path))
+        return found
+
+    def find(
+        self,
+        owner: str | None = None,
+        *,
+        text: str = "",
+        kind: str | None = None,
+        model: str | None = None,
+        starred: bool = False,
+        before: float | None = None,
+        limit: int = PAGE,
+    ) -> list[Entry]:
+        """Newest first. ``text``: every word of it is in the prompt. ``before``: older than this made_at."""
+        wheres, values = ["1"], []
+        if owner is not None:
+            wheres, values = [*wheres, "owner IN (?, '')"], [*values, owner]
+        for word in text.split():
+            wheres, values = [*wheres, "instr(lower(prompt), lower(?)) > 0"], [*values, word]
+        for column, value in (("kind", kind), ("starred", int(starred) or None)):
+            if value is not None:
+                wheres, values = [*wheres, f"{column} = ?"], [*values, value]
+        if model is not None:
+            wheres, values = [*wheres, "EXISTS (SELECT 1 FROM json_each(models) WHERE value = ?)"], [*values, model]
+        if before is not None:
+            wheres, values = [*wheres, "made_at < ?"], [*values, before]
+        where = " AND ".join(wheres)
+        # Only the texts above are put into the statement, never a value.
+        statement = f"SELECT * FROM entries WHERE {where} ORDER BY made_at DESC LIMIT ?"  # noqa: S608
+        rows = self.rows(statement, (*values, limit))
+        return [self._entry(row) for row in rows]
+
+    def star(self, entry: str, starred: bool) -> None:
+        """A starred entry is never removed for room."""
+        with self.transaction() as database:
+            database.execute("UPDATE entries SET starred = ? WHERE id = ?", (int(starred), entry))
+
+    def delete(self, entry: str) -> None:
+        """Remove an entry, whatever other tables say of it, and its files."""
+        files = [row["id"] for row in self.rows("SELECT id FROM pictures WHERE entry = ?", (entry,))]
+        with self.transaction() as database:
+            database.execute("DELETE FROM entries WHERE id = ?", (entry,))
+        for picture in files:
+            self._path(picture).unlink(missing_ok=True)
+
+    def used_bytes(self) -> int:
+        """Bytes of all kept pictures."""
+        return self.rows("SELECT coalesce(sum(bytes), 0) AS total FROM pictures")[0]["total"]
+
+    def _keep_to_limit(self, newest: str) -> None:
+        """Oldest first, never a starred one and never the one just made."""
+        room = self.used_bytes() - self.max_bytes
+        if room <= 0:
+            return
+        for row in self.rows(
+            "SELECT entries.id, coalesce(sum(bytes), 0) AS size FROM entries LEFT JOIN pictures ON entry = entries.id "
+            "WHERE NOT starred AND entries.id != ? GROUP BY entries.id ORDER BY made_at",
+            (newest,),
+        ):
+            if room <= 0:
+                return
+            self.delete(row["id"])
+            room -= row["size"]
+
+    def _remove_orphans(self) -> None:
+        """Files that no row names, left by a process that was killed; not those another process is writing now."""
+        known = {row["id"] for row in self.rows("SELECT id FROM pictures")}
+        for path in self._pictures.iterdir():
+            with contextlib.suppress(OSError):
+                if (path.suffix != ".png" or path.stem not in known) and time.time() - path.stat().st_mtime > 3600:
+                    path.unlink()
+
+    def _entry(self, row: sqlite3.Row) -> Entry:
+        pictures = self.rows("SELECT place, id FROM pictures WHERE entry = ? ORDER BY place", (row["id"],))
+        return Entry(
+            id=row["id"],
+            kind=row["kind"],
+            owner=row["owner"],
+            made_at=row["made_at"],
+            prompt=row["prompt"],
+            models=tuple(json.loads(row["models"])),
+            starred=bool(row["starred"]),
+            document=json.loads(row["document"]),
+            files={picture["place"]: self._path(picture["id"]) for picture in pictures},
+        )
+
+    def _path(self, picture: str) -> Path:
+        return self._pictures / f"{picture}.png"
+
+    def _database(self) -> sqlite3.Connection:
+        """One connection a thread."""
+        if not hasattr(self._local, "database"):
+            database = sqlite3.connect(self.folder / "history.sqlite", timeout=30, isolation_level=None)
+            database.row_factory = sqlite3.Row
+            for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+                database.execute(f"PRAGMA {pragma}")
+            self._local.database = database
+        return self._local.database
+
+    @contextlib.contextmanager
+    def _told(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, sqlite3.Error) as error:
+            raise PlaygroundError(
+                f"This could not be {what} in the history ({error}); make room in {self.folder}."
+            ) from error
+
+
+def new_id() -> str:
+    """An id that nobody guesses: who has it may see what it names."""
+    return secrets.token_urlsafe(12)
+
+
+def put_picture(database: sqlite3.Connection, entry: str, place: int, picture: str, size: int) -> None:
+    """Name a saved picture as the one at ``place`` of an entry, within a transaction."""
+    database.execute("INSERT INTO pictures (id, entry, place, bytes) VALUES (?,?,?,?)", (picture, entry, place, size))

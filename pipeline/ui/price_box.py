@@ -1,0 +1,18 @@
+"""What the page's price box offers, and which price it means."""
+
+from __future__ import annotations
+
+from pipeline.cost import PriceProfile, PriceTable
+from pipeline.playground import Playground
+
+AUTOMATIC_PRICE = "auto"
+
+
+def price_choices(table: PriceTable) -> list[tuple[str, str]]:
+    named = [(f"{p.name}: ${p.usd_per_hour:.2f} an hour", p.id) for p in table.profiles.values()]
+    return [("What this hardware rents for", AUTOMATIC_PRICE), *named]
+
+
+def chosen_price(playground: Playground, wanted: str | float | None, device: str = "") -> PriceProfile:
+    """The profile behind what the box says. Raises InputError for a price that nobody knows."""
+    return playground.proposed_price(device) if wanted == AUTOMATIC_PRICE else playground.price(wanted, device)

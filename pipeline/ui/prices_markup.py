@@ -1,0 +1,150 @@
+"""HTML of the Prices tab: what a volume costs, the chart beside hosted models, and the two price lists.
+
+Pure functions from documents and price tables to text, everything escaped; nothing here knows Gradio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from markupsafe import Markup
+
+from pipeline.charts import CostBar, cost_chart
+from pipeline.cost import Month, PriceProfile, PriceTable, hosted_cost, month, month_formula, source_url
+from pipeline.wording import count, dollars, duration
+
+SIZE = 1024
+"""Pixels a side at which hosted prices are compared."""
+
+
+def volume(document: Mapping[str, Any], price: PriceProfile, images_a_day: int, whence: str) -> Markup:
+    """What ``images_a_day`` pictures cost a month with each model of a comparison, and what is saved.
+
+    ``document`` is priced at ``price`` already. ``whence``: which comparison it is, in words.
+    """
+    old, new = document["lanes"]
+    before, after = (month(lane["seconds"]["total"], images_a_day, price) for lane in (old, new))
+    rows = [
+        ("A picture", dollars(old["cost_usd"]), dollars(new["cost_usd"])),
+        ("1,000 pictures", *(_dollars(lane["cost_usd"], 1000) for lane in (old, new))),
+        ("A month, paid by use", dollars(before.by_use_usd), dollars(after.by_use_usd)),
+        ("A month, machines left on", _left_on(before), _left_on(after)),
+        ("Busy", *(f"{duration(each.busy_s_a_day)} a day" for each in (before, after))),
+    ]
+    body = Markup("").join(
+        Markup('<tr><th scope="row">{}</th><td>{}</td><td>{}</td></tr>').format(*row) for row in rows
+    )
+    says = _saves(document, before, after, images_a_day)
+    return Markup(
+        '<section class="volume" aria-live="polite"><p class="saves">{}</p><table><caption class="note">{}</caption>'
+        '<thead><tr><td></td><th scope="col">Predecessor</th><th scope="col">Efficient</th></tr></thead>'
+        '<tbody>{}</tbody></table><p class="note">{}</p></section>'
+    ).format(says, whence, body, _sums(document, price, images_a_day))
+
+
+def _dollars(usd: float | None, times: int) -> str:
+    return dollars(None if usd is None else usd * times)
+
+
+def _left_on(of: Month) -> str:
+    return f"{dollars(of.left_on_usd)}, {count(of.machines, 'machine')}"
+
+
+def _saves(document: Mapping[str, Any], before: Month, after: Month, images_a_day: int) -> str:
+    at = f"At {count(images_a_day, 'image')} a day"
+    if before.by_use_usd is None or after.by_use_usd is None:
+        return f"{at}: no price is known for this hardware. Give your own price per hour."
+    if document["speedup"] is None:
+        return f"{at} no saving is claimed: a picture of this comparison came out of the cache."
+    by_use, left_on = before.by_use_usd - after.by_use_usd, before.left_on_usd - after.left_on_usd
+    return f"{at} this {_change(by_use)} a month, paid by use; with machines left on it {_change(left_on)}."
+
+
+def _change(saved_usd: float) -> str:
+    if not saved_usd:
+        return "saves nothing"
+    return f"saves {dollars(saved_usd)}" if saved_usd > 0 else f"costs {dollars(-saved_usd)} more"
+
+
+def _sums(document: Mapping[str, Any], price: PriceProfile, images_a_day: int) -> Markup:
+    sums = [
+        f"{lane['role'].capitalize()}: {month_formula(lane['cost_usd'], images_a_day)}." for lane in document["lanes"]
+    ]
+    rate = "" if price.usd_per_hour is None else f" at ${price.usd_per_hour:g} an hour"
+    return Markup(
+        "{}<br>{}<br>Price: {}{}. {}<br>Paid by use counts busy seconds only. Machines left on are rented day and "
+        "night, as many as are needed if the pictures come evenly."
+    ).format(*sums, price.name, rate, _source(price.source, price.as_of))
+
+
+def hosted_chart(document: Mapping[str, Any], table: PriceTable) -> Markup:
+    """1,000 pictures of both models as measured, beside what hosted models ask."""
+    size = f"{document['width']} × {document['height']}"
+    measured = [
+        CostBar(f"{lane['role'].capitalize()}, {lane['model']}", _thousand(lane["cost_usd"]), f"measured, {size}", True)
+        for lane in document["lanes"]
+    ]
+    hosted = sorted(((hosted_cost(price, SIZE, SIZE), price) for price in table.hosted), key=lambda pair: pair[0])
+    listed = [
+        CostBar(price.name, 1000 * usd, f"list price, {SIZE} × {SIZE}, {price.as_of}", False) for usd, price in hosted
+    ]
+    times = SIZE * SIZE / (document["width"] * document["height"])
+    unlike = (
+        f"Not like for like: a hosted picture has {times:.0f} × the pixels of one measured here, of another "
+        "model, at a price that covers more than a machine."
+        if times > 1
+        else "Not like for like: another model, at a price that covers more than a machine."
+    )
+    return Markup('{}<p class="note">{}</p>').format(cost_chart([*measured, *listed]), unlike)
+
+
+def _thousand(usd: float | None) -> float | None:
+    return None if usd is None else 1000 * usd
+
+
+def hardware_table(table: PriceTable) -> Markup:
+    """What an hour of a machine costs, with source and date."""
+    rows = [
+        Markup('<tr><th scope="row">{}<br>{}</th><td>{}</td></tr>').format(
+            profile.name,
+            _source(profile.source, profile.as_of),
+            "not known" if profile.usd_per_hour is None else f"${profile.usd_per_hour:.2f}",
+        )
+        for profile in table.profiles.values()
+    ]
+    return _table(("Hardware", "An hour"), rows)
+
+
+def hosted_table(table: PriceTable) -> Markup:
+    """What providers ask, with conditions, source and date."""
+    rows = [
+        Markup('<tr><th scope="row">{}<br><span class="note">{}</span> {}</th><td>{}</td><td>{}</td></tr>').format(
+            price.name,
+            price.note,
+            _source(price.source, price.as_of),
+            f"${price.usd:g} per {price.unit}",
+            dollars(hosted_cost(price, SIZE, SIZE)),
+        )
+        for price in table.hosted
+    ]
+    return _table(("Hosted model", "Price", f"{SIZE} × {SIZE}"), rows)
+
+
+def _table(headers: tuple[str, ...], rows: list[Markup]) -> Markup:
+    head = Markup("").join(Markup('<th scope="col">{}</th>').format(header) for header in headers)
+    return Markup('<table class="price-list"><thead><tr>{}</tr></thead><tbody>{}</tbody></table>').format(
+        head, Markup("").join(rows)
+    )
+
+
+def _source(source: str, as_of: str) -> Markup:
+    """A source as a link where it has an address, and when it was read."""
+    read = f", read {as_of}" if as_of else ""
+    url = source_url(source)
+    if url is None:
+        return Markup('<span class="note">Source: {}{}</span>').format(source, read)
+    text = source.removeprefix("https://")
+    return Markup('<span class="note">Source: <a href="{}" target="_blank" rel="noreferrer">{}</a>{}</span>').format(
+        url, text, read
+    )

@@ -1,0 +1,58 @@
+"""Two buttons on the Compare tab: the comparison on the page as one offline file, made when it is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+from pipeline import stored
+from pipeline.compare import repriced
+from pipeline.errors import InputError, PlaygroundError
+from pipeline.playground import Playground
+from pipeline.report import SUFFIXES, Item, title_of, write_report
+from pipeline.ui.price_box import chosen_price
+from pipeline.ui.served import new_file
+from pipeline.wording import slug
+
+FILE_ID = "report-file"
+
+
+@dataclass(frozen=True)
+class ReportButtons:
+    """``buttons``: by the suffix of the file that each one makes. ``file``: the unseen one that hands it out."""
+
+    buttons: dict[str, gr.Button]
+    file: gr.DownloadButton
+
+
+def build() -> ReportButtons:
+    """The buttons, side by side. A download button of Gradio's hands out the file it has had before the click, so it
+    stays unseen and is pressed once the file is there."""
+    names = {".html": "Report (HTML)", ".zip": "Report (zip)"}
+    buttons = {suffix: gr.Button(names[suffix], size="sm", min_width=110, scale=0) for suffix in SUFFIXES}
+    return ReportButtons(buttons, gr.DownloadButton(visible="hidden", elem_id=FILE_ID))
+
+
+def attach(report: ReportButtons, playground: Playground, shown: gr.State, price: gr.Dropdown) -> None:
+    """``shown``: the document on the page, with its pictures' paths; ``price``: what the price box says."""
+
+    def on_report(suffix: str, document: dict[str, Any] | None, wanted: str | float) -> str:
+        try:
+            if document is None:
+                raise InputError("There is no finished comparison on the page: press Compare first.")
+            priced = repriced(document, chosen_price(playground, wanted, document["device"]))
+            path = new_file(f"diptych-{slug(document['prompt'])}-{document['seed']}{suffix}")
+            catalog = playground.catalog
+            write_report(path, title_of(priced, catalog), [Item(priced, stored.FOLDER)], catalog, playground.prices)
+        except PlaygroundError as error:
+            raise gr.Error(str(error), print_exception=False) from None
+        return str(path)
+
+    quiet = {"api_visibility": "private", "show_progress": "hidden"}
+    for suffix, button in report.buttons.items():
+        button.click(partial(on_report, suffix), [shown, price], report.file, **quiet).success(
+            None, js=f"() => document.getElementById('{FILE_ID}').click()", **quiet
+        )

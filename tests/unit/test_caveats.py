@@ -1,0 +1,117 @@
+"""Which caveats a document brings with it, read off real documents of the fake engine."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.caveats import caveats, method
+from pipeline.compare import compare_document, generate_document, plan
+from pipeline.cost import PriceProfile, load_prices
+from pipeline.sweep import plan_sweep, sweep_document
+from tests.fakes import results
+
+PRICES = load_prices()
+ALWAYS = {"One prompt and one seed", "Costs are estimates", "Measured on a CPU", "Peak memory", "The seconds are those"}
+
+
+@pytest.fixture
+def compare(catalog, engine):
+    def run(pair: str = "both", price: PriceProfile = PRICES.profiles["hf-l4"], **how):
+        requests = plan(catalog, catalog.pair(pair), "a red apple", seed=7)
+        made = results(engine.run(list(requests.values()), **how))
+        return compare_document(catalog.pair(pair), dict(zip(requests, made.values(), strict=True)), price)
+
+    return run
+
+
+def beginnings(document, **how) -> set[str]:
+    """The caveats, cut to what tells them apart."""
+    starts = {
+        "One run only", "Measured on a CPU", "Peak memory", "PSNR and SSIM say", "PSNR and SSIM are missing",
+        "One prompt and one seed", "The seconds are those", "Costs are estimates", "At least one picture came",
+        "Live previews", "The difference in time is not significant", "No price is known", "The price was set",
+        "The price per hour was given", "A prompt's embedding", "A model was not warm", "This is the example",
+        "2 prompts", "The runs of a model differ",
+    }  # fmt: skip
+    said = caveats(document, **how)
+    found = {start for start in starts for sentence in said if sentence.startswith(start)}
+    assert len(found) == len(said), said
+    return found
+
+
+def test_a_single_run_and_a_measurement(compare):
+    assert beginnings(compare()) == ALWAYS | {"One run only", "PSNR and SSIM say"}
+    assert beginnings(compare(repeat=3)) == ALWAYS | {"PSNR and SSIM say"}
+
+
+def test_runs_that_overlap_are_not_significant(compare, backend):
+    backend.denoise_s = [1.0, 3.0, 2.0, 2.2, 1.2, 2.5]
+    assert "The difference in time is not significant" in beginnings(compare(repeat=3))
+
+
+def test_unsteady_runs_are_named(compare, backend):
+    backend.denoise_s = [1.0, 3.0, 3.0, 1.4, 1.2, 3.0]
+    assert "The runs of a model differ" not in beginnings(compare(repeat=3))
+    backend.denoise_s = [1.0, 3.0, 3.0, 1.6, 1.2, 3.0]
+    assert "The runs of a model differ" in beginnings(compare(repeat=3))
+
+
+def test_a_picture_out_of_the_cache(compare):
+    compare()
+    assert "At least one picture came" in beginnings(compare())
+
+
+def test_live_previews(compare):
+    assert "Live previews" in beginnings(compare(previews=True))
+
+
+def test_models_with_different_noise_have_no_fidelity(compare):
+    assert "PSNR and SSIM are missing" in beginnings(compare("short"))
+
+
+@pytest.mark.parametrize(
+    ("price", "expected", "missing"),
+    [
+        (PRICES.profile("2"), {"The price per hour was given"}, {"The seconds are those"}),
+        (PRICES.profiles["free"], {"The price was set"}, {"The seconds are those", "Costs are estimates"}),
+        (PRICES.profile("0"), {"The price was set"}, {"The price per hour was given", "Costs are estimates"}),
+        (PRICES.proposed("an unheard-of GPU"), {"No price is known"}, {"The seconds are those", "Costs are estimates"}),
+    ],
+)
+def test_where_the_price_comes_from(compare, price, expected, missing):
+    said = beginnings(compare(price=price))
+    assert expected <= said and not missing & said
+
+
+def test_a_gpu_with_its_own_price_brings_no_word_of_processors(compare):
+    document = {**compare(repeat=3), "device": "NVIDIA L4"}
+    assert beginnings(document) == {"One prompt and one seed", "Costs are estimates", "PSNR and SSIM say"}
+
+
+def test_what_a_lane_says_of_itself(compare):
+    document = compare()
+    document["lanes"][0] |= {"encode_cached": True, "warm": False}
+    assert {"A prompt's embedding", "A model was not warm"} <= beginnings(document)
+    assert "This is the example" in beginnings({**document, "stored": True})
+
+
+def test_several_prompts_are_still_only_those(compare):
+    said = beginnings(compare(), prompts=2)
+    assert "2 prompts" in said and "One prompt and one seed" not in said
+
+
+def test_sweeps_and_pictures_have_no_fidelity_to_miss(catalog, engine):
+    cells = list(results(engine.run(plan_sweep(catalog, "old", "a fox", [1, 2]))).values())
+    sweep = sweep_document(cells, PRICES.profiles["hf-l4"])
+    picture = generate_document(cells[0], PRICES.profiles["hf-l4"])
+    for document in (sweep, picture):
+        assert beginnings(document) == ALWAYS - {"Peak memory"} | {"One run only"}
+        assert all(sentence.endswith(".") for sentence in method(document))
+
+
+def test_how_it_was_compared(compare):
+    once, measured = method(compare(previews=True)), method(compare(repeat=3))
+    assert any("drew once, warm, the efficient one first" in sentence for sentence in once)
+    assert "Live previews were on." in once and "Live previews were off." in measured
+    assert any("3 times on a warm model, the order alternating" in sentence for sentence in measured)
+    assert any("seed (7) and size (32 × 32 pixels)" in sentence for sentence in measured)

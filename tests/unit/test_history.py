@@ -1,0 +1,110 @@
+"""What was made is found again: rows, files, owners, limits, and the end of a process in the middle of it."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from pipeline.errors import InputError
+from pipeline.events import final_results
+from pipeline.history import History
+from pipeline.recipe import recipe_of
+from pipeline.request import make_request
+
+
+@pytest.fixture
+def history(tmp_path):
+    return History(tmp_path / "history")
+
+
+@pytest.fixture
+def made(engine):
+    def make(prompt: str = "a red apple", *models: str):
+        cards = [engine.catalog.model(model) for model in models or ("old", "new")]
+        return final_results(engine.run([make_request(card, prompt, seed=7) for card in cards]))
+
+    return make
+
+
+def test_an_entry_comes_back_after_a_restart_with_the_very_pictures(history, made):
+    results = made()
+    entry = history.add("comparison", {"pair": "both"}, results)
+    again = History(history.folder).get(entry)
+    assert (again.kind, again.prompt, again.models) == ("comparison", "a red apple", ("old", "new"))
+    assert again.document == {"pair": "both"}
+    back = history.results(again)
+    assert [back[place].image.tobytes() for place in (0, 1)] == [result.image.tobytes() for result in results]
+    assert recipe_of(back[0]) == recipe_of(results[0])
+
+
+def test_the_newest_comes_first_and_words_models_and_stars_filter(history, made):
+    apple = history.add("comparison", {}, made("a red apple"))
+    cat = history.add("picture", {}, made("a Red cat", "new"))
+    history.star(apple, True)
+
+    def ids(**filters):
+        return [entry.id for entry in history.find(**filters)]
+
+    assert ids() == [cat, apple]
+    assert ids(text="red") == [cat, apple]
+    assert ids(text="APPLE red") == [apple]
+    assert ids(text="%") == []
+    assert ids(model="old") == [apple]
+    assert ids(kind="picture") == [cat]
+    assert ids(starred=True) == [apple]
+    assert ids(before=history.get(cat).made_at) == [apple]
+    assert ids(limit=1) == [cat]
+
+
+def test_an_owner_sees_his_own_and_nobodys(history, made):
+    results = made()
+    mine, theirs, nobodys = (history.add("comparison", {}, results, owner) for owner in ("me", "you", ""))
+    assert {entry.id for entry in history.find("me")} == {mine, nobodys}
+    with pytest.raises(InputError, match="no such entry"):
+        history.get(theirs, "me")
+    assert history.get(nobodys, "me").id == nobodys
+
+
+@pytest.mark.parametrize("entry", ["missing", None, 7, "' OR 1 --"])
+def test_what_is_not_there_is_one_sentence(history, entry):
+    with pytest.raises(InputError, match="no such entry"):
+        history.get(entry)
+
+
+def test_delete_frees_the_files(history, made):
+    entry = history.add("comparison", {}, made())
+    files = list(history.get(entry).files.values())
+    assert all(file.is_file() for file in files) and history.used_bytes() == sum(file.stat().st_size for file in files)
+    history.delete(entry)
+    assert not any(file.exists() for file in files) and history.used_bytes() == 0
+
+
+def test_the_oldest_goes_first_and_a_starred_one_never(history, made):
+    results = made()
+    starred = history.add("comparison", {}, results)
+    history.star(starred, True)
+    size = history.used_bytes()
+    old, newer = (history.add("comparison", {}, results) for _ in range(2))
+    history.max_bytes = 3 * size
+    newest = history.add("comparison", {}, results)
+    assert {entry.id for entry in history.find()} == {starred, newer, newest}
+    history.max_bytes = 1
+    last = history.add("comparison", {}, results)
+    assert {entry.id for entry in history.find()} == {starred, last}
+    assert old not in {entry.id for entry in history.find()}
+
+
+def test_files_that_no_row_names_go_at_the_next_start(history, made, tmp_path):
+    kept = history.add("picture", {}, made("a cat", "new"))
+    orphan, _ = history.save_picture(made("a dog", "new")[0])
+    path = history._path(orphan)
+    History(history.folder)
+    assert path.exists()  # another process may be about to name it
+    long_ago = time.time() - 7200
+    for file in (path, *history.get(kept).files.values()):
+        os.utime(file, (long_ago, long_ago))
+    History(history.folder)
+    assert not path.exists()
+    assert all(file.exists() for file in history.get(kept).files.values())

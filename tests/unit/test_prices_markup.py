@@ -1,0 +1,102 @@
+"""What the Prices tab says: sums, charts and lists as text, escaped."""
+
+from __future__ import annotations
+
+import html
+import re
+
+import pytest
+
+from pipeline.charts import CostBar, cost_chart
+from pipeline.compare import repriced
+from pipeline.cost import PriceProfile, load_prices
+from pipeline.stored import load
+from pipeline.ui import prices_markup
+
+TABLE = load_prices()
+DOCUMENT, _ = load()
+HOSTILE = "<script>alert(1)</script>"
+
+
+def text(markup: str) -> str:
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", markup)).split())
+
+
+def volume(price: PriceProfile, images_a_day: int = 1000, **changes) -> str:
+    return text(prices_markup.volume({**repriced(DOCUMENT, price), **changes}, price, images_a_day, "From a test"))
+
+
+def test_the_saving_is_that_of_both_sums():
+    said = volume(TABLE.profiles["hf-cpu-upgrade"])
+    old, new = (lane["seconds"]["total"] * 0.03 / 3600 * 30_000 for lane in DOCUMENT["lanes"])
+    assert f"At 1,000 images a day this saves ${old - new:.3f} a month, paid by use" in said
+    assert "with machines left on it saves nothing." in said
+    assert "$21.60, 1 machine $21.60, 1 machine" in said
+    assert "× 1,000 a day × 30 days = $0.227" in said and "read 2026-08-22" in said
+
+
+def test_machines_that_are_not_needed_are_a_saving():
+    said = volume(TABLE.profile(1), 1_000_000)
+    assert "with machines left on it saves $6,480." in said
+    assert "$7,920.00, 11 machines $1,440.00, 2 machines" in said
+
+
+def test_a_dearer_successor_is_said_to_be_one():
+    price = TABLE.profile(36)
+    document = repriced({**DOCUMENT, "lanes": DOCUMENT["lanes"][::-1]}, price)
+    assert "this costs $" in text(prices_markup.volume(document, price, 1000, ""))
+
+
+@pytest.mark.parametrize(
+    ("price", "changes", "said"),
+    [
+        (TABLE.proposed("an unheard-of GPU"), {}, "no price is known for this hardware"),
+        (TABLE.profile(1), {"speedup": None, "saving": None}, "no saving is claimed"),
+        (TABLE.profile(0), {}, "saves nothing a month"),
+    ],
+)
+def test_where_nothing_can_be_said_it_is_said(price, changes, said):
+    assert said in volume(price, **changes)
+
+
+def test_every_bar_has_its_sum_and_the_scale_is_named():
+    said = text(prices_markup.hosted_chart(DOCUMENT, TABLE))
+    assert "Logarithmic scale from $0.000100 to $100" in said and "64 × the pixels" in said
+    for name, usd in (("MAI-Image-2", "$33.79"), ("MAI-Image-2-Efficient", "$19.97"), ("Predecessor, ", "$0.00756")):
+        assert re.search(rf"{re.escape(name)}\S* {re.escape(usd)}", said), name
+
+
+def test_bars_are_as_long_as_their_logarithms():
+    bars = [CostBar("a", 0.1, "", True), CostBar("b", 1.0, "", False), CostBar("c", 10.0, "", False)]
+    widths = [float(width) for width in re.findall(r"width:([\d.]+)%", cost_chart(bars))]
+    assert widths == [0.4, 50.0, 100.0]
+    assert re.findall(r"width:([\d.]+)%", cost_chart([CostBar("a", None, "", True), CostBar("b", 0, "", True)])) == [
+        "0.40",
+        "0.40",
+    ]
+    assert "no price known" in cost_chart([CostBar("a", None, "", True)])
+
+
+def test_every_price_has_its_source_and_a_link():
+    for table, prices in (
+        (prices_markup.hardware_table(TABLE), TABLE.profiles.values()),
+        (prices_markup.hosted_table(TABLE), TABLE.hosted),
+    ):
+        said = text(table)
+        for price in prices:
+            assert price.name in said and price.source.removeprefix("https://").split()[0] in said
+            assert f"read {price.as_of}" in said
+        assert all(link.startswith("https://") for link in re.findall(r'href="([^"]*)', table))
+
+
+def test_all_of_it_is_escaped():
+    price = PriceProfile(id="x", name=HOSTILE, usd_per_hour=1, source=f'https://x"{HOSTILE}', as_of=HOSTILE)
+    lanes = [{**lane, "model": HOSTILE} for lane in DOCUMENT["lanes"]]
+    document = {**DOCUMENT, "lanes": lanes}
+    table = TABLE.model_copy(update={"profiles": {"x": price}})
+    for markup in (
+        prices_markup.volume(document, price, 1, HOSTILE),
+        prices_markup.hosted_chart(document, table),
+        prices_markup.hardware_table(table),
+    ):
+        assert "<script" not in markup and '="https://x"' not in markup

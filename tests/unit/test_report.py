@@ -1,0 +1,262 @@
+"""The report as a file: what is in it, that nothing in it can run or load, and that it is whole or not there."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import json
+import re
+import zipfile
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from markupsafe import Markup
+
+from pipeline import imagefile
+from pipeline.catalog import ROLES
+from pipeline.compare import compare_document, plan
+from pipeline.cost import load_prices
+from pipeline.errors import InputError, PlaygroundError
+from pipeline.history import History
+from pipeline.recipe import recipe_of
+from pipeline.report import Item, check_target, headline, title_of, write_report
+from pipeline.sweep import plan_sweep, sweep_document
+from tests.fakes import results
+
+PRICES = load_prices()
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "</title><script>alert(1)</script>",
+    "</style><img src=x onerror=alert(1)>",
+    '" onload="alert(1)',
+    "' onmouseover='alert(1)",
+    "javascript:alert(1)",
+    "{{ 7 * 7 }}{% raw %}",
+    "--><svg/onload=alert(1)>",
+    "&lt;b&gt; & ünïcode \u202e 🦊",
+]
+FORBIDDEN_TAGS = {"script", "iframe", "object", "embed", "link", "base", "form", "input", "button", "foreignobject"}
+
+
+class Page(HTMLParser):
+    """Every tag with its attributes, and all text, as a browser would take them."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_data(self, data):
+        self.text += data
+
+
+@pytest.fixture
+def item(catalog, engine, tmp_path):
+    def make(prompt: str = "a red apple", pair: str = "both", **how) -> Item:
+        requests = plan(catalog, catalog.pair(pair), prompt, seed=7)
+        made = dict(zip(requests, results(engine.run(list(requests.values()), **how)).values(), strict=True))
+        document = compare_document(catalog.pair(pair), made, PRICES.profiles["hf-l4"])
+        for lane in document["lanes"]:
+            lane["image"] = f"{abs(hash(prompt))}-{lane['role']}.png"
+            imagefile.write(tmp_path / lane["image"], made[lane["role"]].image, recipe_of(made[lane["role"]]))
+        return Item(document, tmp_path)
+
+    return make
+
+
+@pytest.fixture
+def page(catalog, tmp_path):
+    def make(*items: Item, title: str = "Old and new", **more) -> str:
+        write_report(tmp_path / "report.html", title, items, catalog, PRICES, **more)
+        return (tmp_path / "report.html").read_text(encoding="utf-8")
+
+    return make
+
+
+def assert_inert(text: str) -> Page:
+    """No script, no handler, nothing that loads, and links only to https or into the page."""
+    parsed = Page(text)
+    for tag, attributes in parsed.tags:
+        assert tag not in FORBIDDEN_TAGS
+        assert not [name for name in attributes if name.startswith("on") or name in ("srcset", "style", "action")]
+        assert attributes.get("src", "data:image/png;base64,").startswith("data:image/png;base64,")
+        assert re.match(r"https://|#", attributes.get("href", "#"))
+    assert "url(" not in text and "@import" not in text
+    return parsed
+
+
+def test_everything_that_was_agreed_is_in_it(item, page):
+    text = html.unescape(page(item(repeat=3)))
+    for said in (
+        "× faster", "cheaper", "“a red apple”", "Seed 7, 32 × 32 pixels, on CPU, 1 core (fake)", "Median run",
+        "s × $0.8 per hour ÷ 3600 = $", "https://huggingface.co/docs/hub/spaces-gpus", "read 2026-08-22",
+        "float32", "fake 1", "licence MIT", "revision of", "the order alternating", "What to bear in mind",
+        "One prompt and one seed", "PSNR",
+    ):  # fmt: skip
+        assert said in text, said
+    parsed = assert_inert(text)
+    assert [tag for tag, _ in parsed.tags].count("img") == 2
+    assert [attributes["class"] for tag, attributes in parsed.tags if tag == "line"] == ["run"] * 6
+
+
+def test_the_pictures_in_it_keep_their_recipe(item, page):
+    sources = [attributes["src"] for tag, attributes in Page(page(item())).tags if tag == "img"]
+    for source, model in zip(sources, ("old", "new"), strict=True):
+        _, recipe = imagefile.read(io.BytesIO(base64.b64decode(source.partition(",")[2])))
+        assert (recipe["request"]["model"], recipe["request"]["prompt"]) == (model, "a red apple")
+
+
+@pytest.mark.parametrize("prompt", HOSTILE)
+def test_a_hostile_prompt_is_a_caption_and_no_more(item, page, prompt):
+    parsed = assert_inert(page(item(prompt), title=prompt, votes={prompt: prompt}))
+    assert f"“{' '.join(prompt.split())}”" in parsed.text
+    assert any(prompt in attributes.get("alt", "") for tag, attributes in parsed.tags if tag == "img")
+
+
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(prompt=st.text(min_size=1, max_size=80), source=st.text(max_size=60))
+def test_no_text_of_a_document_becomes_markup(item, page, prompt, source):
+    made = item()
+    price = {**made.document["price"], "source": source, "profile": prompt}
+    assert_inert(page(Item({**made.document, "prompt": prompt, "device": prompt, "price": price}, made.folder)))
+
+
+def test_a_source_is_a_link_only_if_it_is_one(item, page):
+    made = item()
+    for source, linked in (("https://a.example/prices (a page)", True), ("javascript:alert(1)", False)):
+        document = {**made.document, "price": {**made.document["price"], "source": source}}
+        links = [attributes["href"] for tag, attributes in Page(page(Item(document, made.folder))).tags if tag == "a"]
+        assert links == (["https://a.example/prices"] if linked else [])
+
+
+def test_no_price_and_a_cached_picture_claim_nothing(item, page):
+    item()
+    made = item()
+    lanes = [{**lane, "cost_usd": None} for lane in made.document["lanes"]]
+    price = {"profile": "unknown", "usd_per_hour": None, "source": "none", "as_of": ""}
+    text = html.unescape(page(Item({**made.document, "lanes": lanes, "price": price}, made.folder)))
+    assert "No price is known for this hardware" in text and "from the cache" in text
+    assert "faster" not in text and "cheaper" not in text
+
+
+def test_several_comparisons_have_a_summary_and_say_once_what_holds_for_all(item, page):
+    text = html.unescape(page(item("a fox"), item("a cat", "short"), title="A session"))
+    parsed = assert_inert(text)
+    links = [attributes["href"] for tag, attributes in parsed.tags if attributes.get("href", "").startswith("#")]
+    assert links == ["#item-1", "#item-2"]
+    assert "Median of the 2 measured of 2 comparisons" in text
+    assert text.count("2 prompts, chosen by") == 1
+    assert text.count("PSNR and SSIM are missing") == 1
+
+
+def test_votes_and_a_plot_are_put_in(item, page):
+    made = item()
+    plot = Markup('<svg viewBox="0 0 9 9"><title>front</title></svg>')
+    text = page(Item(made.document, made.folder, plot=plot), votes={"Efficient preferred": "12 of 20"})
+    assert str(plot) in text and "12 of 20" in text
+
+
+def test_a_sweep_shows_every_cell(catalog, engine, tmp_path, page):
+    cells = list(results(engine.run(plan_sweep(catalog, "old", "a fox", [1, 2], [1, 3], seed=1))).values())
+    document = sweep_document(cells, PRICES.profiles["hf-l4"])
+    for place, (cell, result) in enumerate(zip(document["cells"], cells, strict=True)):
+        cell["image"] = f"{place}.png"
+        imagefile.write(tmp_path / cell["image"], result.image, recipe_of(result))
+    text = page(Item(document, tmp_path))
+    parsed = assert_inert(text)
+    assert [tag for tag, _ in parsed.tags].count("img") == 4
+    assert "4 pictures by Old" in parsed.text and "2 steps, guidance 3" in parsed.text
+
+
+def test_what_the_history_kept_can_be_reported(catalog, engine, tmp_path, page):
+    requests = plan(catalog, catalog.pair("both"), "a red apple", seed=7)
+    made = dict(zip(requests, results(engine.run(list(requests.values()))).values(), strict=True))
+    document = compare_document(catalog.pair("both"), made, PRICES.profiles["hf-l4"])
+    history = History(tmp_path / "history")
+    ids = [history.add("comparison", document, [made[role] for role in ROLES]) for _ in range(2)]
+    entries = [history.get(entry) for entry in ids]
+    text = page(*(Item(entry.document, pictures=entry.files) for entry in entries))
+    assert text.count("data:image/png;base64,") == 4 and "no longer there" not in text
+
+
+@pytest.mark.parametrize(
+    ("document", "title"),
+    [
+        ({"lanes": [], "pair": "both"}, "Old and new"),
+        ({"lanes": [], "pair": "gone"}, "gone"),
+        ({"cells": [], "model": "new"}, "Sweep of New"),
+        ({"cells": [], "model": "gone"}, "Sweep of gone"),
+        ({"model": "old"}, "Old"),
+    ],
+)
+def test_a_report_is_called_by_its_pair_or_model(catalog, document, title):
+    assert title_of(document, catalog) == title
+
+
+def test_a_picture_that_is_gone_and_a_model_that_is_unknown_are_said(item, page):
+    made = item()
+    made.files()[0].unlink()
+    lanes = [{**lane, "model": "retired"} for lane in made.document["lanes"]]
+    text = page(Item({**made.document, "lanes": lanes}, made.folder))
+    assert "no longer there" in text and "not in the catalogue any more" in text and "retired" in text
+
+
+def test_the_zip_has_page_documents_and_pictures_with_safe_names(item, catalog, tmp_path):
+    items = [item("../../etc/passwd"), item("a cat")]
+    write_report(tmp_path / "report.zip", "A session", items, catalog, PRICES, votes={"Votes": "none"})
+    with zipfile.ZipFile(tmp_path / "report.zip") as archive:
+        assert archive.testzip() is None
+        names = archive.namelist()
+        told = json.loads(archive.read("report.json"))
+        assert_inert(archive.read("report.html").decode())
+        pictures = [lane["image"] for document in told["items"] for lane in document["lanes"]]
+        assert sorted(names) == sorted(["report.html", "report.json", *pictures])
+        assert all(re.fullmatch(r"pictures/\d\d-\d\d-(predecessor|efficient)\.png", name) for name in pictures)
+        _, recipe = imagefile.read(io.BytesIO(archive.read(pictures[0])))
+        assert recipe["request"]["prompt"] == "../../etc/passwd"
+        assert str(tmp_path) not in archive.read("report.json").decode() + archive.read("report.html").decode()
+    assert told["items"][0]["speedup"] == items[0].document["speedup"] and told["votes"] == {"Votes": "none"}
+
+
+def test_a_report_is_whole_or_not_there(item, catalog, tmp_path, monkeypatch):
+    target = tmp_path / "out" / "report.html"
+    write_report(target, "one", [item()], catalog, PRICES)
+    before = target.read_bytes()
+
+    def full(self, data):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        with pytest.raises(PlaygroundError, match=r"No space left on device.*choose another file"):
+            write_report(target, "two", [item()], catalog, PRICES)
+    assert target.read_bytes() == before
+    assert list(target.parent.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("target", ["report", "report.pdf", "report.html.txt", "", ".zip.", "html"])
+def test_another_kind_of_file_is_refused(item, catalog, tmp_path, target):
+    with pytest.raises(InputError, match=r"report must be a file name that ends in \.html or \.zip"):
+        check_target(target)
+
+
+def test_none_and_both_kinds_are_fine():
+    for target in (None, "a.html", "A.HTML", "b/c.zip"):
+        check_target(target)
+
+
+def test_the_headline_is_said_in_words(item):
+    title, sentence = headline(item(repeat=3).document, ["Old", "New"])
+    assert re.fullmatch(r"2\.43 × faster, 59 % cheaper", title)
+    assert sentence == (
+        "The efficient model, New, took 7.00 ms for its picture; the predecessor, Old, took 17.0 ms. "
+        "1,000 pictures cost $0.00156 against $0.00378."
+    )
