@@ -62,7 +62,11 @@ class CompareView:
     difference: gr.Image
     lanes: dict[Role, LaneView]
     shown: gr.State
-    """The document of the comparison on the page, or None."""
+    """The document of the comparison on the page, or None; its "note" says where it comes from, if not from now."""
+    recipe_file: gr.File
+    recipe_note: gr.HTML
+    copy_link: gr.Button
+    link: gr.Textbox
 
 
 def price_choices(table: PriceTable) -> list[tuple[str, str]]:
@@ -131,10 +135,14 @@ def build(playground: Playground, status_html: str) -> CompareView:
             use_cache = gr.Checkbox(True, label="Use cached pictures", info="Same recipe: show the picture made before")
         with gr.Row():
             width, height = (gr.Slider(**size_slider(name, cards["predecessor"])) for name in ("Width", "Height"))
+        recipe_file = gr.File(label="Recipe of a PNG saved by Diptych: drop it here", file_types=["image"], height=110)
+        recipe_note = gr.HTML("")
     verdict = gr.HTML(_first_verdict(first), elem_classes="verdict-box")
     with gr.Row(elem_classes="views", equal_height=True):
         view = gr.Radio(VIEWS, value=VIEWS[0], show_label=False, container=False, label="View", min_width=330, scale=0)
         estimate = gr.HTML("", elem_classes="estimate-box", min_width=260)
+        copy_link = gr.Button("Copy link", size="sm", min_width=90, scale=0)
+    link = gr.Textbox(label="Link to these settings", visible=False, interactive=False, buttons=["copy"], max_lines=3)
     with gr.Row(elem_classes="lanes", equal_height=False) as side_by_side:
         lanes = {role: _lane(role, cards[role], settings[role], first, playground) for role in ROLES}
     pictures = [first[1][role].image for role in ROLES] if first else None
@@ -161,7 +169,7 @@ def build(playground: Playground, status_html: str) -> CompareView:
     return CompareView(
         status, pair_box, price_box, prompt, compare, stop, seed, dice, estimate, examples, negative, width, height,
         repeat, use_cache, verdict, view, side_by_side, slider, differing, lanes,
-        gr.State({**first[0], "stored": True} if first else None),
+        gr.State({**first[0], "note": STORED_NOTE} if first else None), recipe_file, recipe_note, copy_link, link,
     )  # fmt: skip
 
 
@@ -216,13 +224,13 @@ def guidance_slider(role: Role, card: ModelCard, value: float | None) -> dict:
     }
 
 
-def size_slider(name: str, card: ModelCard) -> dict:
+def size_slider(name: str, card: ModelCard, value: int | None = None) -> dict:
     """Arguments of the width or height slider; where a model makes one size only it is disabled and says so."""
     fixed = card.size.min == card.size.max
     return {
         "minimum": card.size.min - card.size.multiple if fixed else card.size.min,
         "maximum": card.size.max,
-        "value": card.size.default,
+        "value": card.size.default if value is None else value,
         "step": card.size.multiple,
         "label": f"{name}, pixels",
         "info": "This pair was trained at one size only." if fixed else "",
