@@ -25,7 +25,7 @@ from pipeline.errors import InputError, PlaygroundError
 from pipeline.events import Result
 from pipeline.recipe import recipe_of, result_from_recipe
 
-MAX_BYTES = 2 * 1024**3
+MAX_BYTES = 2 * 10**9
 PAGE = 50
 KINDS = ("comparison", "picture", "sweep")
 

@@ -14,7 +14,7 @@ from pipeline import imagefile, settings
 from pipeline.errors import InputError, PlaygroundError
 from pipeline.playground import Playground
 from pipeline.recipe import request_from_recipe
-from pipeline.ui import compare_updates, markup, restore_updates
+from pipeline.ui import markup, restore_updates
 from pipeline.ui.compare_tab import FORGET_LINK, requests_of, settings_of
 from pipeline.ui.compare_view import CompareView
 from pipeline.ui.jobs import Jobs
@@ -40,7 +40,7 @@ def outputs(view: CompareView) -> list[Any]:
         for lane in view.lanes.values()
         for part in (lane.heading, lane.image, lane.progress, lane.numbers, lane.steps, lane.guidance)
     ]
-    starters = list(compare_updates.busy(view, False))
+    starters = [view.compare, view.stop, *(button for button, _, _ in view.examples)]
     controls = [view.pair, view.price, view.prompt, view.negative, view.seed, view.width, view.height]
     return [*controls, *lanes, *starters, view.verdict, view.slider, view.difference, view.shown]
 
@@ -77,7 +77,7 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
             said = settings.from_request(catalog, made, catalog.pair(pair_id))
             updates = restore_updates.proposed(view, catalog, said, FROM_FILE)
         except InputError as error:
-            return {view.recipe_file: None, view.recipe_note: markup.message(str(error), "error")}
+            return {view.recipe_file: None, view.recipe_note: markup.fault(str(error))}
         return updates | {view.recipe_file: None, view.recipe_note: ""}
 
     def on_link(*recipe) -> dict:

@@ -142,7 +142,7 @@ def build(playground: Playground, status_html: str) -> CompareView:
         view = gr.Radio(VIEWS, value=VIEWS[0], show_label=False, container=False, label="View", min_width=330, scale=0)
         estimate = gr.HTML("", elem_classes="estimate-box", min_width=260)
         copy_link = gr.Button("Copy link", size="sm", min_width=90, scale=0)
-    link = gr.Textbox(label="Link to these settings", visible=False, interactive=False, buttons=["copy"], max_lines=3)
+    link = gr.Textbox(label="Link to these settings", visible=False, interactive=True, max_lines=3)
     with gr.Row(elem_classes="lanes", equal_height=False) as side_by_side:
         lanes = {role: _lane(role, cards[role], settings[role], first, playground) for role in ROLES}
     pictures = [first[1][role].image for role in ROLES] if first else None

@@ -82,8 +82,8 @@ def build(playground: Playground) -> Listing:
             scale=2,
         )
         starred = gr.Checkbox(False, label="Starred only", min_width=130, scale=1)
-    said = gr.HTML("")
-    cards = gr.HTML("", js_on_load=SCRIPT, apply_default_css=False)
+    said = gr.HTML("", elem_classes="kept-box")
+    cards = gr.HTML("", js_on_load=SCRIPT, apply_default_css=False, elem_classes="kept-box")
     more = gr.Button(f"Show {PAGE} more", size="sm", visible=False)
     return Listing(text, which, kind, starred, said, cards, more, gr.State(PAGE))
 
@@ -120,9 +120,9 @@ def attach(
             used = playground.history.used_bytes()
         except PlaygroundError:
             log.exception("the history cannot be read")
-            return markup.message(UNREADABLE, "error"), "", gr.Button(visible=False), shown
+            return markup.fault(UNREADABLE), "", gr.Button(visible=False), shown
         cards = history_markup.cards(found[:shown], playground.catalog, _address)
-        told = markup.message(problem, "error") if problem else markup.hint(_told(len(found), used, playground))
+        told = markup.fault(problem) if problem else markup.hint(_told(len(found), used, playground))
         return told, cards, gr.Button(visible=len(found) > shown), shown
 
     def on_filter(token, text, which, kind, starred, request: gr.Request) -> tuple:
@@ -159,16 +159,16 @@ def attach(
             entry = visitors.get(said.get("id"), token, request)
             updates = restore_updates.from_history(view, playground, entry)
         except InputError as error:
-            return {listing.said: markup.message(str(error), "error")}
+            return {listing.said: markup.fault(str(error))}
         except PlaygroundError:
             log.exception("the history cannot be read")
-            return {listing.said: markup.message(UNREADABLE, "error")}
+            return {listing.said: markup.fault(UNREADABLE)}
         return updates | {tabs: gr.Tabs(selected="compare"), listing.said: ""}
 
     hidden = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
     tab.select(listed, asked, answer, **hidden)
     gr.on(
-        [listing.text.input, *(control.input for control in filters[1:])],
+        [control.change for control in filters],  # input misses what is pasted
         on_filter,
         asked[:-1],
         answer,

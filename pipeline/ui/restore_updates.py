@@ -18,7 +18,7 @@ from pipeline.playground import Playground
 from pipeline.settings import Settings
 from pipeline.ui import markup
 from pipeline.ui.compare_updates import Updates, busy, cleared, controls, finished, finished_lane
-from pipeline.ui.compare_view import AUTOMATIC_PRICE, CompareView
+from pipeline.ui.compare_view import AUTOMATIC_PRICE, CompareView, negative_info
 from pipeline.wording import when
 
 
@@ -27,8 +27,8 @@ def filled_in(view: CompareView, catalog: Catalog, said: Settings) -> Updates:
     pair, requests = said
     first = requests["predecessor"]
     negative = next((request.negative_prompt for request in requests.values() if request.negative_prompt), "")
-    updates = controls(view, catalog, pair, requests)
-    updates[view.negative] = gr.Textbox(negative, info=updates[view.negative].info)
+    cards = {role: catalog.model(pair.lane(role).model) for role in ROLES}
+    updates = controls(view, catalog, pair, requests) | {view.negative: gr.Textbox(negative, info=negative_info(cards))}
     return updates | {view.pair: pair.id, view.prompt: first.prompt, view.seed: settings.page_seed(first.seed)}
 
 
