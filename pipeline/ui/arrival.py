@@ -18,7 +18,7 @@ from pipeline.ui import markup, restore_updates
 from pipeline.ui.compare_tab import FORGET_LINK, requests_of, settings_of
 from pipeline.ui.compare_view import CompareView
 from pipeline.ui.jobs import Jobs
-from pipeline.ui.visitors import Visitors
+from pipeline.ui.visitors import NEW_TOKEN, Visitors
 
 FROM_LINK = "Filled in from the link. Press Compare to run it."
 FROM_FILE = "Filled in from the picture's recipe. Press Compare to run it."
@@ -51,23 +51,21 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
 
     def on_arrival(token, request: gr.Request) -> dict:
         """A link is stronger than the history; whoever has neither sees the stored example."""
-        owner = visitors.owner(token)
-        updates = {visitors.token: owner}
         try:
             said = settings.from_link(catalog, dict(request.query_params))
             if said is not None:
-                return updates | restore_updates.proposed(view, catalog, said, FROM_LINK)
+                return restore_updates.proposed(view, catalog, said, FROM_LINK)
         except InputError as error:
-            return updates | restore_updates.told(view, f"The link cannot be used: {error}")
+            return restore_updates.told(view, f"The link cannot be used: {error}")
         try:
-            for entry in visitors.find(owner, request, kind="comparison", limit=1):
-                updates |= restore_updates.from_history(view, playground, entry)
+            for entry in visitors.find(token, request, kind="comparison", limit=1):
+                return restore_updates.from_history(view, playground, entry)
         except InputError as error:  # made with models or settings that are no more: the stored example stays
             log.info("the newest comparison is not restored: %s", error)
         except PlaygroundError:
             log.exception("the history cannot be read")
-            return updates | restore_updates.told(view, UNREADABLE)
-        return updates
+            return restore_updates.told(view, UNREADABLE)
+        return {view.verdict: gr.skip()}
 
     def on_file(path, pair_id, request: gr.Request) -> dict:
         try:
@@ -89,9 +87,9 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
         return {view.link: gr.Textbox(settings.link_of(pair, requests), visible=True), view.estimate: gr.skip()}
 
     hidden = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
-    gr.context.Context.root_block.load(on_arrival, visitors.token, [visitors.token, *outputs(view)], **hidden).then(
-        **weigh
-    )
+    gr.context.Context.root_block.load(None, visitors.token, visitors.token, js=NEW_TOKEN, **hidden).then(
+        on_arrival, visitors.token, outputs(view), **hidden
+    ).then(**weigh)
     view.recipe_file.upload(
         on_file,
         [view.recipe_file, view.pair],

@@ -192,7 +192,6 @@ def _address(file: Path) -> str | None:
 
 def _told(found: int, used: int, playground: Playground) -> str:
     """Nothing found, or how much room is taken."""
-    room = (
-        f"{size_text(used)} of {size_text(playground.history.max_bytes)} used; the oldest go first, starred ones stay"
-    )
-    return room if found else f"Nothing here yet that fits. {room}"
+    most = size_text(playground.history.max_bytes)
+    room = f"{size_text(used)} of {most} used. When it is full the oldest go; starred ones stay."
+    return room if found else f"Nothing here that fits. {room}"

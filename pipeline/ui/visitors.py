@@ -23,6 +23,12 @@ from pipeline.history import Entry
 from pipeline.playground import Playground
 
 TOKEN = re.compile(r"[A-Za-z0-9_-]{22}")
+NEW_TOKEN = f"""(token) => {{
+  if (/^{TOKEN.pattern}$/.test(token)) return token;
+  const bytes = String.fromCharCode(...crypto.getRandomValues(new Uint8Array(16)));
+  return btoa(bytes).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+}}"""
+"""Made in the browser, which has it before a visitor can press anything; a busy server may take seconds to answer."""
 NOBODY, PROGRAMS = "", "programs"
 NOT_KEPT = "These pictures could not be kept in the history; the server's log says why: download them to keep them"
 FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "cf-connecting-ip")
@@ -41,7 +47,7 @@ class Visitors:
         self.token = gr.BrowserState(None, storage_key="diptych-visitor", secret="diptych")  # noqa: S106
 
     def owner(self, token: object) -> str:
-        """The owner that a browser's token stands for; a new one if it has none, or one that is not of ours."""
+        """The owner that a browser's token stands for; a new one, whom nobody is, if it is not one of ours."""
         return token if isinstance(token, str) and TOKEN.fullmatch(token) else secrets.token_urlsafe(16)
 
     def local(self, request: gr.Request | None) -> bool:
