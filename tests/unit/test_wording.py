@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline import wording
 from pipeline.wording import claim, count, dollars, figure, per_thousand, percent, saved, seconds_text, speed
 
 
@@ -69,3 +70,14 @@ def test_the_claim_of_a_comparison():
     assert claim({"speedup": 2.0, "saving": 0.5}) == "2.00 × faster, 50 % cheaper"
     assert claim({"speedup": 2.0, "saving": None}) == "2.00 × faster"
     assert "no speed-up is claimed" in claim({"speedup": None, "saving": None})
+
+
+@pytest.mark.parametrize(
+    ("size", "said"), [(0, "0.00 kB"), (7_470, "7.47 kB"), (999_900, "1.00 MB"), (2e9, "2.00 GB"), (12.3e6, "12.3 MB")]
+)
+def test_sizes(size, said):
+    assert wording.size_text(size) == said
+
+
+def test_a_moment_is_said_for_every_time_zone():
+    assert wording.when(1_795_492_020) == "24 November 2026, 03:47 UTC"
