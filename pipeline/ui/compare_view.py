@@ -135,8 +135,10 @@ def build(playground: Playground, status_html: str) -> CompareView:
             use_cache = gr.Checkbox(True, label="Use cached pictures", info="Same recipe: show the picture made before")
         with gr.Row():
             width, height = (gr.Slider(**size_slider(name, cards["predecessor"])) for name in ("Width", "Height"))
-        recipe_file = gr.File(label="Recipe of a PNG saved by Diptych: drop it here", file_types=["image"], height=110)
-        recipe_note = gr.HTML("")
+        recipe_file = gr.File(
+            label="Recipe of a PNG saved by Diptych", file_types=["image"], height=140, elem_id="recipe-file"
+        )
+        recipe_note = gr.HTML("", elem_classes="kept-box")
     verdict = gr.HTML(_first_verdict(first), elem_classes="verdict-box")
     with gr.Row(elem_classes="views", equal_height=True):
         view = gr.Radio(VIEWS, value=VIEWS[0], show_label=False, container=False, label="View", min_width=330, scale=0)

@@ -58,7 +58,10 @@ def _facts(entry: Entry, catalog: Catalog) -> list[str]:
         return _comparison(entry.document, catalog)
     names = ", ".join(_model(catalog, model) for model in entry.models)
     if entry.kind == "picture":
-        return [f"{names}, seed {entry.document['seed']}", _lane(entry.document)]
+        return [
+            f"{names}, seed {entry.document['seed']}",
+            f"{seconds_text(entry.document['seconds']['total'])} · {dollars(entry.document['cost_usd'])}",
+        ]
     return [f"{names}, {count(len(entry.files), 'picture')}"]
 
 
@@ -67,11 +70,9 @@ def _comparison(document: Mapping[str, Any], catalog: Catalog) -> list[str]:
     name = catalog.pairs[pair].name if pair in catalog.pairs else pair
     slow, fast = document["lanes"]
     head = claim(document) if document["speedup"] is not None else "from the cache"
-    return [f"{name}, seed {document['seed']}", f"{head}: {_lane(fast)} against {_lane(slow)}"]
-
-
-def _lane(lane: Mapping[str, Any]) -> str:
-    return f"{seconds_text(lane['seconds']['total'])} · {dollars(lane['cost_usd'])}"
+    seconds = f"{seconds_text(fast['seconds']['total'])} against {seconds_text(slow['seconds']['total'])}"
+    cost = f"{dollars(fast['cost_usd'])} against {dollars(slow['cost_usd'])}"
+    return [f"{name}, seed {document['seed']}", head, f"{seconds} · {cost}"]
 
 
 def _model(catalog: Catalog, model: str) -> str:
