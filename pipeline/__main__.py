@@ -22,7 +22,7 @@ from pipeline.models import models_document
 from pipeline.playground import Playground, open_playground
 from pipeline.recipe import recipe_of
 from pipeline.report import Item, check_target, title_of, write_report
-from pipeline.request import ImageRequest, make_request, random_seed
+from pipeline.request import ImageRequest, make_request, number, random_seed
 from pipeline.stored import remake
 from pipeline.sweep import plan_sweep, sweep_document
 from pipeline.wording import claim, count, dollars, seconds_text, slug
@@ -32,16 +32,6 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """One line, not the whole usage."""
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
-
-
-def number(text: str) -> int | float | str:
-    """What a user typed as a number; anything else goes on as text, so that one place words the error."""
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
 
 
 def numbers(text: str) -> list[int | float | str]:
@@ -172,6 +162,14 @@ def _progress(event: Event | None, names: Sequence[str]) -> None:
     print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
 
+def _keep(playground: Playground, kind: str, document: dict[str, Any], results: Sequence[Result]) -> None:
+    """Into the history, where the page of this machine shows it; what cannot be kept is told and still written."""
+    try:
+        playground.history.keep(kind, document, results)
+    except PlaygroundError as error:
+        print(error, file=sys.stderr)
+
+
 def _save(result: Result, folder: Path, name: str) -> str:
     """Write one picture with its recipe; the name tells what was asked for."""
     request = result.request
@@ -221,6 +219,7 @@ def _compare(options: argparse.Namespace) -> dict[str, Any]:
     results = dict(zip(roles, _results(playground, list(requests.values()), roles, **how), strict=True))
     price = playground.price(options.price, results["efficient"].device)
     document = compare.compare_document(pair, results, price)
+    _keep(playground, "comparison", document, [results[role] for role in ROLES])
     for lane in document["lanes"]:
         lane["image"] = _save(results[lane["role"]], Path(options.out), lane["role"])
         print(_line(lane["role"], lane))
@@ -239,6 +238,7 @@ def _generate(options: argparse.Namespace) -> dict[str, Any]:
     [result] = _results(playground, [request], [card.name], use_cache=not options.fresh)
     price = playground.price(options.price, result.device)
     document = compare.generate_document(result, price)
+    _keep(playground, "picture", document, [result])
     document["image"] = _save(result, Path(options.out), card.id)
     print(_line("picture", document))
     print(_seed_line(document))

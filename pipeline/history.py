@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import secrets
 import sqlite3
@@ -24,7 +25,7 @@ from pipeline.errors import InputError, PlaygroundError
 from pipeline.events import Result
 from pipeline.recipe import recipe_of, result_from_recipe
 
-MAX_BYTES = 2 * 1024**3
+MAX_BYTES = 2 * 10**9
 PAGE = 50
 KINDS = ("comparison", "picture", "sweep")
 
@@ -48,6 +49,8 @@ CREATE TABLE IF NOT EXISTS pictures (
     UNIQUE (entry, place)
 ) STRICT;
 """
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -103,8 +106,22 @@ class History:
         database.execute("COMMIT")
 
     def rows(self, statement: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
-        """Read."""
-        return self._database().execute(statement, values).fetchall()
+        """Read. Raises PlaygroundError if the database cannot be read."""
+        with self._told("read from"):
+            return self._database().execute(statement, values).fetchall()
+
+    def keep(self, kind: str, document: Mapping[str, Any], results: Sequence[Result], owner: str = "") -> str:
+        """:meth:`add`, unless the owner's newest entry is the very same and nothing was made for this one.
+
+        What came whole out of the picture cache is an entry too, since the newest entry is what is found again after
+        a reload; but to ask twice for the same in a row makes no second one. Returns the entry's id.
+        """
+        if all(result.cache == "hit" for result in results):
+            wanted = [result.request for result in results]
+            for newest in self.find(owner, nobodys=False, limit=1):
+                if newest.kind == kind and [found.request for found in self.results(newest).values()] == wanted:
+                    return newest.id
+        return self.add(kind, document, results, owner)
 
     def add(
         self,
@@ -122,7 +139,7 @@ class History:
         entry = entry or new_id()
         models = list(dict.fromkeys(result.request.model for result in results))
         prompt = results[0].request.prompt if results else str(document.get("prompt", ""))
-        with self._told("kept"):
+        with self._told("kept in"):
             saved = [self.save_picture(result) for result in results]
             with self.transaction() as database:
                 database.execute(
@@ -131,7 +148,10 @@ class History:
                 )
                 for place, (picture, size) in enumerate(saved):
                     put_picture(database, entry, place, picture, size)
-        self._keep_to_limit(entry)
+        try:
+            self._keep_to_limit(entry)
+        except (OSError, sqlite3.Error, PlaygroundError):  # the entry itself is kept
+            log.exception("older entries could not be removed")
         return entry
 
     def save_picture(self, result: Result) -> tuple[str, int]:
@@ -147,10 +167,13 @@ class History:
         draft.replace(path)
         return picture, path.stat().st_size
 
-    def get(self, entry: object, owner: str | None = None) -> Entry:
-        """The entry of this id. ``owner``: who asks (None: anybody). Raises InputError if there is none for him."""
+    def get(self, entry: object, owner: str | None = None, *, nobodys: bool = True) -> Entry:
+        """The entry of this id. ``owner``: who asks (None: anybody), and whether he may see what is nobody's.
+
+        Raises InputError if there is none for him.
+        """
         found = self.rows("SELECT * FROM entries WHERE id = ?", (entry,)) if isinstance(entry, str) else []
-        if not found or (owner is not None and found[0]["owner"] not in (owner, "")):
+        if not found or (owner is not None and found[0]["owner"] not in _owners(owner, nobodys)):
             raise InputError("There is no such entry in the history; it may have been deleted.")
         return self._entry(found[0])
 
@@ -166,22 +189,27 @@ class History:
         self,
         owner: str | None = None,
         *,
+        nobodys: bool = True,
         text: str = "",
         kind: str | None = None,
+        pair: str | None = None,
         model: str | None = None,
         starred: bool = False,
         before: float | None = None,
         limit: int = PAGE,
     ) -> list[Entry]:
-        """Newest first. ``text``: every word of it is in the prompt. ``before``: older than this made_at."""
+        """Newest first. ``owner``, ``nobodys``: as in :meth:`get`. ``text``: every word of it is in the prompt.
+        ``before``: older than this made_at."""
         wheres, values = ["1"], []
         if owner is not None:
-            wheres, values = [*wheres, "owner IN (?, '')"], [*values, owner]
+            wheres, values = [*wheres, "owner IN (?, ?)"], [*values, *_owners(owner, nobodys)]
         for word in text.split():
             wheres, values = [*wheres, "instr(lower(prompt), lower(?)) > 0"], [*values, word]
         for column, value in (("kind", kind), ("starred", int(starred) or None)):
             if value is not None:
                 wheres, values = [*wheres, f"{column} = ?"], [*values, value]
+        if pair is not None:
+            wheres, values = [*wheres, "json_extract(document, '$.pair') = ?"], [*values, pair]
         if model is not None:
             wheres, values = [*wheres, "EXISTS (SELECT 1 FROM json_each(models) WHERE value = ?)"], [*values, model]
         if before is not None:
@@ -194,16 +222,17 @@ class History:
 
     def star(self, entry: str, starred: bool) -> None:
         """A starred entry is never removed for room."""
-        with self.transaction() as database:
+        with self._told("changed in"), self.transaction() as database:
             database.execute("UPDATE entries SET starred = ? WHERE id = ?", (int(starred), entry))
 
     def delete(self, entry: str) -> None:
         """Remove an entry, whatever other tables say of it, and its files."""
         files = [row["id"] for row in self.rows("SELECT id FROM pictures WHERE entry = ?", (entry,))]
-        with self.transaction() as database:
-            database.execute("DELETE FROM entries WHERE id = ?", (entry,))
-        for picture in files:
-            self._path(picture).unlink(missing_ok=True)
+        with self._told("deleted from"):
+            with self.transaction() as database:
+                database.execute("DELETE FROM entries WHERE id = ?", (entry,))
+            for picture in files:
+                self._path(picture).unlink(missing_ok=True)
 
     def used_bytes(self) -> int:
         """Bytes of all kept pictures."""
@@ -265,13 +294,17 @@ class History:
             yield
         except (OSError, sqlite3.Error) as error:
             raise PlaygroundError(
-                f"This could not be {what} in the history ({error}); make room in {self.folder}."
+                f"This could not be {what} the history ({error}); see that {self.folder} has room and can be written."
             ) from error
 
 
 def new_id() -> str:
     """An id that nobody guesses: who has it may see what it names."""
     return secrets.token_urlsafe(12)
+
+
+def _owners(owner: str, nobodys: bool) -> tuple[str, str]:
+    return (owner, "" if nobodys else owner)
 
 
 def put_picture(database: sqlite3.Connection, entry: str, place: int, picture: str, size: int) -> None:

@@ -6,7 +6,9 @@ it was made with. Nothing else is stored: no path, no key, no name of a person o
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,14 +28,30 @@ def write(target: Path | BinaryIO, image: Image.Image, recipe: dict) -> None:
 
 def read(source: Path | BinaryIO) -> tuple[Image.Image, dict]:
     """Picture and recipe. Raises OSError for no picture and InputError (an error a user may see) for no recipe."""
+    with _opened(source) as image:
+        image.load()
+        text = image.info.get(CHUNK)
+        picture = image.convert("RGB") if image.mode not in ("RGB", "L") else image.copy()
+    picture.info = {}
+    return picture, _recipe(text)
+
+
+def read_recipe(source: Path | BinaryIO) -> dict:
+    """The recipe alone: no pixel is decoded, so a picture of any size costs nothing. Raises as :func:`read` does."""
+    with _opened(source) as image:
+        return _recipe(image.info.get(CHUNK))
+
+
+@contextlib.contextmanager
+def _opened(source: Path | BinaryIO) -> Iterator[Image.Image]:
     try:
         with Image.open(source, formats=["PNG"]) as image:
-            image.load()
-            text = image.info.get(CHUNK)
-            picture = image.convert("RGB") if image.mode not in ("RGB", "L") else image.copy()
+            yield image
     except (SyntaxError, ValueError, Image.DecompressionBombError) as error:  # Pillow's other words for a bad file
         raise OSError(f"broken PNG: {error}") from error
-    picture.info = {}
+
+
+def _recipe(text: object) -> dict:
     try:
         recipe = json.loads(text)
         if not isinstance(recipe, dict) or not isinstance(recipe.get("request"), dict):
@@ -42,4 +60,4 @@ def read(source: Path | BinaryIO) -> tuple[Image.Image, dict]:
         raise InputError(
             "This PNG carries no Diptych recipe; only pictures saved by Diptych can be restored."
         ) from None
-    return picture, recipe
+    return recipe

@@ -92,6 +92,16 @@ def whole(field: str, value: object, low: int, high: int, where: str = "", defau
     return int(value)
 
 
+def number(text: str) -> int | float | str:
+    """What a user typed as a number; anything else goes on as text, so that one place words the error."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
 def _number(value: object) -> int | float | None:
     return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from datetime import UTC, datetime
 
 
 def figure(number: float) -> str:
@@ -40,6 +41,20 @@ def dollars(usd: float | None, digits: int = 3) -> str:
 def per_thousand(usd: float | None) -> str:
     """Tiny sums are easier to judge by the thousand."""
     return "" if usd is None else f"{dollars(usd * 1000)} per 1,000"
+
+
+def size_text(size: float) -> str:
+    """Bytes with three significant digits: 12.3 kB, 1.50 GB."""
+    for unit, name in ((1e9, "GB"), (1e6, "MB")):
+        if size >= unit * 0.9995:
+            return f"{figure(size / unit)} {name}"
+    return f"{figure(size / 1e3)} kB"
+
+
+def when(seconds: float) -> str:
+    """Seconds since 1970 as a date that means the same everywhere: 24 November 2026, 03:47 UTC."""
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return f"{moment.day} {moment:%B %Y, %H:%M} UTC"
 
 
 def percent(share: float) -> str:

@@ -26,11 +26,12 @@ from pipeline.request import REPEAT_MAX, ImageRequest, make_request, random_seed
 from pipeline.ui.compare_tab import DEVICE_QUEUE
 from pipeline.ui.jobs import Jobs
 from pipeline.ui.served import hand_out
+from pipeline.ui.visitors import Visitors
 
 RUN_NAME_MAX = 100
 
 
-def attach(playground: Playground, jobs: Jobs) -> None:
+def attach(playground: Playground, jobs: Jobs, visitors: Visitors) -> None:
     """Add the endpoints to the Blocks that is being built."""
     catalog, engine = playground.catalog, playground.engine
 
@@ -106,6 +107,7 @@ def attach(playground: Playground, jobs: Jobs) -> None:
         made = await run_all(list(requests.values()), repeat, request, run)
         results = dict(zip(requests, made, strict=True))
         document = comparison.compare_document(chosen, results, playground.price(price, made[0].device))
+        visitors.keep("comparison", document, [results[role] for role in ROLES], visitors.program(request))
         for lane in document["lanes"]:
             lane["image"] = _file(results[lane["role"]])
         return document
@@ -156,6 +158,7 @@ def attach(playground: Playground, jobs: Jobs) -> None:
         )
         [result] = await run_all([wanted], 1, request, run)
         document = comparison.generate_document(result, playground.price(price, result.device))
+        visitors.keep("picture", document, [result], visitors.program(request))
         document["image"] = _file(result)
         return document
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Iterator
@@ -10,17 +11,20 @@ from functools import partial
 
 import gradio as gr
 
-from pipeline.catalog import ROLES, Pair, Role
-from pipeline.compare import compare_document, estimate_document, plan, repriced
+from pipeline.catalog import ROLES, Catalog, Role
+from pipeline.compare import estimate_document, plan, repriced
 from pipeline.errors import Cancelled, InputError, PlaygroundError
 from pipeline.events import Done, Event, Result, Step
 from pipeline.playground import Playground
-from pipeline.request import ImageRequest, random_seed, whole
+from pipeline.request import random_seed, whole
+from pipeline.settings import LINK_KEYS, Settings, page_seed
 from pipeline.ui import compare_updates as updates
 from pipeline.ui import markup
-from pipeline.ui.compare_view import STORED_NOTE, CompareView
+from pipeline.ui.compare_view import CompareView
 from pipeline.ui.jobs import Jobs
+from pipeline.ui.keeper import Keeper
 from pipeline.ui.price_box import AUTOMATIC_PRICE, chosen_price
+from pipeline.ui.visitors import Visitors
 from pipeline.wording import dollars, seconds_text
 
 DEVICE_QUEUE = {"concurrency_id": "device", "concurrency_limit": 90}
@@ -31,8 +35,13 @@ STEP_EVERY_S, MEASURED_STEP_EVERY_S = 0.25, 1.0
 measurement of several runs is on, there are fewer."""
 SETTLE_S = 0.4
 """Before a measurement: a browser on the same machine has redrawn the page by then."""
-PAGE_SEED_MAX = 2**53 - 1
-"""Above this a browser's numbers lose digits, and the seed shown would not be the seed used."""
+FORGET_LINK = f"""(...values) => {{
+  const address = new URL(location.href);
+  for (const key of {json.dumps(LINK_KEYS)}) address.searchParams.delete(key);
+  history.replaceState(null, "", address);
+  return values;
+}}"""
+"""The address no longer says a recipe that the page does not show, so a reload shows what was made last."""
 
 log = logging.getLogger(__name__)
 
@@ -50,51 +59,56 @@ def worth_showing(events: Iterator[Event], every_s: float) -> Iterator[Event]:
         yield event
 
 
-def attach(view: CompareView, playground: Playground, jobs: Jobs) -> None:
-    """Give the tab its behaviour."""
-    catalog, engine = playground.catalog, playground.engine
+def settings_of(view: CompareView) -> list[gr.components.Component]:
+    """The components whose values :func:`requests_of` takes."""
     lanes = [view.lanes[role] for role in ROLES]
-    recipe = [
+    return [
         view.pair, view.prompt, view.negative, view.seed, view.width, view.height,
         *(lane.steps for lane in lanes), *(lane.guidance for lane in lanes), *(lane.switches for lane in lanes),
     ]  # fmt: skip
+
+
+def requests_of(
+    catalog: Catalog, pair_id, prompt, negative, seed, width, height,
+    steps_old, steps_new, guidance_old, guidance_new, switches_old, switches_new,
+) -> Settings:  # fmt: skip
+    """What the page's controls ask for. Raises InputError."""
+    pair = catalog.pair(pair_id)
+    fields = {"negative_prompt": negative, "seed": seed, "width": width, "height": height}
+    steps = {"predecessor": steps_old, "efficient": steps_new}
+    guidance = {"predecessor": guidance_old, "efficient": guidance_new}
+    switches = {"predecessor": switches_old, "efficient": switches_new}
+    return pair, plan(catalog, pair, prompt, **fields, steps=steps, guidance=guidance, switches=switches)
+
+
+def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visitors) -> dict:
+    """Give the tab its behaviour. Returns the event that estimates anew, for whoever changes the settings."""
+    catalog, engine = playground.catalog, playground.engine
+    lanes = [view.lanes[role] for role in ROLES]
+    recipe = settings_of(view)
     pictures = [part for lane in lanes for part in (lane.image, lane.progress, lane.numbers)]
     shown = [view.verdict, view.slider, view.difference, view.shown, *pictures]
     buttons = [view.compare, view.stop, *(button for button, _, _ in view.examples)]
 
-    def requests_of(
-        pair_id,
-        prompt,
-        negative,
-        seed,
-        width,
-        height,
-        steps_old,
-        steps_new,
-        guidance_old,
-        guidance_new,
-        switches_old,
-        switches_new,
-    ) -> tuple[Pair, dict[Role, ImageRequest]]:
-        pair = catalog.pair(pair_id)
-        fields = {"negative_prompt": negative, "seed": seed, "width": width, "height": height}
-        steps = {"predecessor": steps_old, "efficient": steps_new}
-        guidance = {"predecessor": guidance_old, "efficient": guidance_new}
-        switches = {"predecessor": switches_old, "efficient": switches_new}
-        return pair, plan(catalog, pair, prompt, **fields, steps=steps, guidance=guidance, switches=switches)
-
     price_of = partial(chosen_price, playground)
 
     def on_run(
-        price_id, repeat, use_cache, pair_id, prompt, negative, seed, width, height,
+        token, price_id, repeat, use_cache, pair_id, prompt, negative, seed, width, height,
         steps_old, steps_new, guidance_old, guidance_new, switches_old, switches_new, request: gr.Request,
     ) -> Iterator[dict]:  # fmt: skip
         rest = (width, height, steps_old, steps_new, guidance_old, guidance_new, switches_old, switches_new)
         results: dict[Role, Result] = {}
+        keeper = Keeper(playground, visitors, token)
+
+        def ended(text: str, kind: str = "note") -> dict:
+            for role, result in results.items():
+                keeper.alone(role, result, price_of(price_id, result.device))
+            return updates.stopped(view, results, text, kind)
+
         try:
             with jobs.running(request.session_hash) as stop:
-                seed = random_seed() if seed is None else whole("seed", seed, 0, PAGE_SEED_MAX, " on the page")
-                pair, requests = requests_of(pair_id, prompt, negative, seed, *rest)
+                seed = random_seed() if seed is None else page_seed(seed)
+                pair, requests = requests_of(catalog, pair_id, prompt, negative, seed, *rest)
                 playground.check_price(None if price_id == AUTOMATIC_PRICE else price_id)
                 yield updates.begun(view, seed)
                 roles = list(requests)
@@ -110,21 +124,23 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs) -> None:
                         if isinstance(event, Done):
                             results[role] = event.result
                             price = price_of(price_id, event.result.device)
+                            if event.final:
+                                keeper.done(pair, role, event.result, price)
                         yield updates.step_by_step(view, event, role, price)
             price = price_of(price_id, results["efficient"].device)
-            yield updates.finished(view, compare_document(pair, results, price), results, price)
+            yield updates.finished(view, keeper.document, results, price)
         except Cancelled:
-            yield updates.stopped(view, results, "Stopped. Finished pictures stay; press Compare to run again.")
+            yield ended("Stopped. Finished pictures stay; press Compare to run again.")
         except PlaygroundError as error:
-            yield updates.stopped(view, results, str(error), "error")
+            yield ended(str(error), "error")
         except Exception:  # whatever it is, a page must not stay busy for ever
             log.exception("a comparison failed")
-            yield updates.stopped(view, results, "The run failed; the server's log says where.", "error")
+            yield ended("The run failed; the server's log says where.", "error")
 
     def on_estimate(price_id, repeat, pair_id, prompt, negative, seed, *rest) -> str:
         """Before the run: how long and how much, and by what the figure is known."""
         try:
-            _, requests = requests_of(pair_id, "x", "", 0, *rest)
+            _, requests = requests_of(catalog, pair_id, "x", "", 0, *rest)
             estimates = {role: engine.estimate(request) for role, request in requests.items()}
             said = estimate_document(requests, estimates, price_of(price_id), whole("repeat", repeat, 1, 99))
         except PlaygroundError as error:
@@ -141,37 +157,7 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs) -> None:
             price = price_of(price_id, document["device"])
         except InputError as error:
             return {view.verdict: markup.message(str(error), "error")}
-        stored = STORED_NOTE if document.get("stored") else ""
-        return updates.numbers(view, repriced(document, price), price, stored)
-
-    def on_models(predecessor: str, efficient: str) -> gr.Dropdown:
-        """Two models chosen one by one are a pair too."""
-        pair_id = catalog.pair_id_of(predecessor, efficient)
-        named = [(pair.name, pair.id) for pair in catalog.pairs.values()]
-        if pair_id not in catalog.pairs:
-            named.append((catalog.pair(pair_id).name, pair_id))
-        return gr.Dropdown(choices=named, value=pair_id)
-
-    def on_switches(pair_id: str) -> dict:
-        """Asks the libraries, so only once somebody looks."""
-        try:
-            pair = catalog.pair(pair_id)
-        except InputError:
-            return updates.switches_found(view, catalog.default_pair, dict.fromkeys(ROLES, ()))
-        why_nots = {role: engine.backend.switches(catalog.model(pair.lane(role).model)) for role in ROLES}
-        usable = {role: [switch for switch, why_not in why_nots[role].items() if not why_not] for role in ROLES}
-        return updates.switches_found(view, pair, usable)
-
-    def on_pair(pair_id: str) -> dict:
-        try:
-            return updates.pair_chosen(view, catalog, catalog.pair(pair_id))
-        except InputError as error:
-            return {view.verdict: markup.message(str(error), "error")}
-
-    def on_load() -> dict:
-        """Where another pair is the default than the one whose stored example is shown, it is chosen."""
-        pair = playground.default_pair
-        return {view.pair: gr.skip() if pair is catalog.default_pair else pair.id}
+        return updates.numbers(view, repriced(document, price), price, document.get("note", ""))
 
     def on_stop(request: gr.Request) -> dict:
         """Only sets the flag: the run itself tells when it has really stopped, and until then Compare stays off."""
@@ -181,7 +167,8 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs) -> None:
     hidden = {"api_visibility": "private", "show_progress": "hidden"}
     at_once = {**hidden, "queue": False}
     # Hidden also here: Gradio's own running clock is redrawn all the time, on the cores that draw the picture.
-    run = {"fn": on_run, "inputs": [view.price, view.repeat, view.use_cache, *recipe], **hidden, **DEVICE_QUEUE}
+    run = {"fn": on_run, "inputs": [visitors.token, view.price, view.repeat, view.use_cache, *recipe], **hidden}
+    run |= {"js": FORGET_LINK, **DEVICE_QUEUE}
     run["outputs"] = [view.seed, *buttons, *shown]
     gr.on([view.compare.click, view.prompt.submit], **run)
     for button, prompt, seed in view.examples:
@@ -196,22 +183,8 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs) -> None:
         [view.side_by_side, view.slider, view.difference],
         **at_once,
     )
-    settings = [part for lane in lanes for part in (lane.heading, lane.model, lane.steps, lane.guidance)]
-    switches = [lane.switches for lane in lanes]
-    chosen = view.pair.change(
-        on_pair,
-        view.pair,
-        [view.negative, view.width, view.height, *settings, *shown],
-        **at_once,
-    )
     view.price.change(on_price, [view.shown, view.price], [view.verdict, *(lane.numbers for lane in lanes)], **at_once)
     weigh = {"fn": on_estimate, "inputs": [view.price, view.repeat, *recipe], "outputs": view.estimate, **at_once}
-    chosen.then(**weigh)
-    gr.on([view.pair.change, view.advanced.expand], on_switches, view.pair, switches, **at_once)
-    models = [lane.model for lane in lanes]
-    gr.on([box.input for box in models], on_models, models, view.pair, **at_once)
     sliders = [*(lane.steps for lane in lanes), *(lane.guidance for lane in lanes), view.width, view.height]
     gr.on([view.price.change, view.repeat.change, *(slider.release for slider in sliders)], **weigh)
-    page = gr.context.Context.root_block
-    page.load(on_load, None, [view.pair], **at_once)
-    page.load(**weigh)
+    return weigh

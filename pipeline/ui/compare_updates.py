@@ -11,15 +11,17 @@ from typing import Any
 import gradio as gr
 
 from pipeline.catalog import ROLES, Catalog, Pair, Role
-from pipeline.compare import lane_document
+from pipeline.compare import lane_document, plan
 from pipeline.cost import PriceProfile
 from pipeline.events import Done, Event, Loading, Queued, Result, Step
 from pipeline.quality import difference
 from pipeline.recipe import recipe_of
+from pipeline.request import ImageRequest
 from pipeline.ui import markup
 from pipeline.ui.compare_view import (
     VIEWS,
     CompareView,
+    LaneView,
     guidance_slider,
     heading,
     negative_info,
@@ -86,8 +88,12 @@ def step_by_step(view: CompareView, event: Event, role: Role | None, price: Pric
             state = "" if event.final else markup.progress(f"run {len(result.runs)} is done", 1.0)
             said = lane_document(result, price, role)
             alone = markup.lane(said, price, said["seconds"]["total"], result.device)
-            first = {lane.image: gr.Image(picture(result), alt_text=f"{role}: {result.request.prompt}")}
-            return {lane.progress: state, lane.numbers: alone} | (first if len(result.runs) == 1 or event.final else {})
+            first = finished_lane(lane, role, result) if len(result.runs) == 1 or event.final else {}
+            return {lane.progress: state, lane.numbers: alone} | first
+
+
+def finished_lane(lane: LaneView, role: Role, result: Result) -> Updates:
+    return {lane.image: gr.Image(picture(result), alt_text=f"{role}: {result.request.prompt}")}
 
 
 def numbers(view: CompareView, document: Mapping[str, Any], price: PriceProfile, stored: str = "") -> Updates:
@@ -101,7 +107,7 @@ def numbers(view: CompareView, document: Mapping[str, Any], price: PriceProfile,
 
 
 def finished(view: CompareView, document: dict, results: Mapping[Role, Result], price: PriceProfile) -> Updates:
-    """Both pictures are there."""
+    """Both pictures are there. The document may carry a "note": where the comparison comes from, if not from now."""
     old, new = (results[role] for role in ROLES)
     lanes = [{**lane, "image": picture(results[lane["role"]])} for lane in document["lanes"]]
     views = {
@@ -109,7 +115,7 @@ def finished(view: CompareView, document: dict, results: Mapping[Role, Result], 
         view.difference: hand_out(difference(old.image, new.image)),
         view.shown: {**document, "lanes": lanes},
     }
-    return busy(view, False) | numbers(view, document, price) | views
+    return busy(view, False) | numbers(view, document, price, document.get("note", "")) | views
 
 
 def stopped(view: CompareView, results: Mapping[Role, Result], text: str, kind: str = "note") -> Updates:
@@ -122,29 +128,34 @@ def stopped(view: CompareView, results: Mapping[Role, Result], text: str, kind: 
 
 
 def pair_chosen(view: CompareView, catalog: Catalog, pair: Pair) -> Updates:
-    """The sliders, headings and reasons of another pair; the old comparison goes."""
+    """The controls of another pair at its own settings; the old comparison goes."""
+    own = controls(view, catalog, pair, plan(catalog, pair, "x"))
+    return own | cleared(view) | {view.verdict: markup.message(pair.question)}
+
+
+def controls(view: CompareView, catalog: Catalog, pair: Pair, requests: Mapping[Role, ImageRequest]) -> Updates:
+    """The sliders, headings and reasons of a pair, set to what the requests say."""
     cards = {role: catalog.model(pair.lane(role).model) for role in ROLES}
-    updates = cleared(view) | {view.verdict: markup.message(pair.question)}
-    updates |= {view.negative: gr.Textbox(info=negative_info(cards))}
+    updates: Updates = {view.negative: gr.Textbox(info=negative_info(cards))}
     for box, name in ((view.width, "Width"), (view.height, "Height")):
-        updates |= {box: gr.Slider(**size_slider(name, cards["predecessor"]))}
+        pixels = getattr(requests["predecessor"], name.lower())
+        updates |= {box: gr.Slider(**size_slider(name, cards["predecessor"], pixels))}
     for role in ROLES:
-        lane, card = view.lanes[role], cards[role]
+        lane, card, request = view.lanes[role], cards[role], requests[role]
         updates |= {
             lane.heading: heading(role, card),
             lane.model: card.id,
-            lane.steps: gr.Slider(**steps_slider(role, card, pair.lane(role).steps)),
-            lane.guidance: gr.Slider(**guidance_slider(role, card, pair.lane(role).guidance)),
+            lane.steps: gr.Slider(**steps_slider(role, card, request.steps)),
+            lane.guidance: gr.Slider(**guidance_slider(role, card, request.guidance)),
+            # Only those that are on, until somebody looks: to know what works here means to ask the libraries.
+            lane.switches: gr.CheckboxGroup(**switches_box(role, request.switches, request.switches)),
         }
     return updates
 
 
-def switches_found(view: CompareView, pair: Pair, usable: Mapping[Role, Sequence[str]]) -> Updates:
-    """The efficiency switches that each model of the pair can use here."""
-    return {
-        view.lanes[role].switches: gr.CheckboxGroup(**switches_box(role, usable[role], pair.lane(role).switches))
-        for role in ROLES
-    }
+def switches_found(usable: Mapping[Role, Sequence[str]], chosen: Mapping[Role, Sequence[str]]) -> list[Any]:
+    """The efficiency switches that each model of the pair can use here, those on that are on."""
+    return [gr.CheckboxGroup(**switches_box(role, usable[role], chosen[role])) for role in ROLES]
 
 
 def view_chosen(view: CompareView, name: str) -> Updates:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from html import escape
 from pathlib import Path
 
 import gradio as gr
 
 from pipeline import stored
-from pipeline.catalog import ROLES, ModelCard, Pair, Role
+from pipeline.catalog import ROLES, Catalog, ModelCard, Pair, Role
 from pipeline.playground import Playground
 from pipeline.quality import difference
 from pipeline.recipe import recipe_of
@@ -38,6 +38,10 @@ class LaneView:
     steps: gr.Slider
     guidance: gr.Slider
     switches: gr.CheckboxGroup
+
+    @property
+    def parts(self) -> list[gr.components.Component]:
+        return [getattr(self, field.name) for field in fields(self)]
 
 
 @dataclass(frozen=True)
@@ -67,8 +71,13 @@ class CompareView:
     difference: gr.Image
     lanes: dict[Role, LaneView]
     shown: gr.State
-    """The document of the comparison on the page, or None; its pictures are files, a stored one's in stored.FOLDER."""
+    """The document of the comparison on the page, or None; its "note" says where it comes from, if not from now. Its
+    pictures are files, a stored one's in stored.FOLDER."""
     report: ReportButtons
+    recipe_file: gr.File
+    recipe_note: gr.HTML
+    copy_link: gr.Button
+    link: gr.Textbox
 
 
 def build(playground: Playground, status_html: str) -> CompareView:
@@ -83,8 +92,7 @@ def build(playground: Playground, status_html: str) -> CompareView:
     with gr.Row(elem_classes="header", equal_height=True):
         gr.HTML('<h1 class="name">Diptych</h1>', elem_classes="name-box", min_width=100)
         pair_box = gr.Dropdown(
-            [(pair.name, pair.id) for pair in catalog.pairs.values()],
-            value=pair.id,
+            **pair_dropdown(catalog, pair),
             label="Pair",
             allow_custom_value=True,  # MODEL:MODEL, as the models chosen under Advanced make it
             min_width=150,
@@ -133,11 +141,17 @@ def build(playground: Playground, status_html: str) -> CompareView:
             use_cache = gr.Checkbox(True, label="Use cached pictures", info="Same recipe: show the picture made before")
         with gr.Row():
             width, height = (gr.Slider(**size_slider(name, cards["predecessor"])) for name in ("Width", "Height"))
+        recipe_file = gr.File(
+            label="Recipe of a PNG saved by Diptych", file_types=["image"], height=140, elem_id="recipe-file"
+        )
+        recipe_note = gr.HTML("", elem_classes="kept-box")
     verdict = gr.HTML(_first_verdict(first), elem_classes="verdict-box")
     with gr.Row(elem_classes="views", equal_height=True):
         view = gr.Radio(VIEWS, value=VIEWS[0], show_label=False, container=False, label="View", min_width=330, scale=0)
         estimate = gr.HTML("", elem_classes="estimate-box", min_width=260)
+        copy_link = gr.Button("Copy link", size="sm", min_width=90, scale=0)
         report = report_buttons.build()
+    link = gr.Textbox(label="Link to these settings", visible=False, interactive=True, max_lines=3)
     with gr.Row(elem_classes="lanes", equal_height=False) as side_by_side:
         lanes = {role: _lane(role, cards[role], settings[role], first, playground) for role in ROLES}
     pictures = [first[1][role].image for role in ROLES] if first else None
@@ -164,8 +178,15 @@ def build(playground: Playground, status_html: str) -> CompareView:
     return CompareView(
         status, pair_box, price_box, prompt, compare, stop, seed, dice, estimate, examples, advanced, negative,
         width, height, repeat, use_cache, verdict, view, side_by_side, slider, differing, lanes,
-        gr.State({**first[0], "stored": True} if first else None), report,
+        gr.State({**first[0], "stored": True, "note": STORED_NOTE} if first else None), report,
+        recipe_file, recipe_note, copy_link, link,
     )  # fmt: skip
+
+
+def pair_dropdown(catalog: Catalog, pair: Pair) -> dict:
+    """Arguments of the box of pairs; one that is in no catalogue is offered while it is chosen."""
+    named = [(known.name, known.id) for known in catalog.pairs.values()]
+    return {"choices": named if pair.id in catalog.pairs else [*named, (pair.name, pair.id)], "value": pair.id}
 
 
 def _icon(path: Path) -> Path | None:
@@ -232,13 +253,13 @@ def switches_box(role: Role, usable: Sequence[str], value: Sequence[str]) -> dic
     }
 
 
-def size_slider(name: str, card: ModelCard) -> dict:
+def size_slider(name: str, card: ModelCard, value: int | None = None) -> dict:
     """Arguments of the width or height slider; where a model makes one size only it is disabled and says so."""
     fixed = card.size.min == card.size.max
     return {
         "minimum": card.size.min - card.size.multiple if fixed else card.size.min,
         "maximum": card.size.max,
-        "value": card.size.default,
+        "value": card.size.default if value is None else value,
         "step": card.size.multiple,
         "label": f"{name}, pixels",
         "info": "This pair was trained at one size only." if fixed else "",

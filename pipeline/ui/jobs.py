@@ -32,6 +32,11 @@ class Jobs:
                     if not self._running[owner]:
                         del self._running[owner]
 
+    def busy(self, session: str | None) -> bool:
+        """Whether a run of this session is on."""
+        with self._lock:
+            return ("session", session) in self._running
+
     def stop(self, session: str | None, run: str | None = None) -> int:
         """Set the flags of the named run, or without a name of all the session's runs; returns how many."""
         with self._lock:

@@ -68,6 +68,11 @@ def hint(text: str) -> str:
     return f'<p class="note">{escape(text)}</p>'
 
 
+def fault(text: str) -> str:
+    """One sentence beside a control that cannot do what was asked, announced at once."""
+    return f'<p class="error" role="alert">{escape(text)}</p>'
+
+
 def _card(inner: str) -> str:
     return f'<section class="verdict" aria-live="polite">{inner}</section>'
 

@@ -9,9 +9,21 @@ import gradio as gr
 from pipeline import __version__
 from pipeline.catalog import ASSETS
 from pipeline.playground import Playground
-from pipeline.ui import api, compare_tab, compare_view, models_tab, prices_tab, report_buttons, report_tab
+from pipeline.ui import (
+    api,
+    arrival,
+    compare_tab,
+    compare_view,
+    history_tab,
+    models_tab,
+    pair_choice,
+    prices_tab,
+    report_buttons,
+    report_tab,
+)
 from pipeline.ui.jobs import Jobs
 from pipeline.ui.readiness import Readiness
+from pipeline.ui.visitors import Visitors
 
 QUEUE_MAX = 300
 
@@ -49,7 +61,12 @@ def theme() -> gr.themes.Base:
 
 def launch_options() -> dict[str, Any]:
     """What ``Blocks.launch`` needs for the page to look as it should."""
-    return {"theme": theme(), "css_paths": [ASSETS / "style.css"], "footer_links": ["api", "settings"]}
+    return {
+        "theme": theme(),
+        "css_paths": [ASSETS / "style.css"],
+        "footer_links": ["api", "settings"],
+        "max_file_size": "50mb",
+    }
 
 
 def build_page(playground: Playground, readiness: Readiness) -> gr.Blocks:
@@ -60,11 +77,17 @@ def build_page(playground: Playground, readiness: Readiness) -> gr.Blocks:
         analytics_enabled=False,
         fill_width=True,
     ) as page:
-        with gr.Tabs():
-            with gr.Tab("Compare"):
+        visitors = Visitors(playground, page)
+        with gr.Tabs() as tabs:
+            with gr.Tab("Compare", id="compare"):
                 view = compare_view.build(playground, readiness.html())
-                compare_tab.attach(view, playground, jobs)
+                weigh = compare_tab.attach(view, playground, jobs, visitors)
+                pair_choice.attach(view, playground, weigh)
+                arrival.attach(view, playground, jobs, visitors, weigh)
                 report_buttons.attach(view.report, playground, view.shown, view.price)
+            with gr.Tab("History", id="history") as tab:
+                listing = history_tab.build(playground)
+                history_tab.attach(listing, tabs, tab, view, playground, jobs, visitors, weigh)
             with gr.Tab("Prices") as prices:
                 prices_tab.build(playground, view, prices)
             with gr.Tab("Models") as models:
@@ -82,6 +105,6 @@ def build_page(playground: Playground, readiness: Readiness) -> gr.Blocks:
             show_progress="hidden",
             api_visibility="private",
         )
-        api.attach(playground, jobs)
+        api.attach(playground, jobs, visitors)
     page.queue(max_size=QUEUE_MAX)
     return page

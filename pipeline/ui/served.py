@@ -26,6 +26,8 @@ from pipeline import imagefile
 EVERY_S = 600
 KEPT_S = 6 * 3600
 MAX_BYTES = 1024**3
+SMALL = 160
+"""Pixels a side of a small picture: sharp at half that size on a dense screen."""
 
 
 def hand_out(image: Image.Image, recipe: dict[str, Any] | None = None) -> str:
@@ -49,6 +51,34 @@ def hand_out(image: Image.Image, recipe: dict[str, Any] | None = None) -> str:
 def new_file(name: str) -> Path:
     """A place, not there yet, for a file that is made for one visitor; swept with the others."""
     return Path(get_upload_folder()) / secrets.token_hex(16) / name
+
+
+def hand_out_small(source: Path) -> str:
+    """Path of a small JPEG of a kept picture, made when it is first wanted. Raises OSError if it cannot be read."""
+    path = _small(source)
+    with contextlib.suppress(FileNotFoundError):
+        os.utime(path)
+        return str(path)
+    with Image.open(source) as image:
+        small = image.convert("RGB")
+    small.thumbnail((SMALL, SMALL))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{os.getpid()}-{threading.get_ident()}.tmp")
+    small.save(draft, format="JPEG", quality=82)
+    draft.replace(path)
+    return str(path)
+
+
+def take_back_small(source: Path) -> None:
+    """Remove the small picture of one that is deleted."""
+    with contextlib.suppress(OSError):
+        _small(source).unlink()
+        _small(source).parent.rmdir()
+
+
+def _small(source: Path) -> Path:
+    """Named by the kept file, whose content never changes."""
+    return Path(get_upload_folder()) / hashlib.sha256(str(source).encode()).hexdigest() / "small.jpg"
 
 
 class ServedFiles:

@@ -15,6 +15,7 @@ from PIL import Image
 
 from pipeline import imagefile
 from pipeline.engine import Engine
+from pipeline.history import History
 from pipeline.recipe import request_from_recipe
 from tests.fakes import CountingBackend, draw
 
@@ -178,6 +179,14 @@ def test_the_tools_for_agents_are_the_same_five(url: str):
     schema = httpx.get(f"{url}gradio_api/info", timeout=30).json()
     assert set(schema["named_endpoints"]) == {"/compare", "/generate", "/estimate", "/models", "/stop"}
     assert json.dumps(schema).count("lambda") == 0
+
+
+def test_what_a_program_makes_is_kept_as_nobodys_on_a_page_of_this_machine_only(client: Client, tmp_path: Path):
+    said = client.predict("a fox", seed=7, api_name="/compare")
+    client.predict("a cat", "new", seed=1, api_name="/generate")
+    picture, comparison = History(tmp_path / "history").find("")
+    assert (picture.kind, picture.owner, comparison.kind, comparison.owner) == ("picture", "", "comparison", "")
+    assert comparison.document["speedup"] == said["speedup"] and sorted(comparison.files) == [0, 1]
 
 
 def wait_for(condition: Any, seconds: float = 20) -> None:

@@ -66,7 +66,7 @@ def open_tab(page, name: str) -> None:
 def test_every_tab_of_the_page(serve, engine: Engine, browser, viewport, scheme):
     visit = Visit(browser, serve(engine), viewport, scheme)
     names = tabs(visit.page)
-    assert {"Compare", "Prices", "Models", "About"} <= set(names)
+    assert {"Compare", "History", "Prices", "Models", "Bundled pair", "About"} <= set(names)
     found = {}
     for name in names:
         open_tab(visit.page, name)

@@ -136,3 +136,23 @@ def test_a_folder_that_cannot_be_written_is_told(capsys, tmp_path: Path):
     (tmp_path / "file").write_text("")
     assert command_line.main(["compare", "a", "--out", str(tmp_path / "file")]) == 2
     assert "choose another --out" in capsys.readouterr().err
+
+
+def test_what_is_made_is_kept_for_the_page_of_this_machine(capsys, playground: Playground):
+    said = document(capsys, "compare", "a fox", "--seed", "7")
+    document(capsys, "generate", "a cat", "--model", "old")
+    picture, comparison = playground.history.find("whoever sits here")
+    assert (picture.kind, picture.prompt, comparison.kind) == ("picture", "a cat", "comparison")
+    assert comparison.document["speedup"] == said["speedup"]
+    assert [result.request.model for result in playground.history.results(comparison).values()] == ["old", "new"]
+
+
+def test_a_history_that_cannot_be_written_is_told_and_the_picture_is_there(capsys, playground, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(playground.history, "save_picture", full)
+    assert command_line.main(["generate", "a cat", "--model", "old", "--out", "out"]) == 0
+    said = capsys.readouterr()
+    assert "could not be kept in the history" in said.err and said.err.count("\n") == 1
+    assert len(list(Path("out").iterdir())) == 1

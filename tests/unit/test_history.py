@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, PlaygroundError
 from pipeline.events import final_results
 from pipeline.history import History
 from pipeline.recipe import recipe_of
@@ -108,3 +108,36 @@ def test_files_that_no_row_names_go_at_the_next_start(history, made, tmp_path):
     History(history.folder)
     assert not path.exists()
     assert all(file.exists() for file in history.get(kept).files.values())
+
+
+def test_a_pair_filters_and_nobodys_can_be_left_out(history, made):
+    results = made()
+    both, short = (history.add("comparison", {"pair": pair}, results, "me") for pair in ("both", "short"))
+    nobodys = history.add("comparison", {"pair": "both"}, results)
+    assert [entry.id for entry in history.find(pair="both")] == [nobodys, both]
+    assert [entry.id for entry in history.find("me", nobodys=False)] == [short, both]
+    assert history.get(nobodys, "me").id == nobodys
+    with pytest.raises(InputError, match="no such entry"):
+        history.get(nobodys, "me", nobodys=False)
+
+
+def test_what_came_out_of_the_cache_is_kept_unless_it_is_the_newest(history, made):
+    first = history.keep("comparison", {}, made("a red apple"))
+    assert history.keep("comparison", {}, made("a red apple")) == first
+    assert history.keep("comparison", {}, made("a red apple"), "me") != first
+    other = history.keep("comparison", {}, made("a fox"))
+    again = history.keep("comparison", {}, made("a red apple"))
+    assert [entry.id for entry in history.find("", limit=3)] == [again, other, first]
+
+
+def test_an_entry_is_kept_even_if_older_ones_cannot_be_removed(history, made, monkeypatch):
+    old = history.add("comparison", {}, made())
+    monkeypatch.setattr(history, "delete", lambda entry: (_ for _ in ()).throw(OSError("read-only")))
+    history.max_bytes = 1
+    newest = history.add("comparison", {}, made())
+    assert [entry.id for entry in history.find()] == [newest, old]
+
+
+def test_a_database_that_cannot_be_read_is_one_sentence(history):
+    with pytest.raises(PlaygroundError, match="could not be read from the history"):
+        history.rows("SELECT * FROM nothing")

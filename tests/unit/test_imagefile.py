@@ -117,3 +117,12 @@ def test_a_picture_too_large_to_open_is_refused():
         file += (len(chunk) - 4).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big")
     with pytest.raises(OSError, match="broken PNG"):
         imagefile.read(BytesIO(file))
+
+
+def test_the_recipe_alone_is_read_without_the_pixels():
+    buffer = written(PICTURE, {"request": {"seed": 1}})
+    assert imagefile.read_recipe(buffer) == {"request": {"seed": 1}}
+    with pytest.raises(InputError, match="carries no Diptych recipe"):
+        imagefile.read_recipe(png(None))
+    with pytest.raises(OSError, match="cannot identify"):
+        imagefile.read_recipe(BytesIO(b"\x89PNG"))

@@ -6,10 +6,11 @@ import os
 import time
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from pipeline import imagefile
-from pipeline.ui.served import ServedFiles, hand_out, new_file
+from pipeline.ui.served import SMALL, ServedFiles, hand_out, hand_out_small, new_file, take_back_small
 
 
 def put(folder: Path, name: str, age_s: float, size: int = 10) -> Path:
@@ -68,3 +69,18 @@ def test_a_visitors_file_has_a_folder_of_its_own_that_nobody_guesses(tmp_path: P
     one, other = new_file("report.html"), new_file("report.html")
     assert one != other and one.name == "report.html" and len(one.parent.name) == 32
     assert one.parent.parent == tmp_path and not one.parent.exists()
+
+
+def test_a_small_picture_is_small_made_once_and_can_be_taken_back(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "served"))
+    kept = tmp_path / "kept.png"
+    Image.effect_noise((1024, 512), 80).convert("RGBA").save(kept)
+    path = Path(hand_out_small(kept))
+    assert Image.open(path).size == (SMALL, SMALL // 2) and path.stat().st_size < 20_000
+    assert Path(hand_out_small(kept)) == path and path.is_relative_to(tmp_path / "served")
+    take_back_small(kept)
+    take_back_small(kept)
+    assert not path.parent.exists()
+    kept.write_bytes(b"broken")
+    with pytest.raises(OSError, match="cannot identify"):
+        hand_out_small(kept)

@@ -17,8 +17,10 @@ from pipeline.wording import (
     saved,
     seconds_range,
     seconds_text,
+    size_text,
     slug,
     speed,
+    when,
 )  # fmt: skip
 
 
@@ -104,3 +106,14 @@ def test_a_long_time_is_said_in_a_persons_unit():
 def test_a_file_name_is_safe_whatever_the_prompt():
     names = [slug(text) for text in ("A red apple!", "../../etc/passwd", "<script>", "狐", "", "a" * 47 + " b")]
     assert names == ["a-red-apple", "etc-passwd", "script", "picture", "picture", "a" * 47]
+
+
+@pytest.mark.parametrize(
+    ("size", "said"), [(0, "0.00 kB"), (7_470, "7.47 kB"), (999_900, "1.00 MB"), (2e9, "2.00 GB"), (12.3e6, "12.3 MB")]
+)
+def test_sizes(size, said):
+    assert size_text(size) == said
+
+
+def test_a_moment_is_said_for_every_time_zone():
+    assert when(1_795_492_020) == "24 November 2026, 03:47 UTC"

@@ -1,0 +1,109 @@
+"""What the page shows when somebody comes: his newest comparison, or what a link says; and the ways to carry settings
+elsewhere and back, a link and a PNG. Nothing of it runs a model: that is for Compare."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from pipeline import imagefile, settings
+from pipeline.errors import InputError, PlaygroundError
+from pipeline.playground import Playground
+from pipeline.recipe import request_from_recipe
+from pipeline.ui import compare_updates as updates
+from pipeline.ui import markup, restore_updates
+from pipeline.ui.compare_tab import FORGET_LINK, requests_of, settings_of
+from pipeline.ui.compare_view import CompareView
+from pipeline.ui.jobs import Jobs
+from pipeline.ui.visitors import NEW_TOKEN, Visitors
+
+FROM_LINK = "Filled in from the link. Press Compare to run it."
+FROM_FILE = "Filled in from the picture's recipe. Press Compare to run it."
+BUSY = "A run is on; wait for its end, or press Stop first."
+UNREADABLE = "The history cannot be read; the server's log says why."
+COPY = """async (query) => {
+  const address = query && location.origin + location.pathname + query;
+  try { if (address) await navigator.clipboard.writeText(address); } catch { /* not allowed: the box shows it */ }
+  return address;
+}"""
+
+log = logging.getLogger(__name__)
+
+
+def outputs(view: CompareView) -> list[Any]:
+    """Every component that a restored comparison may change."""
+    lanes = [part for lane in view.lanes.values() for part in lane.parts]
+    starters = [view.compare, view.stop, *(button for button, _, _ in view.examples)]
+    controls = [view.pair, view.price, view.prompt, view.negative, view.seed, view.width, view.height]
+    return [*controls, *lanes, *starters, view.verdict, view.slider, view.difference, view.shown]
+
+
+def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visitors, weigh: Mapping[str, Any]) -> None:
+    """Give the tab this behaviour. ``weigh``: the event that estimates anew."""
+    catalog = playground.catalog
+
+    def on_arrival(token, request: gr.Request) -> dict:
+        """A link is stronger than the history; whoever has neither sees the stored example."""
+        try:
+            said = settings.from_link(catalog, dict(request.query_params))
+            if said is not None:
+                return restore_updates.proposed(view, catalog, said, FROM_LINK)
+        except InputError as error:
+            return restore_updates.told(view, f"The link cannot be used: {error}")
+        try:
+            for entry in visitors.find(token, request, kind="comparison", limit=1):
+                return restore_updates.from_history(view, playground, entry)
+        except InputError as error:  # made with models or settings that are no more: the stored example stays
+            log.info("the newest comparison is not restored: %s", error)
+        except PlaygroundError:
+            log.exception("the history cannot be read")
+            return restore_updates.told(view, UNREADABLE)
+        if playground.default_pair is not catalog.default_pair:  # the stored example is of the other one
+            return updates.pair_chosen(view, catalog, playground.default_pair)
+        return {view.verdict: gr.skip()}
+
+    def on_file(path, pair_id, request: gr.Request) -> dict:
+        try:
+            if jobs.busy(request.session_hash):
+                raise InputError(BUSY)
+            made = request_from_recipe(_recipe(path))
+            said = settings.from_request(catalog, made, catalog.pair(pair_id))
+            filled = restore_updates.proposed(view, catalog, said, FROM_FILE)
+        except InputError as error:
+            return {view.recipe_file: None, view.recipe_note: markup.fault(str(error))}
+        return filled | {view.recipe_file: None, view.recipe_note: ""}
+
+    def on_link(*recipe) -> dict:
+        try:
+            pair, requests = requests_of(catalog, *recipe)
+            settings.page_seed(recipe[3])
+        except InputError as error:
+            return {view.link: gr.Textbox("", visible=False), view.estimate: markup.hint(str(error))}
+        return {view.link: gr.Textbox(settings.link_of(pair, requests), visible=True), view.estimate: gr.skip()}
+
+    hidden = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
+    gr.context.Context.root_block.load(None, visitors.token, visitors.token, js=NEW_TOKEN, **hidden).then(
+        on_arrival, visitors.token, outputs(view), **hidden
+    ).then(**weigh)
+    view.recipe_file.upload(
+        on_file,
+        [view.recipe_file, view.pair],
+        [view.recipe_file, view.recipe_note, *outputs(view)],
+        js=FORGET_LINK,
+        **hidden,
+    ).then(**weigh)
+    view.copy_link.click(on_link, settings_of(view), [view.link, view.estimate], **hidden).then(
+        None, view.link, view.link, js=COPY, **hidden
+    )
+
+
+def _recipe(path: str) -> dict:
+    """The recipe in an uploaded file. Raises InputError, whatever the file is."""
+    try:
+        return imagefile.read_recipe(Path(path))
+    except OSError:
+        raise InputError("This file is no PNG, or a broken one; drop a PNG that was saved by Diptych.") from None

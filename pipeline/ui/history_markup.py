@@ -1,0 +1,90 @@
+"""Entries of the history as HTML: one card each. Everything is escaped here; buttons only say what they are for, and
+history_tab's script passes that on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from pipeline.catalog import Catalog
+from pipeline.history import Entry
+from pipeline.wording import claim, count, dollars, seconds_text, when
+
+PICTURES_MAX = 4
+"""Small pictures on a card; a sweep has more."""
+
+
+def cards(entries: Sequence[Entry], catalog: Catalog, address: Callable[[Path], str | None]) -> str:
+    """All cards, in the order given. ``address``: where a browser finds the small picture of a kept file."""
+    return f'<ul class="kept-list">{"".join(_card(entry, catalog, address) for entry in entries)}</ul>'
+
+
+def _card(entry: Entry, catalog: Catalog, address: Callable[[Path], str | None]) -> str:
+    facts = "".join(f'<p class="note">{escape(fact)}</p>' for fact in _facts(entry, catalog) if fact)
+    moment = datetime.fromtimestamp(entry.made_at, UTC).isoformat(timespec="seconds")
+    return (
+        f'<li class="kept" data-id="{escape(entry.id)}"><div class="kept-pictures">{_pictures(entry, address)}</div>'
+        f'<div class="kept-text"><p class="kept-prompt">{escape(entry.prompt)}</p>{facts}'
+        f'<p class="note"><time datetime="{moment}">{when(entry.made_at)}</time></p></div>'
+        f'<div class="kept-buttons">{_buttons(entry)}</div></li>'
+    )
+
+
+def _pictures(entry: Entry, address: Callable[[Path], str | None]) -> str:
+    found = []
+    for place in sorted(entry.files)[:PICTURES_MAX]:
+        where = address(entry.files[place])
+        alt = escape(f"{_name(entry, place)}: {entry.prompt}")
+        found.append(
+            f'<img src="{escape(where)}" alt="{alt}" loading="lazy" width="80" height="80">'
+            if where
+            else f'<span class="kept-gone" role="img" aria-label="{alt}">gone</span>'
+        )
+    return "".join(found)
+
+
+def _name(entry: Entry, place: int) -> str:
+    if entry.kind == "comparison":
+        return entry.document["lanes"][place]["role"]
+    return "picture"
+
+
+def _facts(entry: Entry, catalog: Catalog) -> list[str]:
+    """What it is, and what it took."""
+    if entry.kind == "comparison":
+        return _comparison(entry.document, catalog)
+    names = ", ".join(_model(catalog, model) for model in entry.models)
+    if entry.kind == "picture":
+        return [
+            f"{names}, seed {entry.document['seed']}",
+            f"{seconds_text(entry.document['seconds']['total'])} · {dollars(entry.document['cost_usd'])}",
+        ]
+    return [f"{names}, {count(len(entry.files), 'picture')}"]
+
+
+def _comparison(document: Mapping[str, Any], catalog: Catalog) -> list[str]:
+    pair = document["pair"]
+    name = catalog.pairs[pair].name if pair in catalog.pairs else pair
+    slow, fast = document["lanes"]
+    head = claim(document) if document["speedup"] is not None else "from the cache"
+    seconds = f"{seconds_text(fast['seconds']['total'])} against {seconds_text(slow['seconds']['total'])}"
+    cost = f"{dollars(fast['cost_usd'])} against {dollars(slow['cost_usd'])}"
+    return [f"{name}, seed {document['seed']}", head, f"{seconds} · {cost}"]
+
+
+def _model(catalog: Catalog, model: str) -> str:
+    return catalog.models[model].name if model in catalog.models else model
+
+
+def _buttons(entry: Entry) -> str:
+    star = "★ Starred" if entry.starred else "☆ Star"
+    opening = "" if entry.kind == "sweep" else _button("open", "Open")
+    pressed = f' aria-pressed="{"true" if entry.starred else "false"}"'
+    return opening + _button("unstar" if entry.starred else "star", star, pressed) + _button("delete", "Delete")
+
+
+def _button(act: str, text: str, more: str = "") -> str:
+    return f'<button type="button" data-act="{act}"{more}>{text}</button>'

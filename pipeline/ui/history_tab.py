@@ -1,0 +1,197 @@
+"""The History tab: what this visitor made, newest first; searched, filtered, starred, deleted, and opened again in the
+Compare tab without running anything."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import gradio as gr
+from gradio.route_utils import API_PREFIX
+
+from pipeline.errors import InputError, PlaygroundError
+from pipeline.history import KINDS
+from pipeline.playground import Playground
+from pipeline.ui import history_markup, markup, restore_updates
+from pipeline.ui.arrival import BUSY, UNREADABLE, outputs
+from pipeline.ui.compare_tab import FORGET_LINK
+from pipeline.ui.compare_view import CompareView
+from pipeline.ui.jobs import Jobs
+from pipeline.ui.served import hand_out_small, take_back_small
+from pipeline.ui.visitors import Visitors
+from pipeline.wording import size_text
+
+PAGE = 24
+ANY = "any"
+KIND_NAMES = {"comparison": "Comparisons", "picture": "Single pictures", "sweep": "Sweeps"}
+SCRIPT = """
+element.addEventListener('click', (event) => {
+  const button = event.target.closest('button[data-act]');
+  if (!button) return;
+  const act = button.dataset.act, id = button.closest('[data-id]').dataset.id;
+  if (act === 'delete' && !button.dataset.sure) {
+    button.dataset.sure = 'asked';
+    button.textContent = 'Really delete?';
+    setTimeout(() => {
+      if (button.dataset.sure) { delete button.dataset.sure; button.textContent = 'Delete'; }
+    }, 5000);
+  } else if (act === 'open') {
+    trigger('restore', {id});
+  } else {
+    trigger('alter', {act, id});
+  }
+});
+"""
+"""One listener for all cards, which come and go within the element. To delete takes two clicks on the same button."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The tab's components."""
+
+    text: gr.Textbox
+    which: gr.Dropdown
+    kind: gr.Dropdown
+    starred: gr.Checkbox
+    said: gr.HTML
+    cards: gr.HTML
+    more: gr.Button
+    shown: gr.State
+    """How many entries are shown at most."""
+
+
+def build(playground: Playground) -> Listing:
+    """Lay the tab out; it is filled when it is opened."""
+    catalog = playground.catalog
+    pairs = [(f"Pair: {pair.name}", f"pair {pair.id}") for pair in catalog.pairs.values()]
+    models = [(f"Model: {card.name}", f"model {card.id}") for card in catalog.models.values()]
+    with gr.Row(equal_height=True):
+        text = gr.Textbox(label="Search", placeholder="Words of the prompt", max_lines=1, min_width=200, scale=3)
+        which = gr.Dropdown([("All", ANY), *pairs, *models], value=ANY, label="Pair or model", min_width=200, scale=3)
+        kind = gr.Dropdown(
+            [("All", ANY), *((KIND_NAMES[kind], kind) for kind in KINDS)],
+            value=ANY,
+            label="Kind",
+            min_width=130,
+            scale=2,
+        )
+        starred = gr.Checkbox(False, label="Starred only", min_width=130, scale=1)
+    said = gr.HTML("", elem_classes="kept-box")
+    cards = gr.HTML("", js_on_load=SCRIPT, apply_default_css=False, elem_classes="kept-box")
+    more = gr.Button(f"Show {PAGE} more", size="sm", visible=False)
+    return Listing(text, which, kind, starred, said, cards, more, gr.State(PAGE))
+
+
+def attach(
+    listing: Listing,
+    tabs: gr.Tabs,
+    tab: gr.Tab,
+    view: CompareView,
+    playground: Playground,
+    jobs: Jobs,
+    visitors: Visitors,
+    weigh: Mapping[str, Any],
+) -> None:
+    """Give the tab its behaviour. ``view``: the Compare tab, where an entry is opened. ``weigh``: its estimate."""
+    filters = [listing.text, listing.which, listing.kind, listing.starred]
+    asked = [visitors.token, *filters, listing.shown]
+    answer = [listing.said, listing.cards, listing.more, listing.shown]
+
+    def listed(token, text, which, kind, starred, shown, request: gr.Request, problem: str = "") -> tuple:
+        """The first ``shown`` entries of what is asked for."""
+        subject, _, name = str(which).partition(" ")
+        wanted = {subject: name} if subject in ("pair", "model") else {}
+        try:
+            found = visitors.find(
+                token,
+                request,
+                text=str(text or ""),
+                kind=kind if kind in KINDS else None,
+                starred=bool(starred),
+                limit=shown + 1,
+                **wanted,
+            )
+            used = playground.history.used_bytes()
+        except PlaygroundError:
+            log.exception("the history cannot be read")
+            return markup.fault(UNREADABLE), "", gr.Button(visible=False), shown
+        cards = history_markup.cards(found[:shown], playground.catalog, _address)
+        told = markup.fault(problem) if problem else markup.hint(_told(len(found), used, playground))
+        return told, cards, gr.Button(visible=len(found) > shown), shown
+
+    def on_filter(token, text, which, kind, starred, request: gr.Request) -> tuple:
+        return listed(token, text, which, kind, starred, PAGE, request)
+
+    def on_more(token, text, which, kind, starred, shown, request: gr.Request) -> tuple:
+        return listed(token, text, which, kind, starred, shown + PAGE, request)
+
+    def on_alter(token, text, which, kind, starred, shown, event: gr.EventData, request: gr.Request) -> tuple:
+        """Star, unstar or delete: only what this visitor may see."""
+        said = event._data if isinstance(event._data, dict) else {}
+        problem = ""
+        try:
+            entry = visitors.get(said.get("id"), token, request)
+            match said.get("act"):
+                case "star" | "unstar":
+                    playground.history.star(entry.id, said["act"] == "star")
+                case "delete":
+                    playground.history.delete(entry.id)
+                    for file in entry.files.values():
+                        take_back_small(file)
+        except InputError as error:
+            problem = str(error)
+        except PlaygroundError:
+            log.exception("the history cannot be changed")
+            problem = "The history cannot be changed; the server's log says why."
+        return listed(token, text, which, kind, starred, shown, request, problem)
+
+    def on_open(token, event: gr.EventData, request: gr.Request) -> dict:
+        said = event._data if isinstance(event._data, dict) else {}
+        try:
+            if jobs.busy(request.session_hash):
+                raise InputError(BUSY)
+            entry = visitors.get(said.get("id"), token, request)
+            updates = restore_updates.from_history(view, playground, entry)
+        except InputError as error:
+            return {listing.said: markup.fault(str(error))}
+        except PlaygroundError:
+            log.exception("the history cannot be read")
+            return {listing.said: markup.fault(UNREADABLE)}
+        return updates | {tabs: gr.Tabs(selected="compare"), listing.said: ""}
+
+    hidden = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
+    tab.select(listed, asked, answer, **hidden)
+    gr.on(
+        [control.change for control in filters],  # input misses what is pasted
+        on_filter,
+        asked[:-1],
+        answer,
+        trigger_mode="always_last",
+        **hidden,
+    )
+    listing.more.click(on_more, asked, answer, **hidden)
+    listing.cards.alter(on_alter, asked, answer, **hidden)
+    listing.cards.restore(on_open, visitors.token, [tabs, listing.said, *outputs(view)], js=FORGET_LINK, **hidden).then(
+        **weigh
+    )
+
+
+def _address(file: Path) -> str | None:
+    """Relative, so that it holds under any root path."""
+    try:
+        return f"{API_PREFIX.lstrip('/')}/file={quote(hand_out_small(file))}"
+    except OSError:
+        return None
+
+
+def _told(found: int, used: int, playground: Playground) -> str:
+    """Nothing found, or how much room is taken."""
+    most = size_text(playground.history.max_bytes)
+    room = f"{size_text(used)} of {most} used. When it is full the oldest go; starred ones stay."
+    return room if found else f"Nothing here that fits. {room}"

@@ -1,0 +1,47 @@
+"""Keeps what one comparison of the page makes, each time before it is shown."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from pipeline.catalog import ROLES, Pair, Role
+from pipeline.compare import compare_document, generate_document
+from pipeline.cost import PriceProfile
+from pipeline.errors import PlaygroundError
+from pipeline.events import Result
+from pipeline.playground import Playground
+from pipeline.ui.visitors import NOT_KEPT, Visitors
+
+
+class Keeper:
+    """The first finished picture is kept by itself, so that nothing is lost if the run ends there; with the second
+    one both become a comparison, and the single one goes."""
+
+    def __init__(self, playground: Playground, visitors: Visitors, token: object):
+        self._playground, self._visitors = playground, visitors
+        self._owner = visitors.owner(token)
+        self._results: dict[Role, Result] = {}
+        self._alone: str | None = None
+        self.document: dict[str, Any] = {}
+        """The comparison's, once both pictures are there, with the id of its entry and what is to be noted."""
+
+    def done(self, pair: Pair, role: Role, result: Result, price: PriceProfile) -> None:
+        """One lane's last picture is there."""
+        if not self._results:
+            self.alone(role, result, price)
+            return
+        self._results[role] = result
+        said = compare_document(pair, self._results, price)
+        entry = self._visitors.keep("comparison", said, [self._results[role] for role in ROLES], self._owner)
+        self.document = {**said, "entry": entry, "note": "" if entry else NOT_KEPT}
+        if entry and self._alone:
+            with contextlib.suppress(PlaygroundError):  # then it stands in the history twice
+                self._playground.history.delete(self._alone)
+
+    def alone(self, role: Role, result: Result, price: PriceProfile) -> None:
+        """A finished picture whose partner is not there, or never will be. One out of the cache was kept when it was
+        made."""
+        if role not in self._results and result.cache == "miss":
+            self._alone = self._visitors.keep("picture", generate_document(result, price), [result], self._owner)
+        self._results[role] = result

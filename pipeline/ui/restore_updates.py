@@ -1,0 +1,94 @@
+"""What the Compare tab shows for settings that came from elsewhere and for entries of the history: from these to values
+of components. Runs nothing and registers nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import gradio as gr
+
+from pipeline import settings
+from pipeline.catalog import ROLES, Catalog, Role
+from pipeline.compare import lane_document, repriced
+from pipeline.errors import InputError
+from pipeline.events import Result
+from pipeline.history import Entry
+from pipeline.playground import Playground
+from pipeline.settings import Settings
+from pipeline.ui import markup
+from pipeline.ui.compare_updates import Updates, busy, cleared, controls, finished, finished_lane
+from pipeline.ui.compare_view import CompareView, negative_info, pair_dropdown
+from pipeline.ui.price_box import AUTOMATIC_PRICE
+from pipeline.wording import when
+
+
+def filled_in(view: CompareView, catalog: Catalog, said: Settings) -> Updates:
+    """Every control at these settings, and nothing else changed. Raises InputError for a seed that no browser holds."""
+    pair, requests = said
+    first = requests["predecessor"]
+    negative = next((request.negative_prompt for request in requests.values() if request.negative_prompt), "")
+    cards = {role: catalog.model(pair.lane(role).model) for role in ROLES}
+    updates = controls(view, catalog, pair, requests)
+    updates |= {view.negative: gr.Textbox(negative, info=negative_info(cards))}
+    updates |= {view.pair: gr.Dropdown(**pair_dropdown(catalog, pair))}
+    return updates | {view.prompt: first.prompt, view.seed: settings.page_seed(first.seed)}
+
+
+def proposed(view: CompareView, catalog: Catalog, said: Settings, text: str) -> Updates:
+    """Settings to be run: no picture stands beside them, and ``text`` says where they come from."""
+    return filled_in(view, catalog, said) | cleared(view) | {view.verdict: markup.message(text)}
+
+
+def told(view: CompareView, text: str) -> Updates:
+    """What was asked for cannot be had: one sentence, and the page works."""
+    return cleared(view) | {view.verdict: markup.message(text, "error")}
+
+
+def from_history(view: CompareView, playground: Playground, entry: Entry) -> Updates:
+    """A kept comparison or picture as it was when it was made, with its settings. Raises InputError."""
+    found = playground.history.results(entry)
+    note = f"from your history, made {when(entry.made_at)}"
+    if entry.kind == "comparison" and len(found) == len(ROLES):
+        return _comparison(view, playground, entry, dict(zip(ROLES, found.values(), strict=True)), note)
+    if not found or entry.kind == "sweep":
+        raise InputError("The pictures of this entry are gone or damaged; delete it and make it again.")
+    return _picture(view, playground, found[min(found)], note)
+
+
+def _comparison(
+    view: CompareView, playground: Playground, entry: Entry, results: Mapping[Role, Result], note: str
+) -> Updates:
+    pair = playground.catalog.pair(entry.document["pair"])
+    requests = {role: result.request for role, result in results.items()}
+    said = settings.again(playground.catalog, pair, requests)
+    choice, price = _price(playground, entry.document)
+    document = {**repriced(entry.document, price), "entry": entry.id, "note": note}
+    updates = filled_in(view, playground.catalog, said) | cleared(view) | {view.price: choice}
+    for role in ROLES:
+        updates |= finished_lane(view.lanes[role], role, results[role])
+    return updates | finished(view, document, results, price)
+
+
+def _picture(view: CompareView, playground: Playground, result: Result, note: str) -> Updates:
+    """One picture in its lane; the other is empty until Compare is pressed."""
+    pair, requests = settings.from_request(playground.catalog, result.request)
+    role = next(role for role in ROLES if requests[role] == result.request)
+    price = playground.proposed_price(result.device)
+    lane, said = view.lanes[role], lane_document(result, price, role)
+    text = f"One picture {note}. Press Compare to draw it with both models."
+    updates = proposed(view, playground.catalog, (pair, requests), text) | {view.price: AUTOMATIC_PRICE}
+    updates |= finished_lane(lane, role, result) | busy(view, False)
+    return updates | {lane.numbers: markup.lane(said, price, said["seconds"]["total"], result.device)}
+
+
+def _price(playground: Playground, document: Mapping[str, Any]):
+    """What the price box shall say, and the price: the one that the document was made with, where it is known."""
+    proposed = playground.proposed_price(document["device"])
+    said = document["price"]
+    if said["profile"] == proposed.id:
+        return AUTOMATIC_PRICE, proposed
+    wanted = said["profile"] if said["profile"] in playground.prices.profiles else said["usd_per_hour"]
+    if wanted is None:
+        return AUTOMATIC_PRICE, proposed
+    return str(wanted), playground.prices.profile(wanted)

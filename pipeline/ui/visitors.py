@@ -1,0 +1,90 @@
+"""Who looks at the page, and what is kept for him.
+
+A page's visitor is a random token that his browser keeps, so that he finds his own entries again after a reload, in a
+new tab and after a restart, and nobody else's. What the command line makes is nobody's (owner ""), and so is what a
+program asks of a page that only this machine can reach: whoever sits at the machine sees them too. On a page that
+others can reach, a program's entries are kept under an owner that no browser can be, and no visitor sees them.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gradio as gr
+
+from pipeline.errors import PlaygroundError
+from pipeline.events import Result
+from pipeline.history import Entry
+from pipeline.playground import Playground
+
+TOKEN = re.compile(r"[A-Za-z0-9_-]{22}")
+NEW_TOKEN = f"""(token) => {{
+  if (/^{TOKEN.pattern}$/.test(token)) return token;
+  const bytes = String.fromCharCode(...crypto.getRandomValues(new Uint8Array(16)));
+  return btoa(bytes).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+}}"""
+"""Made in the browser, which has it before a visitor can press anything; a busy server may take seconds to answer."""
+NOBODY, PROGRAMS = "", "programs"
+NOT_KEPT = "These pictures could not be kept in the history; the server's log says why: download them to keep them"
+FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "cf-connecting-ip")
+
+log = logging.getLogger(__name__)
+
+
+class Visitors:
+    """Tells owners apart for one page. Build it within the Blocks: ``token`` is a component."""
+
+    def __init__(self, playground: Playground, page: gr.Blocks):
+        self._playground = playground
+        self._page = page
+        # Both are fixed, so that a browser's token outlives the server. The secret hides nothing: it only turns off
+        # Gradio's random one.
+        self.token = gr.BrowserState(None, storage_key="diptych-visitor", secret="diptych")  # noqa: S106
+
+    def owner(self, token: object) -> str:
+        """The owner that a browser's token stands for; a new one, whom nobody is, if it is not one of ours."""
+        return token if isinstance(token, str) and TOKEN.fullmatch(token) else secrets.token_urlsafe(16)
+
+    def local(self, request: gr.Request | None) -> bool:
+        """True if this request comes from whoever sits at this machine, as far as can be known: the page listens to
+        this machine only, is not shared and not a Space, and nothing has passed the request on."""
+        page = self._page
+        if getattr(page, "share", False) or page.space_id or not _loopback(getattr(page, "server_name", None)):
+            return False
+        if request is None:
+            return True
+        headers = {name.lower() for name in dict(getattr(request, "headers", None) or {})}
+        client = getattr(request, "client", None)
+        return not headers & set(FORWARDED) and _loopback(getattr(client, "host", None))
+
+    def program(self, request: gr.Request | None) -> str:
+        """The owner of what a program makes through the page's named endpoints."""
+        return NOBODY if self.local(request) else PROGRAMS
+
+    def find(self, token: object, request: gr.Request, **filters: Any) -> list[Entry]:
+        """What this visitor may see, newest first."""
+        return self._playground.history.find(self.owner(token), nobodys=self.local(request), **filters)
+
+    def get(self, entry: object, token: object, request: gr.Request) -> Entry:
+        """One entry that he may see, and so may star and delete. Raises InputError."""
+        return self._playground.history.get(entry, self.owner(token), nobodys=self.local(request))
+
+    def keep(self, kind: str, document: Mapping[str, Any], results: Sequence[Result], owner: str) -> str | None:
+        """Keep what was made; None, and a line in the log, if it cannot be kept. Pictures are shown all the same."""
+        try:
+            return self._playground.history.keep(kind, document, results, owner)
+        except PlaygroundError:
+            log.exception("an entry could not be kept")
+            return None
+
+
+def _loopback(host: str | None) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host or "").is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,317 @@
+"""What was made is found again, in a real browser: after a reload, a restart, in a new tab, by a link, by a PNG."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from pipeline import imagefile
+from pipeline.catalog import ASSETS
+from pipeline.engine import Engine
+from pipeline.recipe import request_from_recipe
+from tests.browser.test_page import PHONE, WIDE, Visit, _answers, browser, playwright, pytestmark  # noqa: F401
+from tests.fakes import CountingBackend
+
+HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>"
+
+
+@pytest.fixture
+def url(serve, engine: Engine) -> str:
+    return serve(engine)
+
+
+class Guest(Visit):
+    """A visitor who also opens the History tab."""
+
+    def __init__(self, browser, url: str, viewport: dict = WIDE, scheme: str = "light"):  # noqa: F811
+        super().__init__(browser, url, viewport, scheme)
+        self.page.on("dialog", lambda dialog: self.faults.append(f"dialog: {dialog.message}"))
+        self.cards = self.page.locator(".kept")
+
+    def run(self, prompt: str) -> None:
+        """Until both pictures are other ones than before, and the run is over."""
+        before = [picture.get_attribute("src") for picture in self.page.locator(".picture img").all()]
+        super().run(prompt)
+        self.page.wait_for_function(
+            "before => { const now = [...document.querySelectorAll('.picture img')].map((i) => i.getAttribute('src'));"
+            " return now.length === 2 && now.every((src) => src && !before.includes(src)); }",
+            arg=before,
+        )
+        playwright.expect(self.claims.first).to_be_visible(timeout=30_000)
+        playwright.expect(self.compare).to_be_enabled()
+
+    def tab(self, name: str) -> None:
+        self.page.get_by_role("tab", name=name).click()
+
+    def history(self, cards: int) -> None:
+        """Open the tab and wait until it shows so many."""
+        self.tab("History")
+        playwright.expect(self.cards).to_have_count(cards)
+
+    def reload(self, url: str | None = None) -> None:
+        self.page.goto(url) if url else self.page.reload()
+        self.compare.wait_for()
+
+    def source(self, lane: int) -> str:
+        return self.page.locator(".picture img").nth(lane).get_attribute("src")
+
+    def picture(self, lane: int, path: Path) -> Path:
+        """Download one lane's picture."""
+        path.write_bytes(httpx.get(self.source(lane), timeout=10).content)
+        return path
+
+    def setting(self, label: str):
+        return self.page.get_by_label(label, exact=True).first
+
+
+def restored(visit: Guest, prompt: str) -> None:
+    playwright.expect(visit.verdict).to_contain_text("from your history, made", timeout=10_000)
+    playwright.expect(visit.prompt).to_have_value(prompt)
+    assert visit.pictures() == 2
+
+
+def test_a_comparison_is_there_after_a_reload_and_in_a_new_tab_and_nobody_elses(url, browser, backend, tmp_path):  # noqa: F811
+    visit = Guest(browser, url)
+    visit.run("a red apple")
+    first = visit.picture(0, tmp_path / "first.png").read_bytes()
+    visit.reload()
+    restored(visit, "a red apple")
+    playwright.expect(visit.claims.first).to_contain_text("faster")
+    assert imagefile.read(visit.picture(0, tmp_path / "again.png"))[1] == imagefile.read(tmp_path / "first.png")[1]
+    assert len(first) > 0
+    made = len(backend.made)
+    visit.page = visit.context.new_page()
+    visit.page.goto(url)
+    playwright.expect(visit.page.locator(".verdict")).to_contain_text("from your history, made")
+    assert len(backend.made) == made
+    stranger = Guest(browser, url)
+    stranger.page.wait_for_timeout(1000)
+    playwright.expect(stranger.verdict).not_to_contain_text("from your history")
+    stranger.history(0)
+    assert visit.faults == stranger.faults == []
+
+
+def test_what_was_shown_as_done_is_there_after_kill_9_and_a_restart(browser, tmp_path: Path):  # noqa: F811
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    url = f"http://127.0.0.1:{port}/"
+    command = [sys.executable, "app.py", "--port", str(port), "--data", str(tmp_path / "data"), "--offline"]
+
+    def start() -> subprocess.Popen:
+        app = subprocess.Popen(command, cwd=ASSETS.parent, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 60
+        while not _answers(url):
+            assert app.poll() is None and time.monotonic() < deadline
+            time.sleep(0.2)
+        return app
+
+    app = start()
+    try:
+        visit = Guest(browser, url)
+        visit.run("a red apple")
+        os.kill(app.pid, signal.SIGKILL)
+        app.wait()
+        app = start()
+        visit.reload()
+        restored(visit, "a red apple")
+    finally:
+        app.kill()
+        app.wait()
+
+
+def test_a_link_fills_in_everything_on_a_fresh_server_and_runs_nothing(url, browser, backend: CountingBackend):  # noqa: F811
+    query = "?pair=short&prompt=a%20caf%C3%A9%20%26%20cr%C3%A8me&seed=7&steps=5,2&guidance=2.5,1.5&width=64&height=48"
+    visit = Guest(browser, url + query + "&negative=rain")
+    playwright.expect(visit.verdict).to_contain_text("Filled in from the link")
+    playwright.expect(visit.prompt).to_have_value("a café & crème")
+    visit.page.get_by_role("button", name="Advanced").click()
+    for label, value in {
+        "Seed": "7",
+        "number input for Steps, predecessor": "5",
+        "number input for Steps, efficient": "2",
+        "number input for Guidance, predecessor": "2.5",
+        "number input for Guidance, efficient": "1.5",
+        "number input for Width, pixels": "64",
+        "number input for Height, pixels": "48",
+    }.items():
+        playwright.expect(visit.setting(label)).to_have_value(value)
+    playwright.expect(visit.page.get_by_label("Negative prompt")).to_have_value("rain")
+    assert backend.made == [] and visit.pictures() == 0
+    visit.compare.click()
+    playwright.expect(visit.claims.first).to_be_visible(timeout=20_000)
+    assert {(made.steps, made.guidance, made.width, made.negative_prompt) for made in backend.made} == {
+        (5, 2.5, 64, "rain"),
+        (2, 1.5, 64, "rain"),
+    }
+    assert "prompt=" not in visit.page.url
+    visit.reload()
+    restored(visit, "a café & crème")
+    assert visit.faults == []
+
+
+def test_the_copied_link_opens_the_same_settings_elsewhere(url, browser):  # noqa: F811
+    visit = Guest(browser, url)
+    visit.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    visit.prompt.fill('100 % "real" & <b>bold</b> 苹果')
+    visit.page.get_by_label("Seed").fill("12")
+    visit.page.get_by_role("button", name="Copy link").click()
+    box = visit.page.get_by_label("Link to these settings")
+    playwright.expect(box).to_be_visible()
+    visit.page.wait_for_function("navigator.clipboard.readText().then((text) => text.includes('seed=12'))")
+    link = visit.page.evaluate("navigator.clipboard.readText()")
+    assert link == box.input_value() and link.startswith(url)
+    other = Guest(browser, link)
+    playwright.expect(other.prompt).to_have_value('100 % "real" & <b>bold</b> 苹果')
+    playwright.expect(other.page.get_by_label("Seed")).to_have_value("12")
+    assert visit.faults == other.faults == []
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("prompt=a&seed=-1", "seed must be a whole number"),
+        ("prompt=a&seed=9007199254740993", "on the page"),
+        ("prompt=a&steps=24", "steps in a link must be two numbers"),
+        ("prompt=a&guidance=nan,1", "guidance must be a number"),
+        ("prompt=a&pair=" + quote(HOSTILE), "pair must be one of"),
+        ("width=10000&prompt=a", "width must be"),
+        ("seed=3", "prompt must have 1 to 2000 characters"),
+    ],
+)
+def test_a_bad_link_is_one_sentence_and_the_page_works(url, browser, query, words):  # noqa: F811
+    visit = Guest(browser, f"{url}?{query}")
+    playwright.expect(visit.page.get_by_role("alert")).to_contain_text("The link cannot be used: ")
+    playwright.expect(visit.page.get_by_role("alert")).to_contain_text(words)
+    visit.run("a fox")
+    playwright.expect(visit.claims.first).to_be_visible()
+    assert visit.faults == []
+
+
+def test_a_dropped_png_fills_in_its_recipe(url, browser, backend: CountingBackend, tmp_path: Path):  # noqa: F811
+    visit = Guest(browser, f"{url}?prompt=a+fox&seed=5&steps=9,3&guidance=4,1")
+    playwright.expect(visit.verdict).to_contain_text("Filled in from the link")
+    visit.run("a fox")
+    for lane in (0, 1):
+        visit.picture(lane, tmp_path / f"{lane}.png")
+    made = len(backend.made)
+    for lane, label, steps in ((0, "predecessor", "9"), (1, "efficient", "3")):
+        other = Guest(browser, url)
+        other.page.get_by_role("button", name="Advanced").click()
+        other.page.locator("input[type=file]").first.set_input_files(tmp_path / f"{lane}.png")
+        playwright.expect(other.verdict).to_contain_text("Filled in from the picture's recipe")
+        playwright.expect(other.prompt).to_have_value("a fox")
+        playwright.expect(other.page.get_by_label("Seed")).to_have_value("5")
+        playwright.expect(other.setting(f"number input for Steps, {label}")).to_have_value(steps)
+        assert other.faults == []
+    assert len(backend.made) == made
+    assert request_from_recipe(imagefile.read(tmp_path / "0.png")[1]).steps == 9
+
+
+def test_a_file_without_a_recipe_is_one_sentence(url, browser, tmp_path: Path):  # noqa: F811
+    from PIL import Image
+
+    Image.new("RGB", (9, 9)).save(tmp_path / "plain.png")
+    Image.new("RGB", (9, 9)).save(tmp_path / "photo.jpg")
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    visit = Guest(browser, url)
+    visit.page.get_by_role("button", name="Advanced").click()
+    for name, words in (
+        ("plain.png", "carries no Diptych recipe"),
+        ("photo.jpg", "no PNG, or a broken one"),
+        ("plain.png", "carries no Diptych recipe"),
+        ("broken.png", "no PNG, or a broken one"),
+    ):
+        visit.page.locator("input[type=file]").first.set_input_files(tmp_path / name)
+        playwright.expect(visit.page.get_by_role("alert").last).to_contain_text(words)
+    visit.run("a fox")
+    assert visit.faults == []
+
+
+def test_search_star_open_and_delete(url, browser, backend: CountingBackend, tmp_path: Path):  # noqa: F811
+    visit = Guest(browser, url)
+    visit.run("a red apple")
+    visit.run("a red cat")
+    visit.run(HOSTILE)
+    visit.history(3)
+    playwright.expect(visit.cards.first).to_contain_text(HOSTILE)
+    playwright.expect(visit.cards.nth(2)).to_contain_text("a red apple")
+    assert visit.page.evaluate("[...document.querySelectorAll('.kept img')].every((i) => i.loading === 'lazy')")
+    visit.page.wait_for_function("[...document.querySelectorAll('.kept img')].every((i) => i.naturalWidth > 0)")
+    visit.page.get_by_label("Search").fill("red")
+    playwright.expect(visit.cards).to_have_count(2)
+    visit.cards.nth(1).get_by_role("button", name="Star").click()
+    playwright.expect(visit.cards.nth(1)).to_contain_text("Starred")
+    visit.page.get_by_label("Starred only").check()
+    playwright.expect(visit.cards).to_have_count(1)
+    made = len(backend.made)
+    visit.cards.first.get_by_role("button", name="Open").click()
+    restored(visit, "a red apple")
+    playwright.expect(visit.compare).to_be_visible()
+    assert len(backend.made) == made
+    visit.tab("History")
+    visit.page.get_by_label("Starred only").uncheck()
+    playwright.expect(visit.cards).to_have_count(2)
+    delete = visit.cards.first.get_by_role("button", name="Delete")
+    files = list((tmp_path / "history" / "pictures").iterdir())
+    delete.click()
+    visit.page.wait_for_timeout(300)
+    playwright.expect(visit.cards).to_have_count(2)
+    visit.cards.first.get_by_role("button", name="Really delete?").click()
+    playwright.expect(visit.cards).to_have_count(1)
+    assert len(list((tmp_path / "history" / "pictures").iterdir())) == len(files) - 2
+    visit.page.get_by_label("Search").fill("nothing like it")
+    playwright.expect(visit.cards).to_have_count(0)
+    playwright.expect(visit.page.get_by_text("Nothing here that fits")).to_be_visible()
+    assert visit.faults == []
+
+
+def test_more_comes_in_pages_and_fits_a_phone(url, browser, engine: Engine, tmp_path: Path):  # noqa: F811
+    from pipeline.compare import generate_document
+    from pipeline.cost import load_prices
+    from pipeline.events import final_results
+    from pipeline.history import History
+    from pipeline.request import make_request
+
+    history = History(tmp_path / "history")
+    price = load_prices().proposed("CPU")
+    for number in range(30):
+        [result] = final_results(engine.run([make_request(engine.catalog.model("new"), f"number {number}")]))
+        history.add("picture", generate_document(result, price), [result])
+    visit = Guest(browser, url, PHONE)
+    visit.history(24)
+    visit.page.get_by_role("button", name="Show 24 more").click()
+    playwright.expect(visit.cards).to_have_count(30)
+    assert visit.sideways() <= 0
+    visit.cards.last.get_by_role("button", name="Open").click()
+    playwright.expect(visit.verdict).to_contain_text("One picture from your history")
+    playwright.expect(visit.prompt).to_have_value("number 0")
+    assert visit.faults == []
+
+
+def test_a_full_disk_costs_the_history_and_not_the_comparison(url, browser, monkeypatch):  # noqa: F811
+    from pipeline.history import History
+
+    def full(self, result):
+        raise OSError(28, "No space left on device")
+
+    visit = Guest(browser, url)
+    with monkeypatch.context() as patch:
+        patch.setattr(History, "save_picture", full)
+        visit.run("a fox")
+        playwright.expect(visit.claims.first).to_be_visible()
+        playwright.expect(visit.verdict).to_contain_text("could not be kept in the history")
+        assert visit.pictures() == 2
+    visit.run("a cat")
+    playwright.expect(visit.verdict).not_to_contain_text("could not be kept")
+    visit.history(1)
+    assert visit.faults == []

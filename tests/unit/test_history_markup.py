@@ -1,0 +1,69 @@
+"""The history's cards: everything a visitor wrote is text, and every entry says what it is and what it took."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.compare import compare_document, generate_document
+from pipeline.cost import load_prices
+from pipeline.events import final_results
+from pipeline.history import History
+from pipeline.request import make_request
+from pipeline.ui.history_markup import cards
+
+HOSTILE = "\"><img src=x onerror=alert(1)><script>alert(2)</script>'${alert(3)}{{x}}"
+
+
+@pytest.fixture
+def entry(engine, tmp_path):
+    history = History(tmp_path / "history")
+    price = load_prices().proposed("CPU")
+
+    def add(kind: str, prompt: str = "a fox", **fields):
+        requests = [make_request(engine.catalog.model(model), prompt, seed=3) for model in ("old", "new")]
+        results = final_results(engine.run(requests, repeat=2))
+        if kind == "comparison":
+            roles = dict(zip(("predecessor", "efficient"), results, strict=True))
+            said = compare_document(engine.catalog.pair("both"), roles, price)
+        else:
+            said = generate_document(results[0], price)
+        return history.get(history.add(kind, said | fields, results[:1] if kind == "picture" else results))
+
+    return add
+
+
+def shown(entry, catalog) -> str:
+    return cards([entry], catalog, lambda file: f"file/{file.name}")
+
+
+def test_a_hostile_prompt_is_only_text(entry, catalog):
+    said = shown(entry("comparison", HOSTILE), catalog)
+    assert "<script" not in said and "<img src=x" not in said and "&lt;script&gt;" in said
+    assert said.count("<img ") == 2 and said.count('loading="lazy"') == 2
+
+
+def test_a_comparison_says_pair_claim_time_and_cost(entry, catalog):
+    said = shown(entry("comparison"), catalog)
+    for words in (
+        "Old and new, seed 3",
+        "faster",
+        "cheaper",
+        "7.00 ms against 17.0 ms · $",
+        "UTC",
+        "Open",
+        "Star",
+    ):
+        assert words in said
+    assert "from the cache" in shown(entry("comparison", speedup=None, saving=None), catalog)
+    assert "another pair, seed 3" in shown(entry("comparison", pair="another pair"), catalog)
+
+
+def test_a_picture_and_a_sweep(entry, catalog):
+    picture, sweep = shown(entry("picture"), catalog), shown(entry("sweep"), catalog)
+    assert "Old, seed 3" in picture and 'data-act="open"' in picture
+    assert "2 pictures" in sweep and 'data-act="open"' not in sweep and 'data-act="delete"' in sweep
+
+
+def test_a_picture_that_is_gone_is_said(entry, catalog):
+    said = cards([entry("comparison")], catalog, lambda file: None)
+    assert said.count("gone") >= 2 and "<img" not in said
