@@ -181,7 +181,7 @@ def test_the_copied_link_opens_the_same_settings_elsewhere(url, browser):  # noq
     [
         ("prompt=a&seed=-1", "seed must be a whole number"),
         ("prompt=a&seed=9007199254740993", "on the page"),
-        ("prompt=a&steps=24", "steps in a link must be two numbers"),
+        ("prompt=a&steps=24", "steps in a link must be two values"),
         ("prompt=a&guidance=nan,1", "guidance must be a number"),
         ("prompt=a&pair=" + quote(HOSTILE), "pair must be one of"),
         ("width=10000&prompt=a", "width must be"),
