@@ -47,7 +47,8 @@ def violations(page) -> list[str]:
 
 def tabs(page) -> list[str]:
     """The names of all tabs, also of those that a phone has no room for."""
-    return [name.strip() for name in page.locator(".tab-container [role=tab]").all_inner_texts()]
+    visible = page.get_by_role("tab").all_text_contents()
+    return [name.strip() for name in [*visible, *page.locator(".overflow-dropdown button").all_text_contents()]]
 
 
 def open_tab(page, name: str) -> None:

@@ -36,6 +36,7 @@ class Guest(Visit):
         super().__init__(browser, url, viewport, scheme)
         self.page.on("dialog", lambda dialog: self.faults.append(f"dialog: {dialog.message}"))
         self.cards = self.page.locator(".kept")
+        self.page.wait_for_function("localStorage.getItem('diptych-visitor') !== null")  # a person is never so quick
 
     def run(self, prompt: str) -> None:
         """Until both pictures are other ones than before, and the run is over."""
