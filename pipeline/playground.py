@@ -18,6 +18,7 @@ from pipeline.device import find_facts
 from pipeline.engine import Engine
 from pipeline.errors import PlaygroundError
 from pipeline.history import History
+from pipeline.sweep_run import Sweeps
 from pipeline.weights import is_here
 
 
@@ -49,6 +50,11 @@ class Playground:
     def history(self) -> History:
         """What was made, kept under ``data``. Raises PlaygroundError if that cannot be opened."""
         return History(self.data / "history")
+
+    @cached_property
+    def sweeps(self) -> Sweeps:
+        """The sweeps of the history. Raises PlaygroundError as :attr:`history` does."""
+        return Sweeps(self.catalog, self.engine, self.history)
 
     def price(self, wanted: str | float | None, device_name: str = "") -> PriceProfile:
         """The wanted profile, else the default, else the one of the device (which, unnamed, imports torch)."""
