@@ -10,21 +10,25 @@ import json
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NoReturn
 
 from pipeline import compare, imagefile
+from pipeline.axes import AXES
 from pipeline.catalog import ROLES, Catalog, load_catalog
 from pipeline.device import find_facts
-from pipeline.errors import PlaygroundError
+from pipeline.errors import InputError, PlaygroundError
 from pipeline.events import Event, Loading, Queued, Result, Step, final_results
+from pipeline.history import Entry
 from pipeline.models import models_document
 from pipeline.playground import Playground, open_playground
 from pipeline.recipe import recipe_of
 from pipeline.report import Item, check_target, title_of, write_report
 from pipeline.request import ImageRequest, make_request, number, random_seed
 from pipeline.stored import remake
-from pipeline.sweep import plan_sweep, sweep_document
+from pipeline.sweep import forecast, plan_sweep, sweep_document
+from pipeline.sweep_run import Working, price_of
 from pipeline.wording import claim, count, dollars, seconds_text, slug
 
 
@@ -32,11 +36,6 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """One line, not the whole usage."""
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
-
-
-def numbers(text: str) -> list[int | float | str]:
-    """A comma-separated axis."""
-    return [number(part.strip()) for part in text.split(",")]
 
 
 def listed(text: str) -> list[str]:
@@ -53,8 +52,10 @@ def _parser() -> argparse.ArgumentParser:
     everywhere.add_argument("--data", metavar="DIR", help="where caches are kept")
     everywhere.add_argument("--model-file", metavar="TOML", help="your own models and pairs, beside the shipped ones")
 
+    prompted = argparse.ArgumentParser(add_help=False)
+    prompted.add_argument("prompt")
+
     picture = argparse.ArgumentParser(add_help=False)
-    picture.add_argument("prompt")
     picture.add_argument("--negative-prompt", default="", metavar="TEXT")
     picture.add_argument("--seed", type=number, metavar="N", help="default: a random one, which is printed")
     picture.add_argument("--width", type=number, metavar="N", help="pixels")
@@ -64,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     picture.add_argument("--fresh", action="store_true", help="make pictures anew even if they are in the cache")
 
     both = commands.add_parser(
-        "compare", parents=[picture, everywhere], help="one prompt through both models of a pair"
+        "compare", parents=[prompted, picture, everywhere], help="one prompt through both models of a pair"
     )
     both.add_argument("--pair", metavar="ID", help="or any two models as MODEL:MODEL")
     both.add_argument("--repeat", type=number, default=1, metavar="K", help="runs a model; the median counts")
@@ -75,17 +76,23 @@ def _parser() -> argparse.ArgumentParser:
     both.add_argument("--report", metavar="FILE", help="also write one offline page (.html), or a zip with all files")
     both.set_defaults(run=_compare)
 
-    one = commands.add_parser("generate", parents=[picture, everywhere], help="one picture with one model")
+    one = commands.add_parser("generate", parents=[prompted, picture, everywhere], help="one picture with one model")
     one.add_argument("--model", required=True, metavar="ID", help="or a folder, or a downloaded Hub id")
     one.add_argument("--steps", type=number, metavar="N")
     one.add_argument("--guidance", type=number, metavar="G")
     one.add_argument("--switches", type=listed, metavar="S,S,…", help="such as fp8-weights; see models")
     one.set_defaults(run=_generate)
 
-    grid = commands.add_parser("sweep", parents=[picture, everywhere], help="one model over steps and guidance")
-    grid.add_argument("--model", required=True, metavar="ID")
-    grid.add_argument("--steps", type=numbers, default=[], metavar="N,N,…")
-    grid.add_argument("--guidance", type=numbers, default=[], metavar="G,G,…")
+    grid = commands.add_parser(
+        "sweep", parents=[picture, everywhere], help="a grid over any two of models, prompts, seeds and settings"
+    )
+    grid.add_argument("prompt", nargs="?")
+    grid.add_argument("--prompts-file", metavar="FILE", help="instead of PROMPT: one prompt a line")
+    grid.add_argument("--model", metavar="ID,ID,…")
+    for axis in AXES:
+        if axis.name not in ("models", "prompts"):
+            grid.add_argument(f"--{axis.name}", metavar="V,V,…", help=axis.how)
+    grid.add_argument("--resume", metavar="ENTRY", help="go on with a sweep that was stopped or killed")
     grid.add_argument("--report", metavar="FILE", help="also write one offline page (.html), or a zip with all files")
     grid.set_defaults(run=_sweep)
 
@@ -246,22 +253,59 @@ def _generate(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _sweep(options: argparse.Namespace) -> dict[str, Any]:
-    playground = open_playground(options.data, model_file=options.model_file, model=options.model)
-    requests = plan_sweep(
-        playground.catalog, options.model, options.prompt, options.steps, options.guidance, **_shared_fields(options)
-    )
+    alone = options.model if options.model and "," not in options.model else None
+    playground = open_playground(options.data, model_file=options.model_file, model=alone)
+    sweeps = playground.sweeps
     playground.check_price(options.price)
     check_target(options.report)
-    names = [f"{request.steps} steps, guidance {request.guidance:g}" for request in requests]
-    results = _results(playground, requests, names, use_cache=not options.fresh)
-    document = sweep_document(results, playground.price(options.price, results[0].device))
-    for cell, result in zip(document["cells"], results, strict=True):
-        cell["image"] = _save(result, Path(options.out), cell["model"])
+    entry = _entry(options, playground)
+    plan = sweeps.plan(entry)
+    results = {place: result for place, result in playground.history.results(entry).items() if place in plan.requests}
+    with closing(sweeps.run(entry, use_cache=not options.fresh)) as told:
+        for said in told:
+            if isinstance(said, Working):
+                request = plan.requests[said.place]
+                name = f"{request.model}, {count(request.steps, 'step')}, guidance {request.guidance:g}"
+                _progress(said.event, [f"picture {len(results) + 1} of {len(plan.requests)}: {name}"])
+            elif said.result:
+                results[said.cell.place] = said.result
+    _progress(None, [])
+    document = sweep_document(entry.document, sweeps.cells.of(entry.id))
+    for cell in document["cells"]:
+        cell["image"] = _save(results[cell["place"]], Path(options.out), "-".join([cell["model"], *cell["switches"]]))
         print(_line(f"guidance {cell['guidance']:g}", cell))
     print(_seed_line(document))
     if options.report:
         _report(options.report, document, playground)
     return document
+
+
+def _entry(options: argparse.Namespace, playground: Playground) -> Entry:
+    """The sweep to go on with, or a new one; both are weighed before they run."""
+    sweeps = playground.sweeps
+    if options.resume:
+        entry = playground.history.get(options.resume)
+        plan, price = sweeps.plan(entry), price_of(entry)
+    else:
+        given = {"models": options.model, "prompts": _prompts(options), "seeds": options.seeds or options.seed}
+        given |= {"steps": options.steps, "guidance": options.guidance, "switches": options.switches}
+        fixed = {"negative_prompt": options.negative_prompt, "width": options.width, "height": options.height}
+        plan = plan_sweep(playground.catalog, given, **fixed)
+        price = playground.price(options.price)
+        entry = playground.history.get(sweeps.start(plan, price))
+    left = [plan.requests[place] for place in sweeps.left(entry)]
+    print(f"{forecast(playground.engine, left, price).text()}, without loading")
+    print(f"kept as {entry.id}; if it is stopped: python -m pipeline sweep --resume {entry.id}")
+    return entry
+
+
+def _prompts(options: argparse.Namespace) -> list[str] | str:
+    if not options.prompts_file:
+        return [options.prompt or ""]
+    try:
+        return Path(options.prompts_file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"prompts-file {options.prompts_file} cannot be read ({error}); name a text file.") from error
 
 
 def _models(options: argparse.Namespace) -> dict[str, Any]:

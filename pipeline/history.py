@@ -137,7 +137,7 @@ class History:
         half-written is left.
         """
         entry = entry or new_id()
-        models = list(dict.fromkeys(result.request.model for result in results))
+        models = list(dict.fromkeys(result.request.model for result in results)) or document.get("models", [])
         prompt = results[0].request.prompt if results else str(document.get("prompt", ""))
         with self._told("kept in"):
             saved = [self.save_picture(result) for result in results]
@@ -233,6 +233,14 @@ class History:
                 database.execute("DELETE FROM entries WHERE id = ?", (entry,))
             for picture in files:
                 self._path(picture).unlink(missing_ok=True)
+
+    def drop_picture(self, picture: str) -> None:
+        """Remove a saved picture that no row names, nor ever will."""
+        self._path(picture).unlink(missing_ok=True)
+
+    def make_room(self, newest: str) -> None:
+        """After a picture was put into the entry ``newest``: keep to the limit, as :meth:`add` does."""
+        self._keep_to_limit(newest)
 
     def used_bytes(self) -> int:
         """Bytes of all kept pictures."""

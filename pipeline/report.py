@@ -100,9 +100,23 @@ def title_of(document: Mapping[str, Any], catalog: Catalog) -> str:
     if is_comparison(document):
         pair = catalog.pairs.get(document["pair"])
         return pair.name if pair else str(document["pair"])
-    card = catalog.models.get(document["model"])
-    name = card.name if card else document["model"]
+    ids = document.get("models") or [document["model"]]
+    name = ", ".join(catalog.models[model].name if model in catalog.models else model for model in ids)
     return f"Sweep of {name}" if "cells" in document else name
+
+
+def cell_label(document: Mapping[str, Any], cell: Mapping[str, Any], model: str) -> str:
+    """What sets one picture of a sweep apart from the others; ``model``: its name."""
+    said = {
+        "models": model,
+        "prompts": cell.get("prompt", ""),
+        "seeds": f"seed {cell.get('seed')}",
+        "steps": count(cell["steps"], "step"),
+        "guidance": f"guidance {cell['guidance']:g}",
+        "switches": " + ".join(cell["switches"]) or "no switch",
+    }
+    varied = [axis for axis in (document.get("rows"), document.get("columns")) if axis] or ["steps", "guidance"]
+    return ", ".join(said[axis] for axis in varied)
 
 
 def write_report(
@@ -150,7 +164,7 @@ def _pictures(item: Item, catalog: Catalog) -> list[Picture]:
         card = catalog.models.get(lane["model"])
         runs = result.runs if result else ()
         bar = stage_bar(Timings.from_dict(lane["seconds"]), runs, longest)
-        label = lane.get("role") or f"{count(lane['steps'], 'step')}, guidance {lane['guidance']:g}"
+        label = lane.get("role") or cell_label(item.document, lane, card.name if card else lane["model"])
         found.append(Picture(lane, label, card.name if card else lane["model"], card, data, result, bar))
     return found
 

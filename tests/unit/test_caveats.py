@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from pipeline.caveats import caveats, method
+from pipeline.cells import Cell
 from pipeline.compare import compare_document, generate_document, plan
 from pipeline.cost import PriceProfile, load_prices
-from pipeline.sweep import plan_sweep, sweep_document
+from pipeline.sweep import cell_document, head_document, plan_sweep, sweep_document
 from tests.fakes import results
 
 PRICES = load_prices()
@@ -101,8 +102,11 @@ def test_several_prompts_are_still_only_those(compare):
 
 
 def test_sweeps_and_pictures_have_no_fidelity_to_miss(catalog, engine):
-    cells = list(results(engine.run(plan_sweep(catalog, "old", "a fox", [1, 2]))).values())
-    sweep = sweep_document(cells, PRICES.profiles["hf-l4"])
+    price = PRICES.profiles["hf-l4"]
+    plan = plan_sweep(catalog, {"models": "old", "prompts": "a fox", "steps": "1, 2"})
+    cells = list(results(engine.run(list(plan.requests.values()))).values())
+    kept = [Cell(place, place, cell_document(cell, price), None) for place, cell in enumerate(cells)]
+    sweep = sweep_document(head_document(plan, price, "CPU"), kept)
     picture = generate_document(cells[0], PRICES.profiles["hf-l4"])
     for document in (sweep, picture):
         assert beginnings(document) == ALWAYS - {"Peak memory"} | {"One run only"}

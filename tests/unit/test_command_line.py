@@ -75,6 +75,23 @@ def test_generate_and_sweep(capsys):
     assert len({cell["image"] for cell in grid["cells"]}) == 4
 
 
+def test_a_sweep_over_prompts_models_and_switches(capsys, backend: CountingBackend):
+    Path("prompts.txt").write_text("a fox\n\na cat\n", encoding="utf-8")
+    grid = document(capsys, "sweep", "--prompts-file", "prompts.txt", "--model", "old,new", "--seed", "2")
+    told = [(cell["prompt"], cell["model"]) for cell in grid["cells"]]
+    assert sorted(told) == sorted((prompt, model) for prompt in ("a fox", "a cat") for model in ("old", "new"))
+    assert [request.model for request in backend.made] == ["old", "old", "new", "new"]
+    switched = document(capsys, "sweep", "a fox", "--model", "old", "--switches", "none, compile", "--seed", "2")
+    assert [cell["switches"] for cell in switched["cells"]] == [[], ["compile"]]
+
+
+def test_a_sweep_is_gone_on_with(capsys, backend: CountingBackend):
+    assert command_line.main(["sweep", "a fox", "--model", "old", "--steps", "1..3"]) == 0
+    entry = re.search(r"--resume (\S+)", capsys.readouterr().out)[1]
+    again = document(capsys, "sweep", "--resume", entry)
+    assert [cell["steps"] for cell in again["cells"]] == [1, 2, 3] and len(backend.made) == 3
+
+
 @pytest.mark.parametrize("words", [("compare", "a <b>fox</b>"), ("sweep", "a <b>fox</b>", "--model", "old")])
 def test_a_report_is_one_offline_file_and_escapes_the_prompt(capsys, words):
     document(capsys, *words, "--seed", "1", "--report", "report.html")

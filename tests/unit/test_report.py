@@ -25,6 +25,7 @@ from pipeline.history import History
 from pipeline.recipe import recipe_of
 from pipeline.report import Item, check_target, headline, title_of, write_report
 from pipeline.sweep import plan_sweep, sweep_document
+from pipeline.sweep_run import Sweeps
 from tests.fakes import results
 
 PRICES = load_prices()
@@ -165,12 +166,12 @@ def test_votes_and_a_plot_are_put_in(item, page):
 
 
 def test_a_sweep_shows_every_cell(catalog, engine, tmp_path, page):
-    cells = list(results(engine.run(plan_sweep(catalog, "old", "a fox", [1, 2], [1, 3], seed=1))).values())
-    document = sweep_document(cells, PRICES.profiles["hf-l4"])
-    for place, (cell, result) in enumerate(zip(document["cells"], cells, strict=True)):
-        cell["image"] = f"{place}.png"
-        imagefile.write(tmp_path / cell["image"], result.image, recipe_of(result))
-    text = page(Item(document, tmp_path))
+    given = {"models": "old", "prompts": "a fox", "steps": "1, 2", "guidance": "1, 3", "seeds": "1"}
+    sweeps = Sweeps(catalog, engine, History(tmp_path / "history"))
+    entry = sweeps.start(plan_sweep(catalog, given), PRICES.profiles["hf-l4"])
+    list(sweeps.run(sweeps.history.get(entry)))
+    kept = sweeps.history.get(entry)
+    text = page(Item(sweep_document(kept.document, sweeps.cells.of(entry)), pictures=kept.files))
     parsed = assert_inert(text)
     assert [tag for tag, _ in parsed.tags].count("img") == 4
     assert "4 pictures by Old" in parsed.text and "2 steps, guidance 3" in parsed.text

@@ -1,0 +1,126 @@
+"""Sweeps: started, run cell by cell, stopped, gone on with. Each finished cell is kept before it is told of."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+
+from pipeline.catalog import Catalog
+from pipeline.cells import Cell, Cells
+from pipeline.cost import PriceProfile
+from pipeline.engine import Engine
+from pipeline.errors import BusyError, Cancelled, InputError
+from pipeline.events import Done, Event, Result
+from pipeline.history import Entry, History
+from pipeline.request import ImageRequest
+from pipeline.sweep import Plan, cell_document, head_document, left_to_do, plan_again
+
+
+@dataclass(frozen=True)
+class Working:
+    """The engine tells ``event`` of the cell at ``place``."""
+
+    place: int
+    event: Event
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A cell is finished and on the disk. ``result`` is None where another process made it."""
+
+    cell: Cell
+    result: Result | None
+
+
+class Sweeps:
+    """The sweeps of one history on one engine. Safe to use from any thread."""
+
+    def __init__(self, catalog: Catalog, engine: Engine, history: History):
+        self.catalog = catalog
+        self.engine = engine
+        self.history = history
+        self.cells = Cells(history)
+        self._lock = threading.Lock()
+        self._running: set[str] = set()
+
+    def start(self, plan: Plan, price: PriceProfile, owner: str = "") -> str:
+        """Keep the sweep as an entry without cells and return its id; :meth:`run` makes the pictures."""
+        device = self.engine.backend.device().name
+        return self.history.add("sweep", head_document(plan, price, device), [], owner)
+
+    def plan(self, entry: Entry) -> Plan:
+        """The plan of a kept sweep. Raises InputError if the entry is none, or cannot be made here any more."""
+        if entry.kind != "sweep" or "values" not in entry.document:
+            raise InputError("This entry of the history is no sweep; choose one that is.")
+        return plan_again(self.catalog, entry.document)
+
+    def left(self, entry: Entry) -> list[int]:
+        """Places still to be made, in the order in which they will be."""
+        return left_to_do(self.plan(entry), self.cells.places(entry.id))
+
+    def running(self, entry: str) -> bool:
+        """Whether this process is at it."""
+        with self._lock:
+            return entry in self._running
+
+    def run(
+        self, entry: Entry, *, use_cache: bool = True, stop: threading.Event | None = None
+    ) -> Iterator[Working | Kept]:
+        """Make what is missing of a sweep; used the same to start it and to go on with it, after a kill or a restart.
+
+        Each cell is a run of its own, so that whoever waits in the line gets his turn after one picture and not after
+        hundreds; the models stay in memory in between, so it costs nothing. Closing the generator, or setting ``stop``,
+        ends it before the next step; what is done stays.
+        Raises Cancelled, BusyError if it is running already, and whatever a run raises.
+        """
+        stop = stop or threading.Event()
+        plan = self.plan(entry)
+        with self._alone(entry.id):
+            for place in left_to_do(plan, self.cells.places(entry.id)):
+                if stop.is_set():
+                    raise Cancelled("The sweep was stopped.")
+                if place in self.cells.places(entry.id):  # another process goes on with the same sweep
+                    yield Kept(self.cells.at(entry.id, place), None)
+                else:
+                    yield from self._make(entry, place, plan.requests[place], use_cache, stop)
+
+    def _make(
+        self, entry: Entry, place: int, request: ImageRequest, use_cache: bool, stop: threading.Event
+    ) -> Iterator[Working | Kept]:
+        # The engine sets a run's own flag at its end, so ``stop``, which is for all cells, is not handed to it; it
+        # tells something at least every half a second.
+        with closing(self.engine.run([request], use_cache=use_cache)) as events:
+            for event in events:
+                if isinstance(event, Done):
+                    document = cell_document(event.result, price_of(entry))
+                    yield Kept(self.cells.add(entry.id, place, event.result, document), event.result)
+                elif stop.is_set():
+                    raise Cancelled("The sweep was stopped.")
+                else:
+                    yield Working(place, event)
+
+    @contextmanager
+    def _alone(self, entry: str) -> Iterator[None]:
+        with self._lock:
+            if entry in self._running:
+                raise BusyError("This sweep is running already; stop it there, or wait for its end.")
+            self._running.add(entry)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running.discard(entry)
+
+
+def price_of(entry: Entry) -> PriceProfile:
+    """The price that the sweep was started with, so that all of its cells are priced alike."""
+    said = entry.document["price"]
+    return PriceProfile(
+        id=said["profile"],
+        name=said["profile"],
+        usd_per_hour=said["usd_per_hour"],
+        source=said["source"],
+        as_of=said["as_of"],
+    )

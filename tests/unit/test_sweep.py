@@ -1,0 +1,318 @@
+"""A sweep: planned, weighed, run in the cheapest order, stopped, gone on with, deleted."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import pytest
+
+from pipeline import imagefile
+from pipeline.cost import load_prices
+from pipeline.errors import BusyError, Cancelled, InputError, PlaygroundError
+from pipeline.history import History
+from pipeline.request import make_request
+from pipeline.sweep import cell_document, forecast, head_document, heads, plan_again, plan_sweep
+from pipeline.sweep_run import Kept, Sweeps, Working
+from tests.fakes import draw
+
+PRICE = load_prices().profile("36")
+"""A cent a second."""
+
+
+@pytest.fixture
+def sweeps(catalog, engine, tmp_path):
+    return Sweeps(catalog, engine, History(tmp_path / "history"))
+
+
+def plan_of(catalog, **given):
+    fixed = {name: given.pop(name) for name in ("negative_prompt", "width", "height", "swapped") if name in given}
+    return plan_sweep(catalog, {"models": "old", "prompts": "a fox", "seeds": "7", **given}, **fixed)
+
+
+def begin(sweeps, **given):
+    return sweeps.history.get(sweeps.start(plan_of(sweeps.catalog, **given), PRICE))
+
+
+def settings(plan, *fields):
+    return [tuple(getattr(plan.requests[place], field) for field in fields) for place in sorted(plan.requests)]
+
+
+# The plan
+
+
+def test_two_axes_make_a_grid_row_by_row(catalog):
+    plan = plan_of(catalog, steps="1, 2, 4", guidance="1, 3")
+    assert (plan.rows.name, plan.columns.name, plan.cells, plan.columns_count) == ("steps", "guidance", 6, 2)
+    assert settings(plan, "steps", "guidance") == [(1, 1), (1, 3), (2, 1), (2, 3), (4, 1), (4, 3)]
+    assert set(settings(plan, "prompt", "seed", "model")) == {("a fox", 7, "old")}
+    assert heads(plan, plan.rows, catalog) == ["1 step", "2 steps", "4 steps"]
+
+
+def test_swapped_turns_rows_into_columns(catalog):
+    plan = plan_of(catalog, steps="1, 2, 4", guidance="1, 3", swapped=True)
+    assert (plan.rows.name, plan.columns.name) == ("guidance", "steps")
+    assert settings(plan, "guidance", "steps")[:3] == [(1, 1), (1, 2), (1, 4)]
+
+
+def test_one_axis_is_one_row_and_none_is_one_picture(catalog):
+    plan = plan_of(catalog, seeds="1..5")
+    assert (plan.rows, plan.columns.name, plan.cells) == (None, "seeds", 5)
+    assert plan_of(catalog, seeds="1..5", swapped=True).rows.name == "seeds"
+    single = plan_of(catalog)
+    assert (single.cells, single.requests[0].steps, single.requests[0].guidance) == (1, 6, 3.0)
+    assert heads(single, None, catalog) == [""]
+
+
+def test_any_two_axes_make_a_plan(catalog):
+    several = {"models": "old, new", "prompts": "a fox\na cat", "seeds": "1, 2", "steps": "1, 2", "guidance": "1, 2"}
+    for rows in several:
+        for columns in several:
+            if rows != columns:
+                plan = plan_of(catalog, **{rows: several[rows], columns: several[columns]})
+                assert plan.cells == 4 and {plan.rows.name, plan.columns.name} == {rows, columns}
+
+
+def test_the_model_is_the_outer_loop_whatever_is_shown_where(catalog):
+    for swapped in (False, True):
+        plan = plan_of(catalog, models="new, old", steps="1, 2, 3", swapped=swapped)
+        order = [plan.requests[place].model for place in plan.order()]
+        assert order == ["new"] * 3 + ["old"] * 3
+
+
+def test_what_only_some_models_can_do_is_left_out_with_its_reason(catalog):
+    plan = plan_of(catalog, models="old, new", steps="2, 6")
+    assert settings(plan, "model", "steps") == [("old", 2), ("old", 6), ("new", 2)]
+    assert plan.cells == 4 and "from 1 to 4 for New" in plan.skipped[3]
+
+
+def test_what_a_model_does_not_use_is_not_given_to_it(catalog):
+    plan = plan_of(catalog, models="old, new", guidance="5", negative_prompt="blur", steps="2")
+    assert settings(plan, "guidance", "negative_prompt") == [(5.0, "blur"), (1.0, "")]
+
+
+def test_no_seed_is_a_random_one_and_stays_the_same(catalog):
+    plan = plan_of(catalog, seeds="", steps="1, 2")
+    assert len(set(settings(plan, "seed"))) == 1
+    assert plan_again(catalog, head_document(plan, PRICE, "")).requests == plan.requests
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"steps": "1, 2", "guidance": "1.5, 3"},
+        {"models": "old, new", "steps": "2, 6"},
+        {"prompts": "a fox\na “cat”", "negative_prompt": "blur"},
+        {"seeds": f"{2**64 - 1}", "width": 48},
+    ],
+)
+def test_a_plan_comes_back_from_its_document(catalog, given, swapped):
+    plan = plan_of(catalog, **given, swapped=swapped)
+    assert plan_again(catalog, json.loads(json.dumps(head_document(plan, PRICE, "")))) == plan
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"models": ""}, "models must name at least one of old, new"),
+        ({"models": "old, none"}, "model must be one of"),
+        ({"prompts": ""}, "prompt must have"),
+        ({"seeds": "-1"}, "seed must be"),
+        ({"seeds": "x, 1"}, "seed must be a whole number .* got 'x'"),
+        ({"steps": "1, 2.5"}, "steps must be a whole number"),
+        ({"steps": "6, 99"}, "steps must be a whole number from 1 to 50 for Old; got 99"),
+        ({"models": "old, new", "steps": "2, 99"}, "got 99"),
+        ({"guidance": "1, 2, 2.0"}, "guidance has 2 twice"),
+        ({"seeds": "1, 2", "steps": "1, 2", "guidance": "1, 2"}, "at most two things; .* seeds, steps, guidance"),
+        ({"seeds": "1..21", "steps": "1..20"}, "at most 400 pictures; got 420"),
+        ({"width": 17}, "width must be"),
+    ],
+)
+def test_what_cannot_be_planned_is_one_sentence(catalog, given, words):
+    with pytest.raises(InputError, match=words):
+        plan_of(catalog, **given)
+
+
+def test_the_forecast_counts_pictures_time_and_cost(catalog, engine):
+    plan = plan_of(catalog, steps="1, 2", guidance="1, 3")
+    said = forecast(engine, plan.requests.values(), PRICE)
+    # 1 + 2 + 2 + 4 evaluations of a quarter of a second
+    assert (said.pictures, said.seconds, said.cost_usd) == (4, pytest.approx(2.25), pytest.approx(0.0225))
+    assert said.text() == "4 pictures, about 2.25 s, $0.0225 (reference: an abacus)"
+
+
+# The run
+
+
+def test_cells_are_kept_as_they_finish_and_found_after_a_restart(sweeps, backend):
+    entry = begin(sweeps, models="old, new", steps="1, 2")
+    told = []
+    for said in sweeps.run(entry):
+        if isinstance(said, Kept):
+            told.append(said.cell.place)
+            again = History(sweeps.history.folder).get(entry.id)
+            assert sorted(again.files) == sorted(told)  # before anybody is told
+            assert imagefile.read(again.files[said.cell.place])[0].tobytes() == said.result.image.tobytes()
+        else:
+            assert isinstance(said, Working) and said.place not in told
+    assert told == [0, 1, 2, 3]
+    assert [request.model for request in backend.made] == ["old", "old", "new", "new"]
+    found = sweeps.history.get(entry.id)
+    assert (found.kind, found.prompt, found.models) == ("sweep", "a fox", ("old", "new"))
+    document = sweeps.cells.at(entry.id, 3).document
+    assert (document["model"], document["steps"], document["seed"]) == ("new", 2, 7)
+    assert document["cost_usd"] == pytest.approx(document["seconds"]["total"] / 100)
+    assert sweeps.left(found) == []
+
+
+def test_stop_keeps_what_is_done_and_resume_makes_only_the_rest(sweeps, backend):
+    entry = begin(sweeps, steps="1..6")
+    stop = threading.Event()
+    with pytest.raises(Cancelled):
+        for said in sweeps.run(entry, stop=stop):
+            if isinstance(said, Kept) and said.cell.place == 2:
+                stop.set()
+    assert sweeps.cells.places(entry.id) == {0, 1, 2} and sweeps.left(entry) == [3, 4, 5]
+    assert sweeps.engine.idle(5) and not sweeps.running(entry.id)
+    backend.made.clear()
+    restarted = Sweeps(sweeps.catalog, sweeps.engine, History(sweeps.history.folder))
+    rest = [said.cell.place for said in restarted.run(entry, use_cache=False) if isinstance(said, Kept)]
+    assert rest == [3, 4, 5] and [request.steps for request in backend.made] == [4, 5, 6]
+
+
+def test_a_stop_in_a_long_cell_ends_it_and_leaves_no_half_of_it(sweeps, backend):
+    backend.step_s = 0.05
+    entry = begin(sweeps, steps="50")
+    stop = threading.Event()
+    with pytest.raises(Cancelled):
+        for _ in sweeps.run(entry, stop=stop):
+            stop.set()
+    assert sweeps.engine.idle(5)
+    assert sweeps.cells.places(entry.id) == set() and backend.made == []
+
+
+def test_closing_the_generator_ends_the_run(sweeps, backend):
+    backend.step_s = 0.05
+    entry = begin(sweeps, steps="2, 50")
+    running = sweeps.run(entry)
+    while not isinstance(next(running), Kept):
+        pass
+    running.close()
+    assert sweeps.engine.idle(5) and not sweeps.running(entry.id)
+    assert sweeps.cells.places(entry.id) == {0}
+
+
+def test_others_get_their_turn_between_two_cells(sweeps, backend, catalog):
+    """Never one hold of the lock for the whole sweep."""
+    backend.step_s = 0.02
+    entry = begin(sweeps, seeds="1..8", steps="2")
+    running = sweeps.run(entry)
+    next(running)
+    other = threading.Thread(
+        target=lambda: list(sweeps.engine.run([make_request(catalog.model("old"), "another visitor", steps=2)]))
+    )
+    other.start()
+    for _ in running:
+        pass
+    other.join(10)
+    assert backend.served[0] == backend.served[-1] == "a fox" and "another visitor" in backend.served[1:-1]
+    assert backend.peak == 1
+
+
+def test_a_sweep_runs_once_at_a_time(sweeps, backend):
+    backend.step_s = 0.05
+    entry = begin(sweeps, steps="20")
+    running = sweeps.run(entry)
+    next(running)
+    assert sweeps.running(entry.id)
+    with pytest.raises(BusyError, match="running already"):
+        next(sweeps.run(entry))
+    running.close()
+    assert sweeps.engine.idle(5)
+
+
+def test_a_fault_ends_it_and_it_can_be_gone_on_with(sweeps, backend):
+    entry = begin(sweeps, seeds="1..3", steps="2")
+    backend.fail = PlaygroundError("The device is tired; try again.")
+    with pytest.raises(PlaygroundError, match="tired"):
+        list(sweeps.run(entry))
+    assert [said.cell.place for said in sweeps.run(entry) if isinstance(said, Kept)] == [0, 1, 2]
+
+
+def test_two_processes_at_one_sweep_make_every_cell_once(sweeps, backend):
+    """Each has its own Sweeps, so neither knows of the other."""
+    backend.step_s = 0.002
+    entry = begin(sweeps, seeds="1..12", steps="2")
+    others = [Sweeps(sweeps.catalog, sweeps.engine, History(sweeps.history.folder)) for _ in range(3)]
+    threads = [threading.Thread(target=lambda one=one: list(one.run(entry, use_cache=False))) for one in others]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert sweeps.cells.places(entry.id) == set(range(12))
+    kept = sweeps.history.get(entry.id).files
+    assert sorted(kept) == list(range(12))
+    assert set((sweeps.history.folder / "pictures").iterdir()) == set(kept.values())
+
+
+def test_deleting_the_entry_takes_cells_and_files(sweeps):
+    entry, other = begin(sweeps, steps="1, 2, 3"), begin(sweeps, seeds="1, 2")
+    for one in (entry, other):
+        list(sweeps.run(one))
+    files = list(sweeps.history.get(entry.id).files.values())
+    sweeps.history.delete(entry.id)
+    assert len(files) == 3 and not any(file.exists() for file in files)
+    assert sweeps.history.rows("SELECT DISTINCT entry FROM cells")[0]["entry"] == other.id
+    assert all(file.exists() for file in sweeps.history.get(other.id).files.values())
+
+
+def test_deleting_it_while_it_runs_ends_it_in_one_sentence_without_a_file(sweeps):
+    entry = begin(sweeps, steps="1, 2, 3")
+    with pytest.raises(InputError, match="deleted from the history, so it has stopped"):
+        for said in sweeps.run(entry):
+            if isinstance(said, Kept):
+                sweeps.history.delete(entry.id)
+    assert list((sweeps.history.folder / "pictures").iterdir()) == []
+
+
+def test_a_sweep_keeps_the_history_to_its_limit(sweeps):
+    older = begin(sweeps, steps="1, 2")
+    list(sweeps.run(older))
+    sweeps.history.max_bytes = 3 * sweeps.history.used_bytes() // 2
+    newer = begin(sweeps, seeds="1, 2")
+    list(sweeps.run(newer))
+    assert [entry.id for entry in sweeps.history.find()] == [newer.id]
+    assert len(sweeps.history.get(newer.id).files) == 2
+
+
+def test_only_sweeps_are_gone_on_with(sweeps, engine, catalog):
+    entry = sweeps.history.add("picture", {}, [])
+    with pytest.raises(InputError, match="is no sweep"):
+        next(sweeps.run(sweeps.history.get(entry)))
+
+
+def test_a_cell_out_of_the_cache_says_so(sweeps, backend):
+    for _ in range(2):
+        entry = begin(sweeps, steps="1, 2")
+        list(sweeps.run(entry))
+    assert [cell.document["cache"] for cell in sweeps.cells.of(entry.id)] == ["hit", "hit"]
+    assert len(backend.made) == 2
+
+
+def test_cells_come_in_the_order_they_were_finished(sweeps):
+    entry = begin(sweeps, steps="1..5")
+    list(sweeps.run(entry))
+    every = sweeps.cells.of(entry.id)
+    assert [cell.place for cell in every] == [0, 1, 2, 3, 4]
+    assert [cell.place for cell in sweeps.cells.of(entry.id, every[1].number, 2)] == [2, 3]
+    for place in (9, -1, None, "0", 1.5):
+        with pytest.raises(InputError, match="no such cell"):
+            sweeps.cells.at(entry.id, place)
+
+
+def test_a_cells_document_is_a_lane_with_its_prompt_and_seed(sweeps):
+    entry = begin(sweeps)
+    [kept] = [said for said in sweeps.run(entry) if isinstance(said, Kept)]
+    assert kept.cell.document == json.loads(json.dumps(cell_document(kept.result, PRICE)))
+    assert kept.result.image.tobytes() == draw(kept.result.request).tobytes()
