@@ -6,12 +6,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import gradio as gr
-from gradio.route_utils import API_PREFIX
 
 from pipeline.errors import InputError, PlaygroundError
 from pipeline.history import KINDS
@@ -21,7 +18,7 @@ from pipeline.ui.arrival import BUSY, UNREADABLE, outputs
 from pipeline.ui.compare_tab import FORGET_LINK
 from pipeline.ui.compare_view import CompareView
 from pipeline.ui.jobs import Jobs
-from pipeline.ui.served import hand_out_small, take_back_small
+from pipeline.ui.served import address, take_back_small
 from pipeline.ui.visitors import Visitors
 from pipeline.wording import size_text
 
@@ -121,7 +118,7 @@ def attach(
         except PlaygroundError:
             log.exception("the history cannot be read")
             return markup.fault(UNREADABLE), "", gr.Button(visible=False), shown
-        cards = history_markup.cards(found[:shown], playground.catalog, _address)
+        cards = history_markup.cards(found[:shown], playground.catalog, address)
         told = markup.fault(problem) if problem else markup.hint(_told(len(found), used, playground))
         return told, cards, gr.Button(visible=len(found) > shown), shown
 
@@ -180,14 +177,6 @@ def attach(
     listing.cards.restore(on_open, visitors.token, [tabs, listing.said, *outputs(view)], js=FORGET_LINK, **hidden).then(
         **weigh
     )
-
-
-def _address(file: Path) -> str | None:
-    """Relative, so that it holds under any root path."""
-    try:
-        return f"{API_PREFIX.lstrip('/')}/file={quote(hand_out_small(file))}"
-    except OSError:
-        return None
 
 
 def _told(found: int, used: int, playground: Playground) -> str:

@@ -20,6 +20,7 @@ from pipeline.ui import (
     prices_tab,
     report_buttons,
     report_tab,
+    sweep_tab,
 )
 from pipeline.ui.jobs import Jobs
 from pipeline.ui.readiness import Readiness
@@ -85,6 +86,8 @@ def build_page(playground: Playground, readiness: Readiness) -> gr.Blocks:
                 pair_choice.attach(view, playground, weigh)
                 arrival.attach(view, playground, jobs, visitors, weigh)
                 report_buttons.attach(view.report, playground, view.shown, view.price)
+            with gr.Tab("Sweep") as sweep:
+                sweep_tab.build(playground, view, jobs, visitors, sweep)
             with gr.Tab("History", id="history") as tab:
                 listing = history_tab.build(playground)
                 history_tab.attach(listing, tabs, tab, view, playground, jobs, visitors, weigh)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,8 +18,6 @@ from pipeline.ui.price_box import chosen_price
 from pipeline.ui.served import new_file
 from pipeline.wording import slug
 
-FILE_ID = "report-file"
-
 
 @dataclass(frozen=True)
 class ReportButtons:
@@ -28,12 +27,12 @@ class ReportButtons:
     file: gr.DownloadButton
 
 
-def build() -> ReportButtons:
+def build(file_id: str = "report-file") -> ReportButtons:
     """The buttons, side by side. A download button of Gradio's hands out the file it has had before the click, so it
     stays unseen and is pressed once the file is there."""
     names = {".html": "Report (HTML)", ".zip": "Report (zip)"}
     buttons = {suffix: gr.Button(names[suffix], size="sm", min_width=110, scale=0) for suffix in SUFFIXES}
-    return ReportButtons(buttons, gr.DownloadButton(visible="hidden", elem_id=FILE_ID))
+    return ReportButtons(buttons, gr.DownloadButton(visible="hidden", elem_id=file_id))
 
 
 def attach(report: ReportButtons, playground: Playground, shown: gr.State, price: gr.Dropdown) -> None:
@@ -51,8 +50,13 @@ def attach(report: ReportButtons, playground: Playground, shown: gr.State, price
             raise gr.Error(str(error), print_exception=False) from None
         return str(path)
 
+    offer(report, lambda suffix: partial(on_report, suffix), [shown, price])
+
+
+def offer(report: ReportButtons, making: Callable[[str], Callable], inputs: list[gr.components.Component]) -> None:
+    """``making``: for a suffix the handler that makes the file of ``inputs`` and returns its path."""
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
     for suffix, button in report.buttons.items():
-        button.click(partial(on_report, suffix), [shown, price], report.file, **quiet).success(
-            None, js=f"() => document.getElementById('{FILE_ID}').click()", **quiet
+        button.click(making(suffix), inputs, report.file, **quiet).success(
+            None, js=f"() => document.getElementById('{report.file.elem_id}').click()", **quiet
         )

@@ -17,7 +17,9 @@ import threading
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+from gradio.route_utils import API_PREFIX
 from gradio.utils import get_upload_folder
 from PIL import Image
 
@@ -67,6 +69,15 @@ def hand_out_small(source: Path) -> str:
     small.save(draft, format="JPEG", quality=82)
     draft.replace(path)
     return str(path)
+
+
+def address(source: Path) -> str | None:
+    """Where a browser finds the small picture of a kept one; relative, so that it holds under any root path. None if
+    the file is gone."""
+    try:
+        return f"{API_PREFIX.lstrip('/')}/file={quote(hand_out_small(source))}"
+    except OSError:
+        return None
 
 
 def take_back_small(source: Path) -> None:

@@ -1,0 +1,241 @@
+"""The Sweep tab: a grid over any two axes, weighed before it starts; cells appear as they finish, and stay."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import gradio as gr
+
+from pipeline.axes import AXES
+from pipeline.cells import Cell
+from pipeline.errors import Cancelled, InputError, PlaygroundError
+from pipeline.history import Entry
+from pipeline.playground import Playground
+from pipeline.report import Item, cell_label, title_of, write_report
+from pipeline.sweep import Plan, forecast, plan_sweep, sweep_document
+from pipeline.sweep_plot import plot
+from pipeline.sweep_run import Kept
+from pipeline.tradeoff import compare_cells, tradeoff
+from pipeline.ui import markup, report_buttons, sweep_markup
+from pipeline.ui.compare_tab import DEVICE_QUEUE
+from pipeline.ui.compare_view import CompareView
+from pipeline.ui.jobs import Jobs
+from pipeline.ui.price_box import chosen_price
+from pipeline.ui.served import address, new_file
+from pipeline.ui.visitors import Visitors
+from pipeline.wording import count, slug
+
+TELL_S = 0.3
+"""Between two updates of the page: it draws on the very cores that make the pictures."""
+AGAIN_S = 2.0
+"""A finished cell is sent again for so long: a browser may merge two updates that come close together into the last."""
+PUT_CELLS = f"""(text) => {{
+  for (const [place, html] of JSON.parse(text || '[]')) {{
+    const box = document.getElementById('{sweep_markup.CELL_ID}' + place);
+    if (box && box.innerHTML !== html) box.innerHTML = html;
+  }}
+}}"""
+"""The grid is sent once; then only what has changed."""
+
+log = logging.getLogger(__name__)
+
+
+def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visitors, tab: gr.Tab) -> None:
+    """``view``: the Compare tab, whose price box counts here too."""
+    catalog = playground.catalog
+    pair = playground.default_pair
+    named = [(card.name, card.id) for card in catalog.models.values()]
+    first = {"prompts": "a red apple", "seeds": "7", "steps": "1..4", "guidance": "", "switches": ""}
+    with gr.Row():
+        models = gr.Dropdown(
+            named, value=[pair.efficient.model], multiselect=True, label="Models of the sweep", min_width=240, scale=3
+        )
+        prompts = gr.Textbox(
+            first["prompts"], label="Prompts, one a line", lines=1, max_lines=6, min_width=240, scale=3
+        )
+    with gr.Row():
+        numbers = [
+            gr.Textbox(
+                first[axis.name],
+                label=f"{axis.name.capitalize()} of the sweep",
+                info=f"{axis.how}{'' if axis.name == 'seeds' else '; empty: its own'}",
+                max_lines=1,
+                min_width=160,
+            )
+            for axis in AXES
+            if axis.name not in ("models", "prompts")
+        ]
+    with gr.Row(elem_classes="views", equal_height=True):
+        start = gr.Button("Start sweep", variant="primary", min_width=120, scale=0)
+        stop = gr.Button("Stop sweep", interactive=False, min_width=110, scale=0)
+        resume = gr.Button("Go on", visible=False, min_width=90, scale=0)
+        said = gr.HTML("", elem_classes="kept-box", min_width=240)
+        report = report_buttons.build("sweep-report-file")
+    grid = gr.HTML("", apply_default_css=False, elem_classes="kept-box")
+    front = gr.HTML("", apply_default_css=False, elem_classes="kept-box")
+    changed = gr.Textbox(visible="hidden", label="changed cells")
+    current = gr.State(None)
+    boxes = [models, prompts, *numbers]
+    outputs = [said, grid, front, changed, current, start, stop, resume]
+
+    def update(**values: Any) -> list[Any]:
+        """Every output, so that none that was left out is built anew."""
+        names = ["said", "grid", "front", "changed", "current", "start", "stop", "resume"]
+        return [values.get(name, gr.skip()) for name in names]
+
+    def planned(chosen, texts) -> Plan:
+        given = dict(zip([axis.name for axis in AXES], [chosen, *texts], strict=True))
+        return plan_sweep(catalog, given)
+
+    def html_of(entry: Entry, cell: Cell) -> str:
+        return sweep_markup.cell(cell, entry.files.get(cell.place), address)
+
+    def whole(entry: Entry) -> list[Any]:
+        """All of a kept sweep at once: for whoever comes back."""
+        plan = playground.sweeps.plan(entry)
+        done = {cell.place: html_of(entry, cell) for cell in playground.sweeps.cells.of(entry.id)}
+        left = len(plan.requests) - len(done)
+        state = markup.hint(f"{count(len(done), 'picture')} of {len(plan.requests)} done.")
+        return update(
+            said=state,
+            grid=sweep_markup.grid(plan, catalog, done),
+            front=drawn(entry),
+            changed="[]",
+            current=entry.id,
+            start=gr.Button(interactive=True),
+            stop=gr.Button(interactive=False),
+            resume=gr.Button(f"Go on: {left} left", visible=bool(left)),
+        )
+
+    def labels(entry: Entry) -> dict[int, str]:
+        document = entry.document
+        return {
+            cell.place: cell_label(document, cell.document, catalog.model(cell.document["model"]).name)
+            for cell in playground.sweeps.cells.of(entry.id)
+        }
+
+    def drawn(entry: Entry, link: str = sweep_markup.CELL_ID) -> str:
+        for _ in compare_cells(playground.sweeps, entry):
+            pass
+        return plot(tradeoff(playground.sweeps, entry), labels(entry), link)
+
+    def run(entry: Entry, session: str | None) -> Iterator[list[Any]]:
+        plan = playground.sweeps.plan(entry)
+        total, recent, told = len(plan.requests), [], 0.0
+        done = len(playground.sweeps.cells.places(entry.id))
+        problem = ""
+        yield [*whole(entry)[:5], gr.Button(interactive=False), gr.Button(interactive=True), gr.Button(visible=False)]
+        try:
+            with jobs.running(session) as flag, closing(playground.sweeps.run(entry, stop=flag)) as events:
+                for event in events:
+                    now = time.monotonic()
+                    if isinstance(event, Kept):
+                        done += 1
+                        recent.append((now, event.cell.place, html_of(playground.history.get(entry.id), event.cell)))
+                    if now - told < TELL_S:
+                        continue
+                    told = now
+                    recent = [cell for cell in recent if now - cell[0] < AGAIN_S]
+                    yield update(said=markup.hint(f"{done} of {total} done."), changed=_payload(recent))
+        except Cancelled:
+            problem = "Stopped. What is done stays; Go on makes the rest."
+        except PlaygroundError as error:
+            problem = str(error)
+        except Exception:  # whatever it is, a page must not stay busy for ever
+            log.exception("a sweep failed")
+            problem = "The sweep failed; the server's log says where. What is done stays."
+        last = playground.history.get(entry.id)
+        yield update(changed=_payload(recent), front=drawn(last))
+        left = total - len(playground.sweeps.cells.places(entry.id))
+        text = problem or f"All {total} done."
+        yield update(
+            said=markup.fault(problem) if problem and "Stopped" not in problem else markup.hint(text),
+            start=gr.Button(interactive=True),
+            stop=gr.Button("Stop sweep", interactive=False),
+            resume=gr.Button(f"Go on: {left} left", visible=bool(left)),
+        )
+
+    def on_start(
+        token, price, chosen, prompt_lines, seeds, steps, guidance, switches, request: gr.Request
+    ) -> Iterator[list[Any]]:
+        try:
+            if jobs.busy(request.session_hash):
+                raise InputError("A run of this page is on; wait for its end, or stop it first.")
+            plan = planned(chosen, [prompt_lines, seeds, steps, guidance, switches])
+            owner = visitors.owner(token)
+            entry = playground.history.get(playground.sweeps.start(plan, chosen_price(playground, price), owner), owner)
+        except PlaygroundError as error:
+            yield update(said=markup.fault(str(error)))
+            return
+        yield from run(entry, request.session_hash)
+
+    def on_resume(token, entry, request: gr.Request) -> Iterator[list[Any]]:
+        try:
+            kept = visitors.get(entry, token, request)
+        except PlaygroundError as error:
+            yield update(said=markup.fault(str(error)))
+            return
+        yield from run(kept, request.session_hash)
+
+    def on_open(token, entry, request: gr.Request) -> list[Any]:
+        """The newest sweep of this visitor, unless one is on the page."""
+        try:
+            found = [] if entry else visitors.find(token, request, kind="sweep", limit=1)
+            return whole(found[0]) if found else update()
+        except InputError as error:  # made with models or settings that are no more
+            log.info("the newest sweep is not restored: %s", error)
+        except PlaygroundError:
+            log.exception("the history cannot be read")
+        return update()
+
+    def on_weigh(price, chosen, *texts) -> str:
+        try:
+            plan = planned(chosen, texts)
+            weighed = forecast(playground.engine, plan.requests.values(), chosen_price(playground, price))
+        except PlaygroundError as error:
+            return markup.hint(str(error))
+        left_out = f"; {count(len(plan.skipped), 'cell')} left out" if plan.skipped else ""
+        return markup.hint(f"{weighed.text()}{left_out}")
+
+    def on_stop(request: gr.Request) -> Any:
+        jobs.stop(request.session_hash)
+        return gr.Button("Stopping", interactive=False)
+
+    def report_as(suffix: str):
+        def on_report(token, entry, request: gr.Request) -> str:
+            try:
+                if not entry:
+                    raise InputError("There is no sweep on the page: press Start sweep first.")
+                kept = visitors.get(entry, token, request)
+                document = sweep_document(kept.document, playground.sweeps.cells.of(kept.id))
+                if not document["cells"]:
+                    raise InputError("This sweep has no finished picture yet; wait for the first one.")
+                path = new_file(f"diptych-sweep-{slug(document['prompt'])}{suffix}")
+                pictures = {i: kept.files[cell["place"]] for i, cell in enumerate(document["cells"])}
+                item = Item(document, pictures=pictures, plot=drawn(kept, link="") or None)
+                write_report(path, title_of(document, catalog), [item], catalog, playground.prices)
+            except PlaygroundError as error:
+                raise gr.Error(str(error), print_exception=False) from None
+            return str(path)
+
+        return on_report
+
+    hidden = {"api_visibility": "private", "show_progress": "hidden"}
+    at_once = {**hidden, "queue": False}
+    start.click(on_start, [visitors.token, view.price, *boxes], outputs, **hidden, **DEVICE_QUEUE)
+    resume.click(on_resume, [visitors.token, current], outputs, **hidden, **DEVICE_QUEUE)
+    stop.click(on_stop, None, stop, **at_once)
+    changed.change(None, changed, None, js=PUT_CELLS, **hidden)
+    weigh = {"fn": on_weigh, "inputs": [view.price, *boxes], "outputs": said, **at_once}
+    gr.on([box.change for box in boxes], trigger_mode="always_last", **weigh)
+    tab.select(on_open, [visitors.token, current], outputs, **at_once)
+    report_buttons.offer(report, report_as, [visitors.token, current])
+
+
+def _payload(recent: list[tuple[float, int, str]]) -> str:
+    return json.dumps([(place, html) for _, place, html in recent])

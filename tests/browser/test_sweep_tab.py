@@ -1,0 +1,106 @@
+"""The Sweep tab in a real browser: weighed, run, stopped, gone on with, restored, reported; never more than the changed
+cells in an event."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pipeline.engine import Engine
+from tests.browser.test_history_tab import Guest
+from tests.browser.test_page import CHROMIUM, PHONE, WIDE, browser
+from tests.browser.test_report_and_prices import download
+from tests.fakes import CountingBackend
+
+assert browser  # a fixture of this module too
+playwright = pytest.importorskip("playwright.sync_api")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium found")
+
+HOSTILE = "<script>alert(1)</script>"
+
+
+class Sweeper(Guest):
+    def __init__(self, browser, url: str, viewport: dict = WIDE, scheme: str = "light"):
+        super().__init__(browser, url, viewport, scheme)
+        self.tab("Sweep")
+        self.start = self.page.get_by_role("button", name="Start sweep")
+        self.halt = self.page.get_by_role("button", name="Stop sweep")
+        self.resume = self.page.get_by_role("button", name="Go on")
+        self.done = self.page.locator(".sweep td[id] img")
+        self.start.wait_for()
+
+    def fill(self, **texts: str) -> None:
+        for label, text in texts.items():
+            self.page.get_by_label("Prompts, one a line" if label == "prompts" else f"{label} of the sweep").fill(text)
+
+    def said(self, words: str, timeout: int = 30_000) -> None:
+        playwright.expect(self.page.get_by_text(re.compile(words)).first).to_be_visible(timeout=timeout)
+
+
+def test_a_sweep_is_weighed_run_restored_and_reported(serve, engine: Engine, browser, tmp_path: Path):
+    url = serve(engine)
+    visit = Sweeper(browser, url)
+    visit.fill(prompts=HOSTILE, Steps="1, 2, 3", Guidance="1, 2")
+    visit.said("must be|fixed|guidance")
+    visit.page.get_by_label("Models of the sweep").click()
+    visit.page.get_by_role("option", name="Old").first.click()
+    visit.page.keyboard.press("Escape")
+    visit.fill(Guidance="")
+    visit.said("^6 pictures, about")
+    visit.start.click()
+    visit.said("All 6 done")
+    playwright.expect(visit.done).to_have_count(6)
+    playwright.expect(visit.page.locator(".sweep td[id]").first).to_contain_text("ms")
+    visit.page.reload()
+    visit.tab("Sweep")
+    playwright.expect(visit.done).to_have_count(6)
+    visit.said("6 pictures of 6 done")
+    page = download(visit, "Report (HTML)", tmp_path).read_text(encoding="utf-8")
+    assert page.count("data:image/png;base64,") == 6 and "<script" not in page
+    assert visit.faults == [] and visit.sideways() <= 0
+
+
+def test_stop_keeps_what_is_done_and_go_on_makes_the_rest(serve, backend: CountingBackend, engine, browser):
+    backend.step_s = 0.15
+    visit = Sweeper(browser, serve(engine), PHONE, "dark")
+    visit.fill(Seeds="1..8", Steps="2")
+    visit.said("^8 pictures")
+    visit.start.click()
+    playwright.expect(visit.done.nth(1)).to_be_visible(timeout=30_000)
+    visit.halt.click()
+    visit.said("Stopped. What is done stays")
+    made = len(backend.made)
+    assert 2 <= made < 8
+    backend.step_s = 0.0
+    visit.resume.click()
+    visit.said("All 8 done")
+    playwright.expect(visit.done).to_have_count(8)
+    assert len(backend.made) == 8
+    assert visit.faults == [] and visit.sideways() <= 0
+
+
+def test_two_hundred_cells_come_one_by_one_and_go_together(serve, engine, browser, backend, tmp_path: Path):
+    visit = Sweeper(browser, serve(engine))
+    visit.fill(Seeds="1..100", Steps="1, 2")
+    visit.said("^200 pictures")
+    sizes: list[int] = []
+    client = visit.context.new_cdp_session(visit.page)
+    client.send("Network.enable")
+    client.on("Network.eventSourceMessageReceived", lambda event: sizes.append(len(event["data"])))
+    client.on("Network.dataReceived", lambda event: sizes.append(event["dataLength"]))
+    visit.start.click()
+    playwright.expect(visit.done.nth(20)).to_be_attached(timeout=60_000)
+    visit.tab("Prices")  # the page answers meanwhile
+    playwright.expect(visit.page.get_by_role("tab", name="Prices")).to_have_attribute("aria-selected", "true")
+    visit.tab("Sweep")
+    visit.said("All 200 done", timeout=120_000)
+    playwright.expect(visit.done).to_have_count(200)
+    assert visit.faults == []
+    files = list(tmp_path.rglob("*.png"))
+    visit.tab("History")
+    visit.cards.first.get_by_role("button", name="Delete").click()
+    visit.cards.first.get_by_role("button", name="Really delete?").click()
+    playwright.expect(visit.cards).to_have_count(0)
+    assert len(files) >= 200 and len(list(tmp_path.rglob("*.png"))) <= len(files) - 200
