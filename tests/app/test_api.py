@@ -121,7 +121,8 @@ def test_a_cancelled_call_gives_the_device_back(url: str, engine: Engine, backen
     backend.step_s = 0.1
     client = Client(url, verbose=False, download_files=tmp_path)
     job = client.submit("slow", predecessor_steps=50, api_name="/compare")
-    wait_for(lambda: backend.served)
+    # The device may be at work before the client has heard its call's id, without which it cannot cancel.
+    wait_for(lambda: backend.served and job.communicator.event_id)
     job.cancel()
     assert engine.idle(3)
     assert not [request for request in backend.made if request.model == "old"]
