@@ -29,7 +29,7 @@ from pipeline.request import ImageRequest, make_request, number, random_seed
 from pipeline.stored import remake
 from pipeline.sweep import forecast, plan_sweep, sweep_document
 from pipeline.sweep_run import Working, price_of
-from pipeline.wording import claim, count, dollars, seconds_text, slug
+from pipeline.wording import claim, count, dollars, seconds_text, significance_text, slug
 
 
 class _Parser(argparse.ArgumentParser):
@@ -230,7 +230,8 @@ def _compare(options: argparse.Namespace) -> dict[str, Any]:
     for lane in document["lanes"]:
         lane["image"] = _save(results[lane["role"]], Path(options.out), lane["role"])
         print(_line(lane["role"], lane))
-    print(f"{claim(document)}; {_seed_line(document)}")
+    told = significance_text(document["significance"])
+    print(f"{claim(document)}; {f'{told}; ' if told else ''}{_seed_line(document)}")
     if options.report:
         _report(options.report, document, playground)
     return document

@@ -15,6 +15,7 @@ from pipeline.estimate import Estimate
 from pipeline.events import Result
 from pipeline.quality import fidelity
 from pipeline.request import ImageRequest, make_request
+from pipeline.stats import significance
 
 RUN_ORDER: tuple[Role, ...] = ("efficient", "predecessor")
 """The efficient lane runs first: its picture is there first."""
@@ -91,7 +92,8 @@ def generate_document(result: Result, price: PriceProfile) -> dict[str, Any]:
 
 
 def compare_document(pair: Pair, results: Mapping[Role, Result], price: PriceProfile) -> dict[str, Any]:
-    """The whole comparison. Speed-up and saving are null when either picture came out of the cache."""
+    """The whole comparison. Speed-up and saving are null when either picture came out of the cache, and significance
+    also below two runs a model."""
     lanes = {role: lane_document(results[role], price, role) for role in ROLES}
     slow, fast = (results[role] for role in ROLES)
     measured = slow.cache == fast.cache == "miss"
@@ -106,8 +108,15 @@ def compare_document(pair: Pair, results: Mapping[Role, Result], price: PricePro
         "lanes": [lanes[role] for role in ROLES],
         "speedup": slow.timings.total / fast.timings.total if measured and fast.timings.total else None,
         "saving": saving(lanes["predecessor"]["cost_usd"], lanes["efficient"]["cost_usd"]) if measured else None,
+        "significance": _significance(slow, fast) if measured else None,
         "fidelity": fidelity(slow.image, fast.image) if pair.same_path else None,
     }
+
+
+def _significance(slow: Result, fast: Result) -> dict[str, Any] | None:
+    """Whether the two models' totals differ by more than chance."""
+    found = significance(*([run.total for run in result.runs] for result in (slow, fast)))
+    return None if found is None else vars(found)
 
 
 def repriced(document: Mapping[str, Any], price: PriceProfile) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from pipeline.errors import InputError, PlaygroundError, shown
 from pipeline.events import Result
 from pipeline.recipe import result_from_recipe
 from pipeline.timing import MEASURED, Timings
-from pipeline.wording import claim, count, dollars, saved, seconds_range, seconds_text, slug, speed
+from pipeline.wording import claim, count, dollars, saved, seconds_range, seconds_text, significance_text, slug, speed
 
 SUFFIXES = (".html", ".zip")
 IMAGES_A_DAY = 1000
@@ -246,6 +246,8 @@ def headline(document: Mapping[str, Any], names: Sequence[str]) -> tuple[str, st
     )
     if new["cost_usd"] is not None and old["cost_usd"] is not None:
         sentence += f" 1,000 pictures cost {dollars(1000 * new['cost_usd'])} against {dollars(1000 * old['cost_usd'])}."
+    if told := significance_text(document.get("significance")):
+        sentence += f" The difference in time is {told}."
     title = "Out of the cache: no speed-up claimed" if document["speedup"] is None else claim(document)
     return title, sentence
 

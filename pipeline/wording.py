@@ -83,6 +83,18 @@ def claim(document: dict) -> str:
     return ", ".join(parts)
 
 
+def significance_text(said: dict | None) -> str:
+    """What may be concluded from a comparison's runs; empty where nothing was tested."""
+    if said is None:
+        return ""
+    p = f"p = {said['p']:.2g}" if said["p"] >= 0.001 else "p < 0.001"
+    if said["significant"]:
+        return f"significant (rank test, {p})"
+    if said["p"] <= 0.1:
+        return f"not significant (rank test, {p}): measure at least {said['runs_needed']} runs a model"
+    return f"not significant (rank test, {p}): the times may differ by chance alone"
+
+
 def count(number: int, noun: str) -> str:
     """1 step, 4 steps, 1,000 steps."""
     return f"{number} {noun}" if number == 1 else f"{number:,} {noun}s"

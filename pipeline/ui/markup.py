@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeline.cost import PriceProfile, machine_formula
 from pipeline.timing import MEASURED
-from pipeline.wording import count, dollars, per_thousand, saved, seconds_text, speed
+from pipeline.wording import count, dollars, per_thousand, saved, seconds_text, significance_text, speed
 
 WORTH_SAYING_S = 0.01
 """A wait or load shorter than this is left unsaid."""
@@ -41,6 +41,8 @@ def verdict(document: Mapping[str, Any], *, stored: str = "") -> str:
         head = f'<strong class="claim">{speed(document["speedup"])}</strong>'
         if document["saving"] is not None:
             head += f'<strong class="claim">{saved(document["saving"])}</strong>'
+        if told := significance_text(document.get("significance")):
+            facts.insert(2, told)
     if stored:
         facts.append(stored)
     return _card(f'<div class="claims">{head}</div><p>{escape(" · ".join(facts))}</p>{_fidelity(document)}')

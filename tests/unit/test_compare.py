@@ -45,6 +45,7 @@ def test_its_keys_are_the_contract(document):
         "lanes",
         "speedup",
         "saving",
+        "significance",
         "fidelity",
     ]
     assert set(document["price"]) == {"profile", "usd_per_hour", "source", "as_of"}
@@ -158,3 +159,15 @@ def test_the_estimate_adds_both_lanes_and_every_run(catalog):
     assert document["cost_usd"] == pytest.approx(10.5 * 0.80 / 3600)
     assert document["lanes"][0]["cost_usd"] == pytest.approx(3 * 0.80 / 3600)
     assert document["lanes"][1]["basis"] == "measured here, 2 runs"
+
+
+def test_several_runs_say_whether_the_difference_is_significant(catalog, engine, requests, backend):
+    def said(repeat: int, *denoise_s: float) -> dict | None:
+        backend.denoise_s = list(denoise_s)
+        made = results(engine.run(requests, repeat=repeat, use_cache=False))
+        both = {"efficient": made[0], "predecessor": made[1]}
+        return compare_document(catalog.pair("both"), both, PRICE)["significance"]
+
+    assert said(1) is None
+    assert said(3)["significant"] is False and said(3)["runs_needed"] == 4
+    assert said(5, 0.1, 0.5, 0.51, 0.11, 0.12, 0.52, 0.53, 0.13, 0.14, 0.54)["significant"] is True

@@ -17,6 +17,7 @@ from pipeline.wording import (
     saved,
     seconds_range,
     seconds_text,
+    significance_text,
     size_text,
     slug,
     speed,
@@ -117,3 +118,13 @@ def test_sizes(size, said):
 
 def test_a_moment_is_said_for_every_time_zone():
     assert when(1_795_492_020) == "24 November 2026, 03:47 UTC"
+
+
+def test_significance_is_said_with_what_to_do():
+    clear = {"p": 0.0079, "significant": True, "runs_needed": 4}
+    few = {"p": 0.1, "significant": False, "runs_needed": 4}
+    none = {"p": 0.6, "significant": False, "runs_needed": 4}
+    assert significance_text(clear) == "significant (rank test, p = 0.0079)"
+    assert "at least 4 runs" in significance_text(few)
+    assert "by chance" in significance_text(none)
+    assert significance_text(None) == ""

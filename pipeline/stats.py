@@ -1,0 +1,89 @@
+"""Statistics of few numbers: shares of votes, and repeated times.
+
+Pure functions of numbers over scipy's tests; knows nothing of votes, models or pages, and says nothing where the
+numbers say nothing. scipy is imported where it is needed: it takes longer to import than the page to answer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+CONFIDENCE = 0.95
+NARROW = 0.05
+"""A share known to within five points either way is known well enough to be called even."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A share with its confidence interval, all from 0 to 1."""
+
+    share: float
+    low: float
+    high: float
+
+    @property
+    def decided(self) -> bool:
+        """True where one half lies outside, so that one side is really ahead."""
+        return self.low > 0.5 or self.high < 0.5
+
+
+def wilson(successes: int, n: int, confidence: float = CONFIDENCE) -> Interval | None:
+    """Wilson's score interval without continuity correction (Wilson 1927, JASA 22); None of no observations.
+
+    Unlike the usual p ± z·s it stays inside 0 and 1 and is sound for small ``n`` and for shares near the ends. Raises
+    ValueError for more successes than observations.
+    """
+    if n == 0:
+        return None
+    from scipy.stats import binomtest
+
+    bounds = binomtest(successes, n).proportion_ci(confidence, method="wilson")
+    return Interval(successes / n, float(bounds.low), float(bounds.high))
+
+
+def votes_needed(successes: int, n: int) -> int | None:
+    """About how many more votes until the interval tells who is ahead, or is narrow enough to be called even, if the
+    share stays what it is. 0: it tells already. None of no votes, where nothing can be foretold."""
+    if n == 0:
+        return None
+
+    def tells(total: int) -> bool:
+        interval = wilson(round(successes / n * total), total)
+        return interval.decided or (interval.high - interval.low) / 2 <= NARROW
+
+    if tells(n):
+        return 0
+    low, high = n, 2 * n
+    while not tells(high):  # ends: any share is known to within five points after some 400 votes
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if tells(middle) else (middle, high)
+    return high - n
+
+
+@dataclass(frozen=True)
+class Significance:
+    """Whether two rows of times differ by more than chance. ``p``: two-sided, Mann and Whitney's rank test."""
+
+    p: float
+    significant: bool
+    runs_needed: int
+    """Fewest runs a side with which any difference could be significant."""
+
+
+def significance(left: Sequence[float], right: Sequence[float], level: float = 1 - CONFIDENCE) -> Significance | None:
+    """Rank test of two samples: no normality is assumed, and one slow outlier counts as one run. None below two runs.
+
+    With few runs nothing can be significant: of 3 and 3 the clearest order has p = 0.1.
+    """
+    if min(len(left), len(right)) < 2:
+        return None
+    from scipy.stats import mannwhitneyu
+
+    # "exact" also with ties: the normal approximation that scipy would then take is far too bold for a few runs.
+    p = float(mannwhitneyu(left, right, alternative="two-sided", method="exact").pvalue)
+    needed = next(n for n in range(2, 100) if 2 / math.comb(2 * n, n) < level)
+    return Significance(p, p < level, needed)
