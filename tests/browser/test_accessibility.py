@@ -51,26 +51,16 @@ def tabs(page) -> list[str]:
     return [name.strip() for name in [*visible, *page.locator(".overflow-dropdown button").all_text_contents()]]
 
 
-def open_tab(page, name: str) -> None:
-    tab = page.get_by_role("tab", name=name, exact=True).and_(page.locator(":visible"))
-    if not tab.count():  # behind the overflow button
-        page.locator(".overflow-menu > button").click()
-        page.locator(".overflow-dropdown button", has_text=name).click()
-    else:
-        tab.click()
-    playwright.expect(page.get_by_role("tabpanel").and_(page.locator(":visible")).first).to_be_visible()
-    page.wait_for_timeout(300)  # the panel fades in, and half-faded text has little contrast
-
-
 @schemes
 @sizes
 def test_every_tab_of_the_page(serve, engine: Engine, browser, viewport, scheme):
     visit = Visit(browser, serve(engine), viewport, scheme)
     names = tabs(visit.page)
-    assert {"Compare", "History", "Prices", "Models", "Bundled pair", "About"} <= set(names)
+    assert {"Compare", "Sweep", "History", "Prices", "Models", "Bundled pair", "About"} <= set(names)
     found = {}
     for name in names:
-        open_tab(visit.page, name)
+        visit.tab(name)
+        visit.page.wait_for_timeout(300)  # the panel fades in, and half-faded text has little contrast
         found[name] = violations(visit.page)
         assert visit.sideways() <= 0, name
     assert {name: faults for name, faults in found.items() if faults} == {}

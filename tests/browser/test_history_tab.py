@@ -50,9 +50,6 @@ class Guest(Visit):
         playwright.expect(self.claims.first).to_be_visible(timeout=30_000)
         playwright.expect(self.compare).to_be_enabled()
 
-    def tab(self, name: str) -> None:
-        self.page.get_by_role("tab", name=name).click()
-
     def history(self, cards: int) -> None:
         """Open the tab and wait until it shows so many."""
         self.tab("History")
