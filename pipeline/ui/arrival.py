@@ -94,6 +94,7 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
         [view.recipe_file, view.pair],
         [view.recipe_file, view.recipe_note, *outputs(view)],
         js=FORGET_LINK,
+        trigger_mode="multiple",  # a second file may be dropped before the first one's event is wholly over
         **hidden,
     ).then(**weigh)
     view.copy_link.click(on_link, settings_of(view), [view.link, view.estimate], **hidden).then(
