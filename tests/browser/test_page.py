@@ -69,6 +69,7 @@ class Visit:
     def tab(self, name: str) -> None:
         """Open a tab, also one that a phone has no room for."""
         tab = self.page.get_by_role("tab", name=name, exact=True).and_(self.page.locator(":visible"))
+        self.page.get_by_role("tab").and_(self.page.locator(":visible")).first.wait_for()  # after a reload
         if not tab.count():
             self.page.locator(".overflow-menu > button").click()
             self.page.locator(".overflow-dropdown button", has_text=name).click()
