@@ -27,7 +27,7 @@ from pipeline.recipe import recipe_of, result_from_recipe
 
 MAX_BYTES = 2 * 10**9
 PAGE = 50
-KINDS = ("comparison", "picture", "sweep")
+KINDS = ("comparison", "picture", "sweep", "vote")
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS entries (
@@ -55,7 +55,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Entry:
-    """One thing that was made: a comparison (two pictures, predecessor first), a picture, or a sweep (one a cell).
+    """One thing that was made: a comparison (two pictures, predecessor first), a picture, a sweep (one a cell), or a
+    vote (two a pair).
 
     ``document`` is the one that the command line and the API give; its pictures are the files in ``files``, by their
     place in its lanes or cells.

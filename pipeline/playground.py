@@ -19,6 +19,7 @@ from pipeline.engine import Engine
 from pipeline.errors import PlaygroundError
 from pipeline.history import History
 from pipeline.sweep_run import Sweeps
+from pipeline.votes import Votes
 from pipeline.weights import is_here
 
 
@@ -55,6 +56,11 @@ class Playground:
     def sweeps(self) -> Sweeps:
         """The sweeps of the history. Raises PlaygroundError as :attr:`history` does."""
         return Sweeps(self.catalog, self.engine, self.history)
+
+    @cached_property
+    def votes(self) -> Votes:
+        """The votes of the history. Raises PlaygroundError as :attr:`history` does."""
+        return Votes(self.history)
 
     def price(self, wanted: str | float | None, device_name: str = "") -> PriceProfile:
         """The wanted profile, else the default, else the one of the device (which, unnamed, imports torch)."""

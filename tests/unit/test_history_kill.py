@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
-import signal
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
 
-from pipeline.catalog import ASSETS, load_catalog
+from pipeline.catalog import load_catalog
 from pipeline.engine import Engine
 from pipeline.events import final_results
 from pipeline.history import History
 from pipeline.request import make_request
-from tests.fakes import CATALOG, CountingBackend, draw
-
-KILLS = 50
-LONGEST_S = 0.25
+from tests.fakes import CountingBackend, draw
+from tests.kills import KILLS, catalog_file, killed
 
 
 def keep_on(catalog: Path, folder: Path, told: Connection) -> None:
@@ -35,37 +31,10 @@ def keep_on(catalog: Path, folder: Path, told: Connection) -> None:
         told.send((history.add("comparison", {"seed": seed}, results), seed))
 
 
-def heard(told: Connection) -> list[tuple[str, int]]:
-    """Everything that was told before the end."""
-    found = []
-    while True:
-        try:
-            found.append(told.recv())
-        except EOFError:
-            return found
-
-
 def test_fifty_kills_lose_nothing_that_was_told_as_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    catalog = tmp_path / "catalog.toml"
-    catalog.write_text(CATALOG, encoding="utf-8")
     folder = tmp_path / "history"
-    # A server that has imported everything once and forks: fifty children start in the time of one.
-    monkeypatch.setenv("PYTHONPATH", str(ASSETS.parent))
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["pipeline.history", "pipeline.engine", "tests.fakes"])
-    chance = random.Random(7)
     kept: dict[str, int] = {}
-    for _ in range(KILLS):
-        listening, telling = context.Pipe(duplex=False)
-        child = context.Process(target=keep_on, args=(catalog, folder, telling), daemon=True)
-        child.start()
-        telling.close()
-        assert listening.poll(60)  # it has kept its first
-        time.sleep(chance.uniform(0, LONGEST_S))
-        os.kill(child.pid, signal.SIGKILL)
-        told = heard(listening)
-        child.join()
-        assert told
+    for told in killed(monkeypatch, keep_on, catalog_file(tmp_path), folder):
         kept |= told
         history = History(folder)
         for entry, seed in told:

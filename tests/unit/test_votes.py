@@ -1,0 +1,170 @@
+"""Blind votes: random sides that the voter cannot know, kept choices, honest tallies, and the end of a process."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+
+from pipeline.catalog import ROLES
+from pipeline.compare import compare_document, plan
+from pipeline.cost import load_prices
+from pipeline.errors import InputError
+from pipeline.events import final_results
+from pipeline.history import Entry, History
+from pipeline.votes import PAIRS_MAX, Tally, Votes
+from tests.kills import KILLS, killed
+
+
+@pytest.fixture
+def history(tmp_path):
+    return History(tmp_path / "history")
+
+
+@pytest.fixture
+def votes(history):
+    return Votes(history)
+
+
+@pytest.fixture
+def compared(engine, history):
+    """Makes and keeps a comparison of the fakes."""
+
+    def make(prompt: str, pair: str = "both") -> Entry:
+        chosen = engine.catalog.pair(pair)
+        wanted = plan(engine.catalog, chosen, prompt, seed=7)
+        made = dict(zip(wanted, final_results(engine.run(list(wanted.values()))), strict=True))
+        document = compare_document(chosen, made, load_prices().profile("hf-l4"))
+        return history.get(history.add("comparison", document, [made[role] for role in ROLES]))
+
+    return make
+
+
+@pytest.fixture
+def vote(votes, compared) -> Entry:
+    """A vote on six pairs."""
+    return votes.get(votes.open([compared(f"thing {i}") for i in range(6)]))
+
+
+def choose(votes: Votes, vote: Entry, voter: str, *roles: str) -> None:
+    """Vote on the next pairs for the picture of a role, or "tie" or "bad"."""
+    for role in roles:
+        ballot = votes.ballot(vote, voter)
+        side = {ballot.left: "left", ballot.right: "right"}.get(role, role)
+        assert votes.cast(vote, voter, ballot.place, side) == role
+
+
+def test_each_voter_sees_every_pair_once_in_his_own_order(votes, vote):
+    orders = []
+    for voter in ("ann", "bob", "cy", "dee"):
+        seen = []
+        while ballot := votes.ballot(vote, voter):
+            assert (ballot.done, ballot.total) == (len(seen), 6)
+            assert ballot == votes.ballot(vote, voter)  # a reload shows the same
+            seen.append(ballot.place)
+            votes.cast(vote, voter, ballot.place, "tie")
+        assert sorted(seen) == list(range(6))
+        orders.append(tuple(seen))
+    assert len(set(orders)) > 1
+    assert votes.tally(vote).voters == 4
+
+
+def test_sides_are_random_and_even(votes, vote):
+    lefts = Counter(votes.ballot(vote, f"voter {i}").left for i in range(400))
+    assert 160 < lefts["efficient"] < 240 and sum(lefts.values()) == 400
+
+
+def test_a_side_counts_for_whose_picture_was_there(votes, vote):
+    choose(votes, vote, "ann", "efficient", "efficient", "predecessor", "tie", "bad", "efficient")
+    choose(votes, vote, "bob", "efficient")
+    assert votes.tally(vote) == Tally(4, 1, 1, 1, voters=2)
+    assert votes.tally(vote).votes == 7
+    assert sum(votes.tally(vote, place).votes for place in range(6)) == 7
+
+
+def test_ties_are_not_wins_and_bad_pairs_say_nothing_of_either():
+    tally = Tally(efficient=9, predecessor=1, tie=10, bad=5, voters=3)
+    assert tally.wins.share == 0.9 and tally.as_good.share == 0.95
+    assert (round(tally.wins.low, 4), round(tally.wins.high, 4)) == (0.5958, 0.9821)
+    assert tally.needed == 0
+    assert Tally(6, 4, 0, 0, 1).needed > 20
+    nothing = Tally(0, 0, 3, 2, 1)
+    assert nothing.wins is None and nothing.needed is None and nothing.as_good.share == 1.0
+
+
+def test_the_newest_choice_can_be_taken_back_and_changed(votes, vote):
+    assert not votes.take_back(vote, "ann")
+    first = votes.ballot(vote, "ann")
+    choose(votes, vote, "ann", "tie")
+    choose(votes, vote, "bob", "efficient")
+    assert votes.take_back(vote, "ann")
+    assert votes.ballot(vote, "ann") == first
+    assert votes.tally(vote) == Tally(1, 0, 0, 0, voters=1)
+    votes.cast(vote, "bob", first.place, "bad")
+    votes.cast(vote, "bob", first.place, "tie")
+    assert votes.tally(vote, first.place).bad == 0
+
+
+def test_a_vote_outlives_its_comparisons_and_a_restart_and_its_files_go_with_it(votes, compared, history):
+    entry = compared("thing")
+    made = votes.open([entry], owner="ann")
+    choose(votes, votes.get(made), "bob", "efficient")
+    history.delete(entry.id)
+    again = History(history.folder)
+    kept = Votes(again).get(made)
+    assert kept.starred and sorted(again.results(kept)) == [0, 1]
+    assert Votes(again).tally(kept).efficient == 1
+    history.delete(made)
+    assert history.rows("SELECT * FROM votes") == [] and not any(path.exists() for path in kept.files.values())
+    with pytest.raises(InputError, match="deleted"):
+        votes.cast(kept, "bob", 0, "left")
+
+
+def test_the_export_ties_each_choice_to_its_recipes_and_names_nobody(votes, vote):
+    choose(votes, vote, "a secret token", "efficient", "tie")
+    choose(votes, vote, "another", "predecessor")
+    rows = votes.exported(vote)
+    assert [(row["voter"], row["choice"]) for row in rows] == [(1, "efficient"), (1, "tie"), (2, "predecessor")]
+    assert (rows[0]["efficient_model"], rows[0]["predecessor_steps"], rows[0]["seed"]) == ("new", 6, 7)
+    assert rows[0]["prompt"].startswith("thing") and "secret" not in repr(rows)
+
+
+def test_what_cannot_be_voted_on_is_one_sentence(votes, vote, compared, history):
+    one, other = compared("thing"), compared("thing", "short")
+    for comparisons, words in (([], "got 0"), ([one] * (PAIRS_MAX + 1), "got 61"), ([one, other], "one pair")):
+        with pytest.raises(InputError, match=words):
+            votes.open(comparisons)
+    one.files[1].unlink()
+    with pytest.raises(InputError, match="no longer there"):
+        votes.open([one])
+    for place, side in ((6, "left"), (-1, "left"), ("0", "left"), (0, "middle"), (0, None)):
+        with pytest.raises(InputError):
+            votes.cast(vote, "ann", place, side)
+    for wanted in ("nothing", one.id, None, 7):
+        with pytest.raises(InputError):
+            votes.get(wanted)
+    assert votes.tally(vote).votes == 0
+
+
+def cast_on(folder: Path, entry: str, told: Connection) -> None:
+    """A process in which somebody votes, and each choice is told when it is kept, until it is killed."""
+    votes = Votes(History(folder))
+    vote = votes.get(entry)
+    while True:
+        voter = f"voter {random.randrange(10**12)}"
+        ballot = votes.ballot(vote, voter)
+        side = random.choice(["left", "right", "tie", "bad"])
+        told.send((voter, ballot.place, votes.cast(vote, voter, ballot.place, side)))
+
+
+def test_fifty_kills_lose_no_vote_that_was_told_as_kept(votes, vote, history, monkeypatch: pytest.MonkeyPatch):
+    heard: dict[tuple[str, int], str] = {}
+    for told in killed(monkeypatch, cast_on, history.folder, vote.id):
+        heard |= {(voter, place): choice for voter, place, choice in told}
+    kept = {(row["voter"], row["place"]): row["choice"] for row in history.rows("SELECT * FROM votes")}
+    assert heard.items() <= kept.items() and len(kept) - len(heard) <= KILLS
+    assert votes.tally(vote).votes == len(kept)
+    print(f"{KILLS} kills, {len(heard)} votes told, {len(kept)} kept")
