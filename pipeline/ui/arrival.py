@@ -42,8 +42,9 @@ def outputs(view: CompareView) -> list[Any]:
     return [*controls, *lanes, *starters, view.verdict, view.slider, view.difference, view.shown]
 
 
-def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visitors, weigh: Mapping[str, Any]) -> None:
-    """Give the tab this behaviour. ``weigh``: the event that estimates anew."""
+def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visitors, weigh: Mapping[str, Any]) -> Any:
+    """Give the tab this behaviour. ``weigh``: the event that estimates anew. Returns the event after which a visitor's
+    token is known and the tab filled in, for what else a link may open."""
     catalog = playground.catalog
 
     def on_arrival(token, request: gr.Request) -> dict:
@@ -86,9 +87,10 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
         return {view.link: gr.Textbox(settings.link_of(pair, requests), visible=True), view.estimate: gr.skip()}
 
     hidden = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
-    gr.context.Context.root_block.load(None, visitors.token, visitors.token, js=NEW_TOKEN, **hidden).then(
+    arrived = gr.context.Context.root_block.load(None, visitors.token, visitors.token, js=NEW_TOKEN, **hidden).then(
         on_arrival, visitors.token, outputs(view), **hidden
-    ).then(**weigh)
+    )
+    arrived.then(**weigh)
     view.recipe_file.upload(
         on_file,
         [view.recipe_file, view.pair],
@@ -100,6 +102,7 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
     view.copy_link.click(on_link, settings_of(view), [view.link, view.estimate], **hidden).then(
         None, view.link, view.link, js=COPY, **hidden
     )
+    return arrived
 
 
 def _recipe(path: str) -> dict:

@@ -62,6 +62,8 @@ def _facts(entry: Entry, catalog: Catalog) -> list[str]:
             f"{names}, seed {entry.document['seed']}",
             f"{seconds_text(entry.document['seconds']['total'])} · {dollars(entry.document['cost_usd'])}",
         ]
+    if entry.kind == "vote":
+        return [f"Blind vote on {count(len(entry.document['pairs']), 'pair')}: {names}"]
     return [f"{names}, {count(len(entry.files), 'picture')}"]
 
 
@@ -81,7 +83,8 @@ def _model(catalog: Catalog, model: str) -> str:
 
 def _buttons(entry: Entry) -> str:
     star = "★ Starred" if entry.starred else "☆ Star"
-    opening = "" if entry.kind == "sweep" else _button("open", "Open")
+    vote = f'<a href="?vote={escape(entry.id)}">Open</a>'
+    opening = {"sweep": "", "vote": vote}.get(entry.kind, _button("open", "Open"))
     pressed = f' aria-pressed="{"true" if entry.starred else "false"}"'
     return opening + _button("unstar" if entry.starred else "star", star, pressed) + _button("delete", "Delete")
 

@@ -24,7 +24,7 @@ from pipeline.wording import size_text
 
 PAGE = 24
 ANY = "any"
-KIND_NAMES = {"comparison": "Comparisons", "picture": "Single pictures", "sweep": "Sweeps"}
+KIND_NAMES = {"comparison": "Comparisons", "picture": "Single pictures", "sweep": "Sweeps", "vote": "Votes"}
 SCRIPT = """
 element.addEventListener('click', (event) => {
   const button = event.target.closest('button[data-act]');

@@ -21,6 +21,7 @@ from pipeline.ui import (
     report_buttons,
     report_tab,
     sweep_tab,
+    vote_tab,
 )
 from pipeline.ui.jobs import Jobs
 from pipeline.ui.readiness import Readiness
@@ -84,10 +85,12 @@ def build_page(playground: Playground, readiness: Readiness) -> gr.Blocks:
                 view = compare_view.build(playground, readiness.html())
                 weigh = compare_tab.attach(view, playground, jobs, visitors)
                 pair_choice.attach(view, playground, weigh)
-                arrival.attach(view, playground, jobs, visitors, weigh)
+                arrived = arrival.attach(view, playground, jobs, visitors, weigh)
                 report_buttons.attach(view.report, playground, view.shown, view.price)
             with gr.Tab("Sweep") as sweep:
                 sweep_tab.build(playground, view, jobs, visitors, sweep)
+            with gr.Tab("Vote", id="vote") as vote:
+                vote_tab.build(playground, view, jobs, visitors, tabs, vote, arrived)
             with gr.Tab("History", id="history") as tab:
                 listing = history_tab.build(playground)
                 history_tab.attach(listing, tabs, tab, view, playground, jobs, visitors, weigh)

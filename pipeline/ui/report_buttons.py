@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -13,7 +13,7 @@ from pipeline import stored
 from pipeline.compare import repriced
 from pipeline.errors import InputError, PlaygroundError
 from pipeline.playground import Playground
-from pipeline.report import SUFFIXES, Item, title_of, write_report
+from pipeline.report import Item, title_of, write_report
 from pipeline.ui.price_box import chosen_price
 from pipeline.ui.served import new_file
 from pipeline.wording import slug
@@ -27,11 +27,11 @@ class ReportButtons:
     file: gr.DownloadButton
 
 
-def build(file_id: str = "report-file") -> ReportButtons:
+def build(file_id: str = "report-file", more: Mapping[str, str] | None = None) -> ReportButtons:
     """The buttons, side by side. A download button of Gradio's hands out the file it has had before the click, so it
-    stays unseen and is pressed once the file is there."""
-    names = {".html": "Report (HTML)", ".zip": "Report (zip)"}
-    buttons = {suffix: gr.Button(names[suffix], size="sm", min_width=110, scale=0) for suffix in SUFFIXES}
+    stays unseen and is pressed once the file is there. ``more``: other kinds of file, by suffix."""
+    names = {".html": "Report (HTML)", ".zip": "Report (zip)", **(more or {})}
+    buttons = {suffix: gr.Button(name, size="sm", min_width=110, scale=0) for suffix, name in names.items()}
     return ReportButtons(buttons, gr.DownloadButton(visible="hidden", elem_id=file_id))
 
 

@@ -75,9 +75,14 @@ def address(source: Path) -> str | None:
     """Where a browser finds the small picture of a kept one; relative, so that it holds under any root path. None if
     the file is gone."""
     try:
-        return f"{API_PREFIX.lstrip('/')}/file={quote(hand_out_small(source))}"
+        return address_of(hand_out_small(source))
     except OSError:
         return None
+
+
+def address_of(path: str) -> str:
+    """Where a browser finds a file that was handed out, relative as :func:`address`."""
+    return f"{API_PREFIX.lstrip('/')}/file={quote(path)}"
 
 
 def take_back_small(source: Path) -> None:

@@ -1,0 +1,95 @@
+"""A blind vote as HTML: two pictures without names, and what all voters said. Everything is escaped here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+
+from pipeline.stats import Interval
+from pipeline.votes import Ballot, Tally
+from pipeline.wording import count, percent
+
+CHOICES = {
+    "efficient": "Efficient is better",
+    "predecessor": "Predecessor is better",
+    "tie": "Tie",
+    "bad": "Both bad",
+}
+
+
+def ballot(said: Ballot, left: str, right: str) -> str:
+    """``left``, ``right``: where a browser finds the pictures."""
+    pictures = "".join(
+        f'<img src="{escape(where)}" alt="{side} picture of: {escape(said.prompt)}">'
+        for side, where in (("Left", left), ("Right", right))
+    )
+    return (
+        f'<section class="ballot" aria-live="polite"><p><b>“{escape(said.prompt)}”</b> '
+        f'<span class="note">pair {said.done + 1} of {said.total}</span></p>'
+        f'<div class="ballot-pictures">{pictures}</div></section>'
+    )
+
+
+def result(tally: Tally, pairs: Sequence[tuple[str, Tally]]) -> str:
+    """What was said of the whole vote, and of each pair: its prompt and what was said of it."""
+    head = "".join(f'<th scope="col">{name}</th>' for name in CHOICES.values())
+    rows = "".join(_row(escape(f"“{prompt}”"), said) for prompt, said in pairs)
+    return (
+        f'<section class="verdict vote-result" aria-live="polite"><p class="claim">{claim(tally)}</p>'
+        f"{_bar(tally.wins)}"
+        f"{''.join(f'<p>{escape(label)}: {escape(text)}</p>' for label, text in told(tally).items())}"
+        '<details><summary>By prompt</summary><div class="vote-table" tabindex="0" role="region" '
+        f'aria-label="Votes by prompt"><table><thead><tr><td></td>{head}</tr></thead>'
+        f"<tbody>{rows}{_row('All', tally)}</tbody></table></div></details></section>"
+    )
+
+
+def claim(tally: Tally) -> str:
+    """Who is ahead, in a few words that promise no more than the votes do."""
+    wins = tally.wins
+    if wins is None:
+        return "No preference yet"
+    if not wins.decided:
+        return "Too close to call"
+    return "The efficient model is preferred" if wins.low > 0.5 else "The predecessor is preferred"
+
+
+def told(tally: Tally) -> Mapping[str, str]:
+    """All of it as label and text, for page and report."""
+    numbers = ", ".join(f"{name} {getattr(tally, choice)}" for choice, name in CHOICES.items())
+    found = {"Votes": f"{tally.votes:,} by {count(tally.voters, 'voter')}: {numbers}"}
+    if tally.wins:
+        found["The efficient picture was preferred in"] = (
+            f"{_interval(tally.wins)} of the votes that preferred one; ties and both bad are not in it"
+        )
+        found["To tell who is ahead"] = (
+            "no more votes are needed" if tally.needed == 0 else f"needs about {tally.needed:,} more votes like these"
+        )
+    if tally.as_good:
+        found["It was at least as good in"] = f"{_interval(tally.as_good)} of the votes that called one good"
+    found["How it was asked"] = (
+        "pictures without names, sides and order random for each voter; 95 % Wilson intervals, which take each vote as "
+        "independent: many votes of few people are worth less than they say"
+    )
+    return found
+
+
+def _interval(share: Interval) -> str:
+    return f"{percent(share.share)} ({percent(share.low)} to {percent(share.high)})"
+
+
+def _bar(share: Interval | None) -> str:
+    """The win rate with its interval on a scale from 0 to 100 %, with a line at one half."""
+    if share is None:
+        return ""
+    low, width = 100 * share.low, 100 * (share.high - share.low)
+    return (
+        '<div class="win-rate" aria-hidden="true"><span>predecessor</span><div>'
+        f'<i class="range" style="left:{low:.1f}%;width:{width:.1f}%"></i>'
+        f'<i class="point" style="left:{100 * share.share:.1f}%"></i></div><span>efficient</span></div>'
+    )
+
+
+def _row(head: str, tally: Tally) -> str:
+    cells = "".join(f"<td>{getattr(tally, choice)}</td>" for choice in CHOICES)
+    return f'<tr><th scope="row">{head}</th>{cells}</tr>'

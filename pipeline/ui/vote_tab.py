@@ -1,0 +1,329 @@
+"""The Vote tab: pairs without names, by mouse or keyboard; made of prompts or of the history; shared by a link."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from pipeline.axes import lines
+from pipeline.catalog import ROLES
+from pipeline.compare import compare_document
+from pipeline.errors import Cancelled, InputError, PlaygroundError
+from pipeline.events import Done, Result
+from pipeline.history import Entry
+from pipeline.playground import Playground
+from pipeline.report import Item, title_of, write_report
+from pipeline.request import random_seed
+from pipeline.stored import examples
+from pipeline.ui import markup, report_buttons, vote_markup
+from pipeline.ui.arrival import BUSY, COPY
+from pipeline.ui.compare_tab import DEVICE_QUEUE, requests_of, settings_of
+from pipeline.ui.compare_view import CompareView
+from pipeline.ui.jobs import Jobs
+from pipeline.ui.price_box import chosen_price
+from pipeline.ui.served import address_of, hand_out, new_file
+from pipeline.ui.visitors import Visitors
+from pipeline.votes import PAIRS_MAX
+from pipeline.wording import count, slug
+
+LINK_KEY = "vote"
+SIDES = {"left": "← Left", "tie": "↑ Tie", "bad": "↓ Both bad", "right": "Right →"}
+KEYS = """
+const sides = {ArrowLeft: 'left', ArrowRight: 'right', ArrowUp: 'tie', ArrowDown: 'bad'};
+document.addEventListener('keydown', (event) => {
+  const button = document.getElementById('vote-' + sides[event.key]);
+  const busy = 'input, textarea, select, [contenteditable], [role=tab], [role=slider], [role=region]';
+  if (!button || event.altKey || event.ctrlKey || event.metaKey || event.target.closest?.(busy)) return;
+  if (button.disabled || button.offsetParent === null) return;
+  event.preventDefault();
+  button.click();
+});
+"""
+"""Arrow keys vote while the buttons are to be seen and nothing else has a use for them."""
+
+log = logging.getLogger(__name__)
+
+
+def build(
+    playground: Playground, view: CompareView, jobs: Jobs, visitors: Visitors, tabs: gr.Tabs, tab: gr.Tab, arrived: Any
+) -> None:
+    """``view``: the Compare tab, with whose pair, settings and price a vote's pictures are drawn. ``arrived``: the
+    event after which a new visitor's token is known."""
+    catalog, history = playground.catalog, playground.history
+    ballot = gr.HTML("", js_on_load=KEYS, apply_default_css=False, elem_classes="kept-box")
+    with gr.Row(visible=False, elem_classes="vote-buttons", equal_height=True) as choosing:
+        buttons = {side: gr.Button(name, elem_id=f"vote-{side}", min_width=70) for side, name in SIDES.items()}
+    with gr.Row(elem_classes="views", equal_height=True):
+        back = gr.Button("Take my last vote back", size="sm", visible=False, min_width=150, scale=0)
+        show = gr.Button("Show the result", size="sm", visible=False, min_width=130, scale=0)
+        share = gr.Button("Copy the vote's link", size="sm", visible=False, min_width=140, scale=0)
+        link = gr.Textbox(visible=False, label="Link of the vote", max_lines=1, min_width=240)
+    said = gr.HTML("", elem_classes="kept-box")
+    result = gr.HTML("", apply_default_css=False, elem_classes="kept-box")
+    with gr.Row(visible=False) as taking:
+        report = report_buttons.build("vote-report-file", {".csv": "Votes (CSV)"})
+    with gr.Accordion("New vote", open=True) as making:
+        prompts = gr.Textbox(
+            "\n".join(example["prompt"] for example in examples()),
+            label="Prompts of the vote, one a line",
+            info="Each is drawn with both models, with the pair, settings and seed of the Compare tab.",
+            lines=3,
+            max_lines=10,
+        )
+        with gr.Row(equal_height=True):
+            draw = gr.Button("Draw and start the vote", variant="primary", min_width=180, scale=0)
+            halt = gr.Button("Stop drawing", interactive=False, min_width=120, scale=0)
+            mine = gr.Button("Vote on my comparisons of this pair", min_width=220, scale=0)
+    current, place = gr.State(None), gr.State(None)
+    changing = {
+        "ballot": ballot, "choosing": choosing, "back": back, "show": show, "share": share, "link": link, "said": said,
+        "result": result, "taking": taking, "making": making, "draw": draw, "halt": halt, "current": current,
+        "place": place,
+    }  # fmt: skip
+    outputs = list(changing.values())
+
+    def update(**values: Any) -> list[Any]:
+        """Every output, so that none that was left out is built anew."""
+        return [values.get(name, gr.skip()) for name in changing]
+
+    def told(error: PlaygroundError) -> list[Any]:
+        return update(
+            said=markup.fault(str(error)),
+            draw=gr.Button(interactive=True),
+            halt=gr.Button("Stop drawing", interactive=False),
+        )
+
+    def owns(entry: Entry, token: object, request: gr.Request) -> bool:
+        try:
+            return visitors.get(entry.id, token, request) is not None
+        except InputError:
+            return False
+
+    def facing(entry: Entry, token: object, request: gr.Request) -> list[Any]:
+        """The vote as this voter has it before him: the next pair, or the result if he has seen all."""
+        voter = visitors.owner(token)
+        following = playground.votes.ballot(entry, voter)
+        common = {
+            "current": entry.id,
+            "choosing": gr.Row(visible=following is not None),
+            "back": gr.Button(visible=following is None or following.done > 0),
+            "show": gr.Button("Refresh the result", visible=True)
+            if following is None
+            else gr.Button("Show the result", visible=owns(entry, token, request)),
+            "share": gr.Button(visible=True),
+            "making": gr.Accordion(open=False),
+            "draw": gr.Button(interactive=True),
+            "halt": gr.Button("Stop drawing", interactive=False),
+            "said": "",
+        }
+        if following is None:
+            thanks = markup.hint("That was all: thank you. What everybody said:")
+            return update(ballot=thanks, result=drawn(entry), taking=gr.Row(visible=True), place=None, **common)
+        places = {role: 2 * following.place + i for i, role in enumerate(ROLES)}
+        try:
+            left, right = (_shown(entry, places[role]) for role in (following.left, following.right))
+        except OSError:
+            raise InputError("A picture of this vote is no longer there; make the vote anew.") from None
+        html = vote_markup.ballot(following, left, right)
+        return update(ballot=html, result="", taking=gr.Row(visible=False), place=following.place, **common)
+
+    def drawn(entry: Entry) -> str:
+        votes = playground.votes
+        pairs = [(pair["prompt"], votes.tally(entry, i)) for i, pair in enumerate(entry.document["pairs"])]
+        return vote_markup.result(votes.tally(entry), pairs)
+
+    def answering(entry: object, token: object, request: gr.Request, act: Any = None) -> list[Any]:
+        """Do ``act`` with the vote, then show what comes next; or why not."""
+        try:
+            vote = playground.votes.get(entry)
+            if act is not None:
+                act(vote)
+            return facing(vote, token, request)
+        except InputError as error:
+            return told(error)
+        except PlaygroundError as error:
+            log.exception("a vote cannot be read or kept")
+            return told(error)
+
+    def choose(side: str):
+        def on_choose(token, entry, at, request: gr.Request) -> list[Any]:
+            voter = visitors.owner(token)
+            return answering(entry, token, request, lambda vote: playground.votes.cast(vote, voter, at, side))
+
+        return on_choose
+
+    def on_back(token, entry, request: gr.Request) -> list[Any]:
+        voter = visitors.owner(token)
+        return answering(entry, token, request, lambda vote: playground.votes.take_back(vote, voter))
+
+    def may_see(entry: object, token: object, request: gr.Request) -> Entry:
+        """The vote, for whoever may know how it stands. Raises InputError."""
+        vote = playground.votes.get(entry)
+        if not owns(vote, token, request) and playground.votes.ballot(vote, visitors.owner(token)) is not None:
+            raise InputError("The result is shown when you have voted on all pairs, so that it does not sway you.")
+        return vote
+
+    def on_show(token, entry, request: gr.Request) -> list[Any]:
+        try:
+            return update(result=drawn(may_see(entry, token, request)), taking=gr.Row(visible=True))
+        except PlaygroundError as error:
+            return told(error)
+
+    def on_link(token, request: gr.Request) -> list[Any]:
+        """A shared link opens its vote."""
+        wanted = dict(request.query_params).get(LINK_KEY)
+        if not wanted:
+            return [gr.skip(), *update()]
+        return [gr.Tabs(selected="vote"), *answering(wanted, token, request)]
+
+    def on_open(token, entry, request: gr.Request) -> list[Any]:
+        """The newest vote that this visitor made, unless one is before him."""
+        try:
+            found = [] if entry else visitors.find(token, request, kind="vote", limit=1)
+        except PlaygroundError:
+            log.exception("the history cannot be read")
+            return update()
+        return answering(found[0].id, token, request) if found else update()
+
+    def on_mine(token, pair, request: gr.Request) -> list[Any]:
+        try:
+            found = visitors.find(token, request, kind="comparison", pair=pair, limit=PAIRS_MAX)
+            if not found:
+                raise InputError("You have no comparison of this pair yet: run some, or draw prompts.")
+            made = playground.votes.open(_unlike(found), visitors.owner(token))
+            return facing(playground.votes.get(made), token, request)
+        except PlaygroundError as error:
+            return told(error)
+
+    def on_draw(
+        token, price, text, pair_id, _prompt, negative, seed, width, height,
+        steps_old, steps_new, guidance_old, guidance_new, switches_old, switches_new, request: gr.Request,
+    ) -> Iterator[list[Any]]:  # fmt: skip
+        rest = (width, height, steps_old, steps_new, guidance_old, guidance_new, switches_old, switches_new)
+        try:
+            if jobs.busy(request.session_hash):
+                raise InputError(BUSY)
+            wanted = lines("prompts", text or "")
+            if not 1 <= len(wanted) <= PAIRS_MAX:
+                raise InputError(f"A vote needs 1 to {PAIRS_MAX} prompts, one a line; got {len(wanted)}.")
+            owner = visitors.owner(token)
+            found = []
+            with jobs.running(request.session_hash) as stop:
+                for i, prompt in enumerate(wanted):
+                    yield update(
+                        said=markup.hint(f"{i} of {count(len(wanted), 'pair')} drawn."),
+                        draw=gr.Button(interactive=False),
+                        halt=gr.Button("Stop drawing", interactive=True),
+                    )
+                    chosen = random_seed() if seed is None else seed
+                    pair, requests = requests_of(catalog, pair_id, prompt, negative, chosen, *rest)
+                    results: dict[str, Result] = {}
+                    roles = list(requests)
+                    with closing(playground.engine.run(list(requests.values()))) as events:
+                        for event in events:
+                            if stop.is_set():
+                                raise Cancelled("The drawing was stopped.")
+                            if isinstance(event, Done):
+                                results[roles[event.lane]] = event.result
+                    document = compare_document(
+                        pair, results, chosen_price(playground, price, results["efficient"].device)
+                    )
+                    found.append(history.get(history.add("comparison", document, [results[r] for r in ROLES], owner)))
+            made = playground.votes.open(found, owner)
+            yield facing(playground.votes.get(made), token, request)
+        except Cancelled:
+            yield update(
+                said=markup.hint("Stopped. What was drawn is in the history; no vote was made."),
+                draw=gr.Button(interactive=True),
+                halt=gr.Button("Stop drawing", interactive=False),
+            )
+        except PlaygroundError as error:
+            yield told(error)
+        except Exception:  # whatever it is, a page must not stay busy for ever
+            log.exception("drawing for a vote failed")
+            yield told(PlaygroundError("The drawing failed; the server's log says where."))
+
+    def on_halt(request: gr.Request) -> Any:
+        jobs.stop(request.session_hash)
+        return gr.Button("Stopping", interactive=False)
+
+    def report_as(suffix: str):
+        def on_report(token, entry, request: gr.Request) -> str:
+            try:
+                if not entry:
+                    raise InputError("There is no vote on the page: make one first.")
+                vote = may_see(entry, token, request)
+                name = catalog.pairs[vote.document["pair"]].name if vote.document["pair"] in catalog.pairs else "vote"
+                path = new_file(f"diptych-vote-{slug(name)}{suffix}")
+                if suffix == ".csv":
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_text(_csv(playground.votes.exported(vote)), encoding="utf-8", newline="")
+                    return str(path)
+                documents = vote.document["pairs"]
+                items = [
+                    Item(document, pictures={0: vote.files.get(2 * i), 1: vote.files.get(2 * i + 1)})
+                    for i, document in enumerate(documents)
+                ]
+                tally = playground.votes.tally(vote)
+                said = {"Verdict": vote_markup.claim(tally), **vote_markup.told(tally)}
+                write_report(path, title_of(documents[0], catalog), items, catalog, playground.prices, votes=said)
+            except PlaygroundError as error:
+                raise gr.Error(str(error), print_exception=False) from None
+            return str(path)
+
+        return on_report
+
+    hidden = {"api_visibility": "private", "show_progress": "hidden"}
+    at_once = {**hidden, "queue": False}
+    for side, button in buttons.items():
+        button.click(choose(side), [visitors.token, current, place], outputs, **at_once)
+    back.click(on_back, [visitors.token, current], outputs, **at_once)
+    show.click(on_show, [visitors.token, current], outputs, **at_once)
+    share.click(lambda entry: gr.Textbox(f"?{LINK_KEY}={entry}", visible=True), current, link, **at_once).then(
+        None, link, link, js=COPY, **at_once
+    )
+    mine.click(on_mine, [visitors.token, view.pair], outputs, **at_once)
+    drawing = [visitors.token, view.price, prompts, *settings_of(view)]
+    draw.click(on_draw, drawing, outputs, **hidden, **DEVICE_QUEUE)
+    halt.click(on_halt, None, halt, **at_once)
+    tab.select(on_open, [visitors.token, current], outputs, **at_once)
+    arrived.then(on_link, visitors.token, [tabs, *outputs], **at_once)
+    report_buttons.offer(report, report_as, [visitors.token, current])
+
+
+def _shown(entry: Entry, place: int) -> str:
+    """Where a browser finds a picture of a vote; a copy without the recipe, which would name its model."""
+    with Image.open(entry.files[place]) as image:
+        return address_of(hand_out(image.convert("RGB")))
+
+
+def _unlike(found: list[Entry]) -> list[Entry]:
+    """One comparison a recipe, the newest, oldest first: to ask twice about the same pictures tells nothing more."""
+    kept: dict[tuple, Entry] = {}
+    for entry in found:
+        lanes = [(lane["model"], lane["steps"], lane["guidance"]) for lane in entry.document["lanes"]]
+        kept.setdefault((entry.prompt, entry.document["seed"], *lanes), entry)
+    return list(kept.values())[::-1]
+
+
+def _csv(rows: list[dict[str, Any]]) -> str:
+    """A text that a spreadsheet would take for a formula is marked as one that is none."""
+    if not rows:
+        raise InputError("Nobody has voted yet; there is nothing to export.")
+    content = io.StringIO()
+    writer = csv.DictWriter(content, fieldnames=list(rows[0]))
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({name: _no_formula(value) for name, value in row.items()})
+    return content.getvalue()
+
+
+def _no_formula(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@")) else value
