@@ -50,7 +50,9 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
     catalog = playground.catalog
     pair = playground.default_pair
     named = [(card.name, card.id) for card in catalog.models.values()]
-    first = {"prompts": "a red apple", "seeds": "7", "steps": "1..4", "guidance": "", "switches": ""}
+    steps = catalog.model(pair.efficient.model).steps
+    few = f"{steps.min}..{min(steps.max, steps.default + 2)}"
+    first = {"prompts": "a red apple", "seeds": "7", "steps": few, "guidance": "", "switches": ""}
     with gr.Row():
         models = gr.Dropdown(
             named, value=[pair.efficient.model], multiselect=True, label="Models of the sweep", min_width=240, scale=3

@@ -98,14 +98,14 @@ def test_other_seeds_are_refused(seed):
     assert str(SEED_MAX) in refused("seed", seed=seed)
 
 
-@pytest.mark.parametrize("steps", [*NOT_WHOLE, 0, 101, 10**6], ids=lambda value: repr(value)[:20])
+@pytest.mark.parametrize("steps", [*NOT_WHOLE, 0, 1, 101, 10**6], ids=lambda value: repr(value)[:20])
 def test_steps_outside_the_card_are_refused(steps):
-    assert "1 to 100" in refused("steps", steps=steps)
+    assert "2 to 100" in refused("steps", steps=steps)
 
 
 def test_each_card_has_its_own_limits():
     assert make_request(CARD, "a cat", steps=9).steps == 9
-    assert "1 to 8" in refused("steps", card=EFFICIENT, steps=9)
+    assert "2 to 8" in refused("steps", card=EFFICIENT, steps=9)
     refused("guidance", card=EFFICIENT, guidance=3)
 
 
