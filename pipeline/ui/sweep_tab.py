@@ -51,7 +51,7 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
     pair = playground.default_pair
     named = [(card.name, card.id) for card in catalog.models.values()]
     steps = catalog.model(pair.efficient.model).steps
-    few = f"{steps.min}..{min(steps.max, steps.default + 2)}"
+    few = f"{steps.min:g}..{min(steps.max, steps.default + 2):g}"
     first = {"prompts": "a red apple", "seeds": "7", "steps": few, "guidance": "", "switches": ""}
     with gr.Row():
         models = gr.Dropdown(
@@ -73,10 +73,10 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
             if axis.name not in ("models", "prompts")
         ]
     with gr.Row(elem_classes="views", equal_height=True):
-        start = gr.Button("Start sweep", variant="primary", min_width=120, scale=0)
-        stop = gr.Button("Stop sweep", interactive=False, min_width=110, scale=0)
+        start = gr.Button("Start sweep", variant="primary", min_width=140, scale=0)
+        stop = gr.Button("Stop sweep", interactive=False, min_width=140, scale=0)
         resume = gr.Button("Go on", visible=False, min_width=90, scale=0)
-        said = gr.HTML("", elem_classes="kept-box", min_width=240)
+        said = gr.HTML("", elem_classes=["kept-box", "said-box"], min_width=240)
         report = report_buttons.build("sweep-report-file")
     grid = gr.HTML("", apply_default_css=False, elem_classes="kept-box")
     front = gr.HTML("", apply_default_css=False, elem_classes="kept-box")

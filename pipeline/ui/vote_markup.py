@@ -24,7 +24,7 @@ def ballot(said: Ballot, left: str, right: str) -> str:
         for side, where in (("Left", left), ("Right", right))
     )
     return (
-        f'<section class="ballot" aria-live="polite"><p><b>“{escape(said.prompt)}”</b> '
+        f'<section class="ballot" aria-live="polite"><p>Which is better? <b>“{escape(said.prompt)}”</b> '
         f'<span class="note">pair {said.done + 1} of {said.total}</span></p>'
         f'<div class="ballot-pictures">{pictures}</div></section>'
     )
@@ -32,7 +32,7 @@ def ballot(said: Ballot, left: str, right: str) -> str:
 
 def result(tally: Tally, pairs: Sequence[tuple[str, Tally]]) -> str:
     """What was said of the whole vote, and of each pair: its prompt and what was said of it."""
-    head = "".join(f'<th scope="col">{name}</th>' for name in CHOICES.values())
+    head = "".join(f'<th scope="col">{name.removesuffix(" is better")}</th>' for name in CHOICES.values())
     rows = "".join(_row(escape(f"“{prompt}”"), said) for prompt, said in pairs)
     return (
         f'<section class="verdict vote-result" aria-live="polite"><p class="claim">{claim(tally)}</p>'
