@@ -25,9 +25,8 @@ def test_the_claim_promises_no_more_than_the_interval(tally, words):
 
 def test_all_is_told_with_its_interval_and_what_it_leaves_out():
     said = told(Tally(9, 1, 10, 5, 3))
-    assert said["Votes"].startswith(
-        "25 by 3 voters: Efficient is better 9, Predecessor is better 1, Tie 10, Both bad 5"
-    )
+    assert said["Votes"].startswith("25 by 3 voters: ")
+    assert said["Votes"].endswith("Efficient is better 9, Predecessor is better 1, Tie 10, Both bad 5")
     assert said["The efficient picture was preferred in"].startswith("90 % (60 % to 98 %) of the votes")
     assert said["It was at least as good in"].startswith("95 % (76 % to ")
     assert said["To tell who is ahead"] == "no more votes are needed"
