@@ -76,8 +76,9 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
         start = gr.Button("Start sweep", variant="primary", min_width=140, scale=0)
         stop = gr.Button("Stop sweep", interactive=False, min_width=140, scale=0)
         resume = gr.Button("Go on", visible=False, min_width=90, scale=0)
-        said = gr.HTML("", elem_classes=["kept-box", "said-box"], min_width=240)
+        weighed = gr.HTML("", elem_classes=["kept-box", "said-box"], min_width=240)
         report = report_buttons.build("sweep-report-file")
+    said = gr.HTML("", elem_classes="kept-box")
     grid = gr.HTML("", apply_default_css=False, elem_classes="kept-box")
     front = gr.HTML("", apply_default_css=False, elem_classes="kept-box")
     changed = gr.Textbox(visible="hidden", label="changed cells")
@@ -198,11 +199,11 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
     def on_weigh(price, chosen, *texts) -> str:
         try:
             plan = planned(chosen, texts)
-            weighed = forecast(playground.engine, plan.requests.values(), chosen_price(playground, price))
+            found = forecast(playground.engine, plan.requests.values(), chosen_price(playground, price))
         except PlaygroundError as error:
             return markup.hint(str(error))
         left_out = f"; {count(len(plan.skipped), 'cell')} left out" if plan.skipped else ""
-        return markup.hint(f"{weighed.text()}{left_out}")
+        return markup.hint(f"{found.text()}{left_out}")
 
     def on_stop(request: gr.Request) -> Any:
         jobs.stop(request.session_hash)
@@ -233,9 +234,10 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
     resume.click(on_resume, [visitors.token, current], outputs, **hidden, **DEVICE_QUEUE)
     stop.click(on_stop, None, stop, **at_once)
     changed.change(None, changed, None, js=PUT_CELLS, **hidden)
-    weigh = {"fn": on_weigh, "inputs": [view.price, *boxes], "outputs": said, **at_once}
+    weigh = {"fn": on_weigh, "inputs": [view.price, *boxes], "outputs": weighed, **at_once}
     gr.on([box.change for box in boxes], trigger_mode="always_last", **weigh)
     tab.select(on_open, [visitors.token, current], outputs, **at_once)
+    tab.select(**weigh)
     report_buttons.offer(report, report_as, [visitors.token, current])
 
 
