@@ -15,12 +15,9 @@ from pipeline.catalog import load_catalog
 from pipeline.cost import load_prices
 from pipeline.engine import Engine
 from pipeline.report import Item, write_report
-from tests.browser.test_page import CHROMIUM, PHONE, WIDE, Visit, browser
+from tests.browser.visit import PHONE, WIDE, Visit, playwright
 
-assert browser  # a fixture of this module too
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
-playwright = pytest.importorskip("playwright.sync_api")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium found")
 
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"], "resultTypes": ["violations"]}
 EXCUSED = {

@@ -18,7 +18,7 @@ from pipeline import imagefile
 from pipeline.catalog import ASSETS
 from pipeline.engine import Engine
 from pipeline.recipe import request_from_recipe
-from tests.browser.test_page import PHONE, WIDE, Visit, _answers, browser, playwright, pytestmark  # noqa: F401
+from tests.browser.visit import PHONE, WIDE, Visit, answers, playwright
 from tests.fakes import CountingBackend
 
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>"
@@ -32,11 +32,10 @@ def url(serve, engine: Engine) -> str:
 class Guest(Visit):
     """A visitor who also opens the History tab."""
 
-    def __init__(self, browser, url: str, viewport: dict = WIDE, scheme: str = "light"):  # noqa: F811
+    def __init__(self, browser, url: str, viewport: dict = WIDE, scheme: str = "light"):
         super().__init__(browser, url, viewport, scheme)
         self.page.on("dialog", lambda dialog: self.faults.append(f"dialog: {dialog.message}"))
         self.cards = self.page.locator(".kept")
-        self.page.wait_for_function("localStorage.getItem('diptych-visitor') !== null")  # a person is never so quick
 
     def run(self, prompt: str) -> None:
         """Until both pictures are other ones than before, and the run is over."""
@@ -47,7 +46,7 @@ class Guest(Visit):
             " return now.length === 2 && now.every((src) => src && !before.includes(src)); }",
             arg=before,
         )
-        playwright.expect(self.claims.first).to_be_visible(timeout=30_000)
+        playwright.expect(self.claims.first).to_be_visible()
         playwright.expect(self.compare).to_be_enabled()
 
     def history(self, cards: int) -> None:
@@ -72,12 +71,12 @@ class Guest(Visit):
 
 
 def restored(visit: Guest, prompt: str) -> None:
-    playwright.expect(visit.verdict).to_contain_text("from your history, made", timeout=10_000)
+    playwright.expect(visit.verdict).to_contain_text("from your history, made")
     playwright.expect(visit.prompt).to_have_value(prompt)
     assert visit.pictures() == 2
 
 
-def test_a_comparison_is_there_after_a_reload_and_in_a_new_tab_and_nobody_elses(url, browser, backend, tmp_path):  # noqa: F811
+def test_a_comparison_is_there_after_a_reload_and_in_a_new_tab_and_nobody_elses(url, browser, backend, tmp_path):
     visit = Guest(browser, url)
     visit.run("a red apple")
     first = visit.picture(0, tmp_path / "first.png").read_bytes()
@@ -98,7 +97,7 @@ def test_a_comparison_is_there_after_a_reload_and_in_a_new_tab_and_nobody_elses(
     assert visit.faults == stranger.faults == []
 
 
-def test_what_was_shown_as_done_is_there_after_kill_9_and_a_restart(browser, tmp_path: Path):  # noqa: F811
+def test_what_was_shown_as_done_is_there_after_kill_9_and_a_restart(browser, tmp_path: Path):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -108,7 +107,7 @@ def test_what_was_shown_as_done_is_there_after_kill_9_and_a_restart(browser, tmp
     def start() -> subprocess.Popen:
         app = subprocess.Popen(command, cwd=ASSETS.parent, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 60
-        while not _answers(url):
+        while not answers(url):
             assert app.poll() is None and time.monotonic() < deadline
             time.sleep(0.2)
         return app
@@ -127,7 +126,7 @@ def test_what_was_shown_as_done_is_there_after_kill_9_and_a_restart(browser, tmp
         app.wait()
 
 
-def test_a_link_fills_in_everything_on_a_fresh_server_and_runs_nothing(url, browser, backend: CountingBackend):  # noqa: F811
+def test_a_link_fills_in_everything_on_a_fresh_server_and_runs_nothing(url, browser, backend: CountingBackend):
     query = "?pair=short&prompt=a%20caf%C3%A9%20%26%20cr%C3%A8me&seed=7&steps=5,2&guidance=2.5,1.5&width=64&height=48"
     visit = Guest(browser, url + query + "&negative=rain")
     playwright.expect(visit.verdict).to_contain_text("Filled in from the link")
@@ -146,7 +145,7 @@ def test_a_link_fills_in_everything_on_a_fresh_server_and_runs_nothing(url, brow
     playwright.expect(visit.page.get_by_label("Negative prompt")).to_have_value("rain")
     assert backend.made == [] and visit.pictures() == 0
     visit.compare.click()
-    playwright.expect(visit.claims.first).to_be_visible(timeout=20_000)
+    playwright.expect(visit.claims.first).to_be_visible()
     assert {(made.steps, made.guidance, made.width, made.negative_prompt) for made in backend.made} == {
         (5, 2.5, 64, "rain"),
         (2, 1.5, 64, "rain"),
@@ -157,7 +156,7 @@ def test_a_link_fills_in_everything_on_a_fresh_server_and_runs_nothing(url, brow
     assert visit.faults == []
 
 
-def test_the_copied_link_opens_the_same_settings_elsewhere(url, browser):  # noqa: F811
+def test_the_copied_link_opens_the_same_settings_elsewhere(url, browser):
     visit = Guest(browser, url)
     visit.context.grant_permissions(["clipboard-read", "clipboard-write"])
     visit.prompt.fill('100 % "real" & <b>bold</b> 苹果')
@@ -186,7 +185,7 @@ def test_the_copied_link_opens_the_same_settings_elsewhere(url, browser):  # noq
         ("seed=3", "prompt must have 1 to 2000 characters"),
     ],
 )
-def test_a_bad_link_is_one_sentence_and_the_page_works(url, browser, query, words):  # noqa: F811
+def test_a_bad_link_is_one_sentence_and_the_page_works(url, browser, query, words):
     visit = Guest(browser, f"{url}?{query}")
     playwright.expect(visit.page.get_by_role("alert")).to_contain_text("The link cannot be used: ")
     playwright.expect(visit.page.get_by_role("alert")).to_contain_text(words)
@@ -195,7 +194,7 @@ def test_a_bad_link_is_one_sentence_and_the_page_works(url, browser, query, word
     assert visit.faults == []
 
 
-def test_a_dropped_png_fills_in_its_recipe(url, browser, backend: CountingBackend, tmp_path: Path):  # noqa: F811
+def test_a_dropped_png_fills_in_its_recipe(url, browser, backend: CountingBackend, tmp_path: Path):
     visit = Guest(browser, f"{url}?prompt=a+fox&seed=5&steps=9,3&guidance=4,1")
     playwright.expect(visit.verdict).to_contain_text("Filled in from the link")
     visit.run("a fox")
@@ -215,7 +214,7 @@ def test_a_dropped_png_fills_in_its_recipe(url, browser, backend: CountingBacken
     assert request_from_recipe(imagefile.read(tmp_path / "0.png")[1]).steps == 9
 
 
-def test_a_file_without_a_recipe_is_one_sentence(url, browser, tmp_path: Path):  # noqa: F811
+def test_a_file_without_a_recipe_is_one_sentence(url, browser, tmp_path: Path):
     from PIL import Image
 
     Image.new("RGB", (9, 9)).save(tmp_path / "plain.png")
@@ -235,7 +234,7 @@ def test_a_file_without_a_recipe_is_one_sentence(url, browser, tmp_path: Path): 
     assert visit.faults == []
 
 
-def test_search_star_open_and_delete(url, browser, backend: CountingBackend, tmp_path: Path):  # noqa: F811
+def test_search_star_open_and_delete(url, browser, backend: CountingBackend, tmp_path: Path):
     visit = Guest(browser, url)
     visit.run("a red apple")
     visit.run("a red cat")
@@ -273,7 +272,7 @@ def test_search_star_open_and_delete(url, browser, backend: CountingBackend, tmp
     assert visit.faults == []
 
 
-def test_more_comes_in_pages_and_fits_a_phone(url, browser, engine: Engine, tmp_path: Path):  # noqa: F811
+def test_more_comes_in_pages_and_fits_a_phone(url, browser, engine: Engine, tmp_path: Path):
     from pipeline.compare import generate_document
     from pipeline.cost import load_prices
     from pipeline.events import final_results
@@ -296,7 +295,7 @@ def test_more_comes_in_pages_and_fits_a_phone(url, browser, engine: Engine, tmp_
     assert visit.faults == []
 
 
-def test_a_full_disk_costs_the_history_and_not_the_comparison(url, browser, monkeypatch):  # noqa: F811
+def test_a_full_disk_costs_the_history_and_not_the_comparison(url, browser, monkeypatch):
     from pipeline.history import History
 
     def full(self, result):

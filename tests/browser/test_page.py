@@ -2,124 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
 from pipeline import imagefile
-from pipeline.catalog import ASSETS
 from pipeline.engine import Engine
 from pipeline.recipe import request_from_recipe
+from tests.browser.visit import PHONE, WIDE, Visit, playwright
 from tests.fakes import CountingBackend
-
-CHROMIUM = os.environ.get("DIPTYCH_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
-WIDE, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
-
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no Chromium found: install the package chromium, or name one in DIPTYCH_CHROMIUM"
-)
-playwright = pytest.importorskip("playwright.sync_api")
-
-
-class Visit:
-    """One visitor's window, and everything that went wrong in it."""
-
-    def __init__(self, browser, url: str, viewport: dict, scheme: str = "light"):
-        self.context = browser.new_context(viewport=viewport, color_scheme=scheme)
-        self.page = self.context.new_page()
-        self.faults: list[str] = []
-        self.page.on("pageerror", lambda error: self.faults.append(f"page error: {error}"))
-        self.page.on("console", lambda said: said.type == "error" and self.faults.append(f"console: {said.text}"))
-        self.page.on("request", self._only_here)
-        self.page.goto(url)
-        self.compare = self.page.get_by_role("button", name="Compare", exact=True)
-        self.stop = self.page.get_by_role("button", name="Stop", exact=True)
-        self.prompt = self.page.get_by_label("Prompt", exact=True)
-        self.claims = self.page.locator(".verdict .claim")
-        self.verdict = self.page.locator(".verdict")
-        self.compare.wait_for()
-
-    def _only_here(self, request) -> None:
-        if not re.match(r"(http://127\.0\.0\.1[:/]|data:|blob:)", request.url):
-            self.faults.append(f"another host: {request.url}")
-
-    def run(self, prompt: str) -> None:
-        """Type, press Enter, wait for the verdict of this run."""
-        before = self.verdict.inner_text()
-        self.prompt.fill(prompt)
-        self.prompt.press("Enter")
-        # Not "Stop is enabled": a fast run may be over before anybody looks.
-        playwright.expect(self.verdict).not_to_have_text(before, timeout=30_000, use_inner_text=True)
-        playwright.expect(self.verdict).not_to_contain_text("Running", timeout=60_000)
-        playwright.expect(self.compare).to_be_enabled()
-
-    def tab(self, name: str) -> None:
-        """Open a tab, also one that a phone has no room for."""
-        tab = self.page.get_by_role("tab", name=name, exact=True).and_(self.page.locator(":visible"))
-        self.page.get_by_role("tab").and_(self.page.locator(":visible")).first.wait_for()  # after a reload
-        if not tab.count():
-            self.page.locator(".overflow-menu > button").click()
-            self.page.locator(".overflow-dropdown button", has_text=name).click()
-        else:
-            tab.click()
-        playwright.expect(self.page.get_by_role("tabpanel").and_(self.page.locator(":visible")).first).to_be_visible()
-
-    def pictures(self) -> int:
-        return self.page.locator(".picture img").count()
-
-    def sideways(self) -> int:
-        """Pixels that the page is wider than its window."""
-        return self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator:
-    with playwright.sync_playwright() as driver:
-        launched = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield launched
-        launched.close()
-
-
-@pytest.fixture(scope="module")
-def bundled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The real thing: python app.py with the bundled pair, offline."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    data = tmp_path_factory.mktemp("data")
-    command = [sys.executable, "app.py", "--port", str(port), "--data", str(data), "--offline"]
-    with (data / "log").open("w") as log, subprocess.Popen(command, cwd=ASSETS.parent, stdout=log, stderr=log) as app:
-        url = f"http://127.0.0.1:{port}/"
-        try:
-            deadline = time.monotonic() + 60
-            while not _answers(url):
-                assert app.poll() is None and time.monotonic() < deadline, (data / "log").read_text()
-                time.sleep(0.2)
-            yield url
-        finally:
-            app.terminate()
-            app.wait(20)
-    assert "Traceback" not in (data / "log").read_text()
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=5).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 @pytest.mark.parametrize("viewport", [WIDE, PHONE], ids=["wide", "phone"])
@@ -178,8 +70,8 @@ def test_an_example_runs_with_one_click(bundled: str, browser):
     visit = Visit(browser, bundled, WIDE)
     visit.page.get_by_role("button", name="a fox").click()
     playwright.expect(visit.prompt).to_have_value("a fox")
-    playwright.expect(visit.claims.first).to_be_visible(timeout=30_000)
-    playwright.expect(visit.verdict).not_to_contain_text("stored example", timeout=30_000)
+    playwright.expect(visit.claims.first).to_be_visible()
+    playwright.expect(visit.verdict).not_to_contain_text("stored example")
     assert visit.faults == []
 
 
@@ -219,7 +111,7 @@ def test_stop_then_compare_never_has_two_on_the_device(serve, engine: Engine, ba
     for turn in range(3):
         visit.prompt.fill(f"slow {turn}")
         visit.compare.click()
-        playwright.expect(visit.page.locator(".progress").last).to_contain_text("step", timeout=20_000)
+        playwright.expect(visit.page.locator(".progress").last).to_contain_text("step")
         visit.stop.click()
         playwright.expect(visit.verdict).to_contain_text("Stopped")
     backend.step_s = 0.01
@@ -237,7 +129,7 @@ def test_while_a_run_is_on_nothing_else_can_be_started_or_repriced(serve, engine
     backend.step_s = 0.3
     visit.prompt.fill("second")
     visit.compare.click()
-    playwright.expect(visit.page.locator(".progress").last).to_contain_text("step", timeout=20_000)
+    playwright.expect(visit.page.locator(".progress").last).to_contain_text("step")
     for button in (visit.compare, visit.page.get_by_role("button", name="a red apple")):
         playwright.expect(button).to_be_disabled()
     price = visit.page.get_by_label("Hardware price", exact=False).first
@@ -245,7 +137,7 @@ def test_while_a_run_is_on_nothing_else_can_be_started_or_repriced(serve, engine
     price.press("Enter")
     visit.page.wait_for_timeout(500)
     playwright.expect(visit.verdict).to_contain_text("Running")
-    playwright.expect(visit.claims.first).to_be_visible(timeout=30_000)
+    playwright.expect(visit.claims.first).to_be_visible()
     playwright.expect(visit.page.get_by_role("button", name="a red apple")).to_be_enabled()
     assert visit.faults == []
 
@@ -283,14 +175,14 @@ def test_two_visitors_wait_in_line_and_are_told_their_place(serve, engine: Engin
     first, second = Visit(browser, url, WIDE), Visit(browser, url, PHONE)
     first.prompt.fill("first")
     first.compare.click()
-    playwright.expect(first.page.locator(".progress").last).to_contain_text("step", timeout=20_000)
+    playwright.expect(first.page.locator(".progress").last).to_contain_text("step")
     second.prompt.fill("second")
     second.compare.click()
     playwright.expect(second.page.locator(".progress").first).to_contain_text(
         "1 before you in the line", timeout=10_000
     )
     for visit in (first, second):
-        playwright.expect(visit.claims.first).to_be_visible(timeout=30_000)
+        playwright.expect(visit.claims.first).to_be_visible()
         assert visit.faults == []
     assert backend.peak == 1
 
@@ -301,7 +193,7 @@ def test_a_closed_tab_frees_the_device(serve, engine: Engine, backend: CountingB
     visit.prompt.fill("a" * 20)
     visit.page.get_by_role("button", name="Advanced").click()
     visit.compare.click()
-    playwright.expect(visit.page.locator(".progress").last).to_contain_text("step", timeout=20_000)
+    playwright.expect(visit.page.locator(".progress").last).to_contain_text("step")
     visit.context.close()
     assert engine.idle(40)
     assert backend.peak == 1

@@ -9,11 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.engine import Engine
-from tests.browser.test_page import CHROMIUM, WIDE, Visit, browser
-
-assert browser  # a fixture of this module too
-playwright = pytest.importorskip("playwright.sync_api")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium found")
+from tests.browser.visit import WIDE, Visit, playwright
 
 HOSTILE = "</title><script>alert(1)</script>"
 

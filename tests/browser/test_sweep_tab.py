@@ -6,17 +6,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
-
 from pipeline.engine import Engine
 from tests.browser.test_history_tab import Guest
-from tests.browser.test_page import CHROMIUM, PHONE, WIDE, browser
 from tests.browser.test_report_and_prices import download
+from tests.browser.visit import PHONE, WIDE, playwright
 from tests.fakes import CountingBackend
-
-assert browser  # a fixture of this module too
-playwright = pytest.importorskip("playwright.sync_api")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium found")
 
 WATCH = """() => {
   const parse = JSON.parse;
@@ -78,7 +72,7 @@ def test_stop_keeps_what_is_done_and_go_on_makes_the_rest(serve, backend: Counti
     visit.fill(Seeds="1..8", Steps="2")
     visit.said("^8 pictures")
     visit.start.click()
-    playwright.expect(visit.done.nth(1)).to_be_visible(timeout=30_000)
+    playwright.expect(visit.done.nth(1)).to_be_visible()
     visit.halt.click()
     visit.said("Stopped. What is done stays")
     made = len(backend.made)

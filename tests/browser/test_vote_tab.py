@@ -6,18 +6,12 @@ import csv
 import re
 from pathlib import Path
 
-import pytest
-
 from pipeline.engine import Engine
 from tests.browser.test_accessibility import violations
 from tests.browser.test_history_tab import Guest
-from tests.browser.test_page import CHROMIUM, PHONE, WIDE, browser
 from tests.browser.test_report_and_prices import download
+from tests.browser.visit import PHONE, WIDE, playwright
 from tests.fakes import CountingBackend
-
-assert browser  # a fixture of this module too
-playwright = pytest.importorskip("playwright.sync_api")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium found")
 
 HOSTILE = "<script>alert(1)</script>"
 NAMES = re.compile("old|new|predecessor|efficient", re.IGNORECASE)
@@ -44,7 +38,7 @@ class Voter(Guest):
         return box.input_value()
 
     def pair(self, number: int, total: int) -> None:
-        playwright.expect(self.ballot).to_contain_text(f"pair {number} of {total}", timeout=30_000)
+        playwright.expect(self.ballot).to_contain_text(f"pair {number} of {total}")
 
 
 def test_prompts_are_drawn_voted_on_by_keyboard_and_counted(serve, engine: Engine, browser, tmp_path: Path):
@@ -128,7 +122,7 @@ def test_drawing_can_be_stopped_and_a_wrong_link_is_one_sentence(serve, engine, 
     visit.tab("Vote")
     visit.button("Draw and start the vote").click()
     visit.button("Stop drawing").click()
-    playwright.expect(visit.page.get_by_text("Stopped. What was drawn is in the history")).to_be_visible(timeout=30_000)
+    playwright.expect(visit.page.get_by_text("Stopped. What was drawn is in the history")).to_be_visible()
     assert engine.idle(5)
     visit.reload(f"{visit.page.url.split('?')[0]}?vote=nothing")
     playwright.expect(visit.page.get_by_role("alert")).to_contain_text("no such entry")
