@@ -29,7 +29,7 @@ from pipeline.request import ImageRequest, make_request, number, random_seed
 from pipeline.stored import remake
 from pipeline.sweep import forecast, plan_sweep, sweep_document
 from pipeline.sweep_run import Working, price_of
-from pipeline.wording import claim, count, dollars, seconds_text, significance_text, slug
+from pipeline.wording import claim, count, dollars, seconds_text, significance_text, slug, throughput_text
 
 
 class _Parser(argparse.ArgumentParser):
@@ -69,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     both.add_argument("--pair", metavar="ID", help="or any two models as MODEL:MODEL")
     both.add_argument("--repeat", type=number, default=1, metavar="K", help="runs a model; the median counts")
+    both.add_argument("--throughput", action="store_true", help="also pictures a minute, several at once")
     for role in ROLES:
         both.add_argument(f"--{role}-steps", type=number, metavar="N")
         both.add_argument(f"--{role}-guidance", type=number, metavar="G")
@@ -163,7 +164,8 @@ def _progress(event: Event | None, names: Sequence[str]) -> None:
         case Loading():
             text = f"{names[event.lane]}: loading {event.part}"
         case Step():
-            text = f"{names[event.lane]}: run {event.run}, step {event.i} of {event.n}"
+            what = f"run {event.run}" if event.batch is None else f"{count(event.batch, 'picture')} at once"
+            text = f"{names[event.lane]}: {what}, step {event.i} of {event.n}"
         case _:
             text = ""
     print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
@@ -222,7 +224,7 @@ def _compare(options: argparse.Namespace) -> dict[str, Any]:
     playground.check_price(options.price)  # told before anything runs
     check_target(options.report)
     roles = list(requests)
-    how = {"repeat": options.repeat, "use_cache": not options.fresh}
+    how = {"repeat": options.repeat, "throughput": options.throughput, "use_cache": not options.fresh}
     results = dict(zip(roles, _results(playground, list(requests.values()), roles, **how), strict=True))
     price = playground.price(options.price, results["efficient"].device)
     document = compare.compare_document(pair, results, price)
@@ -230,6 +232,8 @@ def _compare(options: argparse.Namespace) -> dict[str, Any]:
     for lane in document["lanes"]:
         lane["image"] = _save(results[lane["role"]], Path(options.out), lane["role"])
         print(_line(lane["role"], lane))
+    if rate := throughput_text(document["lanes"]):
+        print(f"throughput: {rate}")
     told = significance_text(document["significance"])
     print(f"{claim(document)}; {f'{told}; ' if told else ''}{_seed_line(document)}")
     if options.report:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.throughput import ROUNDS, SIZES
 from pipeline.wording import count
 
 Document = Mapping[str, Any]
@@ -39,6 +40,17 @@ def method(document: Document) -> list[str]:
         "a model are told apart and are in no total, speed-up or cost.",
         _runs(document, lanes),
         "Live previews were on." if any(lane["previews"] for lane in lanes) else "Live previews were off.",
+        *_throughput(lanes),
+    ]
+
+
+def _throughput(lanes: list[Mapping[str, Any]]) -> list[str]:
+    if not all(lane.get("throughput") for lane in lanes):
+        return []
+    return [
+        f"Throughput is another question than speed: pictures a minute with as many made at once as pays best, up to "
+        f"{SIZES[-1]}, the median of {ROUNDS} calls each, the models in turn. A call draws one prompt with different "
+        "seeds; the prompt's encoding is counted once a picture."
     ]
 
 

@@ -16,6 +16,7 @@ from pipeline.events import Result
 from pipeline.quality import fidelity
 from pipeline.request import ImageRequest, make_request
 from pipeline.stats import significance
+from pipeline.throughput import best, most_pictures
 
 RUN_ORDER: tuple[Role, ...] = ("efficient", "predecessor")
 """The efficient lane runs first: its picture is there first."""
@@ -66,6 +67,28 @@ def lane_document(result: Result, price: PriceProfile, role: str | None = None) 
         "previews": result.previews,
         "cost_usd": machine_cost(timings.total, price),
         "peak_memory_bytes": result.peak_memory_bytes,
+        "throughput": throughput_document(result, price),
+    }
+
+
+def throughput_document(result: Result, price: PriceProfile) -> dict[str, Any] | None:
+    """Pictures a minute with as many at once as pays best, and what one then costs; null where it was not measured."""
+    chosen = best(result.batches)
+    if chosen is None:
+        return None
+    return {
+        "images_per_minute": chosen.per_minute,
+        "batch": chosen.size,
+        "cost_usd": machine_cost(60 / chosen.per_minute, price),
+        "batches": [
+            {
+                "size": batch.size,
+                "seconds": list(batch.seconds),
+                "images_per_minute": batch.per_minute,
+                "peak_memory_bytes": batch.peak_memory_bytes,
+            }
+            for batch in result.batches
+        ],
     }
 
 
@@ -109,8 +132,15 @@ def compare_document(pair: Pair, results: Mapping[Role, Result], price: PricePro
         "speedup": slow.timings.total / fast.timings.total if measured and fast.timings.total else None,
         "saving": saving(lanes["predecessor"]["cost_usd"], lanes["efficient"]["cost_usd"]) if measured else None,
         "significance": _significance(slow, fast) if measured else None,
+        "throughput_gain": _throughput_gain(lanes),
         "fidelity": fidelity(slow.image, fast.image) if pair.same_path else None,
     }
+
+
+def _throughput_gain(lanes: Mapping[Role, Mapping[str, Any]]) -> float | None:
+    """Efficient over predecessor, each at the number of pictures at once that suits it best."""
+    old, new = (lanes[role]["throughput"] for role in ROLES)
+    return new["images_per_minute"] / old["images_per_minute"] if old and new else None
 
 
 def _significance(slow: Result, fast: Result) -> dict[str, Any] | None:
@@ -121,7 +151,7 @@ def _significance(slow: Result, fast: Result) -> dict[str, Any] | None:
 
 def repriced(document: Mapping[str, Any], price: PriceProfile) -> dict[str, Any]:
     """The same comparison at another price: times stay, sums change."""
-    lanes = [{**lane, "cost_usd": machine_cost(lane["seconds"]["total"], price)} for lane in document["lanes"]]
+    lanes = [_repriced_lane(lane, price) for lane in document["lanes"]]
     measured = document["speedup"] is not None
     return {
         **document,
@@ -131,10 +161,22 @@ def repriced(document: Mapping[str, Any], price: PriceProfile) -> dict[str, Any]
     }
 
 
+def _repriced_lane(lane: Mapping[str, Any], price: PriceProfile) -> dict[str, Any]:
+    said = lane.get("throughput")  # entries of older versions have none
+    if said:
+        said = {**said, "cost_usd": machine_cost(60 / said["images_per_minute"], price)}
+    return {**lane, "cost_usd": machine_cost(lane["seconds"]["total"], price), "throughput": said}
+
+
 def estimate_document(
-    requests: Mapping[Role, ImageRequest], estimates: Mapping[Role, Estimate], price: PriceProfile, repeat: int
+    requests: Mapping[Role, ImageRequest],
+    estimates: Mapping[Role, Estimate],
+    price: PriceProfile,
+    repeat: int,
+    throughput: bool = False,
 ) -> dict[str, Any]:
-    """Before the run: seconds (and their basis) and dollars a lane, and for the whole with ``repeat`` runs."""
+    """Before the run: seconds (and their basis) and dollars a lane, and for the whole with ``repeat`` runs and, at
+    most, the measurement of the throughput."""
     lanes = [
         {
             "role": role,
@@ -145,7 +187,8 @@ def estimate_document(
         }
         for role in ROLES
     ]
-    total = repeat * sum(lane["seconds"] for lane in lanes)
+    pictures = repeat + (most_pictures() if throughput else 0)
+    total = pictures * sum(lane["seconds"] for lane in lanes)
     return {
         "lanes": lanes,
         "repeat": repeat,

@@ -13,9 +13,10 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 from pipeline import __version__, zerogpu
 from pipeline.backends import Backend, Identity
@@ -26,7 +27,8 @@ from pipeline.estimate import Estimate, Estimator
 from pipeline.events import Done, Event, Loading, Queued, Result, Step
 from pipeline.lock import Line, Ticket
 from pipeline.recipe import recipe_of, result_from_recipe
-from pipeline.request import REPEAT_MAX, ImageRequest, whole
+from pipeline.request import REPEAT_MAX, ImageRequest, whole, yes_or_no
+from pipeline.throughput import most_pictures
 from pipeline.work import Order, Tell, carry_out
 
 HEARTBEAT_S = 0.5
@@ -58,6 +60,7 @@ class Engine:
         requests: Sequence[ImageRequest],
         *,
         repeat: object = 1,
+        throughput: object = False,
         previews: bool = False,
         use_cache: bool = True,
         stop: threading.Event | None = None,
@@ -65,17 +68,21 @@ class Engine:
         """Make one picture a request (a lane), each ``repeat`` times, in one hold of the lock.
 
         With ``repeat`` > 1 the order alternates, the picture cache is not read and previews are off: that is a
-        measurement. Setting ``stop`` cancels from outside, as closing the generator does from inside; it is set
-        anyway once the run has ended.
+        measurement. So is ``throughput``, which then also finds out how many pictures a minute each lane makes. Setting
+        ``stop`` cancels from outside, as closing the generator does from inside; it is set anyway once the run has
+        ended.
         Raises PlaygroundError (InputError at once; ModelError, BusyError, Cancelled while running).
         """
         repeat = whole("repeat", repeat, 1, REPEAT_MAX)
-        single = repeat == 1
-        return self._run(tuple(requests), repeat, previews and single, use_cache and single, stop or threading.Event())
+        throughput = yes_or_no("throughput", throughput)
+        single = repeat == 1 and not throughput
+        how = {"repeat": repeat, "throughput": throughput, "previews": previews and single}
+        return self._run(tuple(requests), how, use_cache and single, stop or threading.Event())
 
     def warm_up(self, requests: Sequence[ImageRequest]) -> Iterator[Event]:
         """Load and warm the models of ``requests``, in line like everybody else; makes no picture."""
-        return self._hold(tuple(requests), list(range(len(requests))), 0, False, threading.Event())
+        how = {"repeat": 0, "throughput": False, "previews": False}
+        return self._hold(tuple(requests), tuple(range(len(requests))), how, threading.Event())
 
     def idle(self, timeout: float) -> bool:
         """Wait until nothing runs or waits; False if that takes longer than ``timeout`` seconds."""
@@ -88,11 +95,12 @@ class Engine:
         carry_out(self.catalog, self.backend, order, tell, stop)
 
     def _seconds(self, order: Order) -> float:
-        """What an order will take of the device."""
-        return sum(self.estimate(order.requests[lane]).seconds for lane in order.lanes) * max(1, order.repeat)
+        """What an order will take of the device, at most."""
+        pictures = max(1, order.repeat) + (most_pictures() if order.throughput else 0)
+        return sum(self.estimate(order.requests[lane]).seconds for lane in order.lanes) * pictures
 
     def _run(
-        self, requests: tuple[ImageRequest, ...], repeat: int, previews: bool, use_cache: bool, stop: threading.Event
+        self, requests: tuple[ImageRequest, ...], how: Mapping[str, Any], use_cache: bool, stop: threading.Event
     ) -> Iterator[Event]:
         lanes = []
         for lane, request in enumerate(requests):
@@ -102,13 +110,13 @@ class Engine:
             else:
                 yield Done(lane, found, final=True)
         if lanes:
-            yield from self._hold(requests, lanes, repeat, previews, stop)
+            yield from self._hold(requests, tuple(lanes), how, stop)
 
     def _hold(
-        self, requests: tuple[ImageRequest, ...], lanes: list[int], repeat: int, previews: bool, stop: threading.Event
+        self, requests: tuple[ImageRequest, ...], lanes: tuple[int, ...], how: Mapping[str, Any], stop: threading.Event
     ) -> Iterator[Event]:
-        """Join the line, hand the work to the device thread, pass its events on."""
-        order = Order(requests, tuple(lanes), repeat, previews, time.monotonic())
+        """Join the line, hand the work to the device thread, pass its events on. ``how``: further fields of Order."""
+        order = Order(requests, lanes, joined=time.monotonic(), **how)
         # The visitor's own context: on a lent GPU his quota is read out of it.
         context = contextvars.copy_context()
         # Joined and handed over in one go, so that the device thread serves in the order of the line, and no reader
@@ -218,7 +226,8 @@ class _Job:
     def _told(self, event: Event) -> None:
         """Learn from what was made, then hand it on."""
         if isinstance(event, Done):
-            self._engine._record(event.result)
+            if not event.result.batches:  # told again with its throughput: nothing new to learn
+                self._engine._record(event.result)
             if event.final:
                 self._engine._keep(event.result)
         self._queue.put(event)

@@ -16,6 +16,10 @@ class ModelError(PlaygroundError):
     """A model cannot be found, read, loaded or run on this machine."""
 
 
+class BatchTooLarge(ModelError):
+    """So many pictures at once cannot be made on this machine; fewer can."""
+
+
 class BusyError(PlaygroundError):
     """The line for the device is full."""
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from pipeline.request import ImageRequest
+from pipeline.throughput import Batch
 from pipeline.timing import Timings, median, spread
 
 
@@ -34,7 +35,10 @@ class Loading:
 
 @dataclass(frozen=True)
 class Step:
-    """Step ``i`` of ``n`` (from 1) of run ``run`` (from 1) is done. ``preview``: what the picture will be, so far."""
+    """Step ``i`` of ``n`` (from 1) of run ``run`` (from 1) is done. ``preview``: what the picture will be, so far.
+
+    ``batch``: how many pictures are being made at once, where the throughput is measured; ``run`` counts those calls.
+    """
 
     lane: int
     run: int
@@ -42,6 +46,7 @@ class Step:
     n: int
     elapsed_s: float
     preview: Image.Image | None = None
+    batch: int | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,8 @@ class Result:
     """The embeddings were reused; ``encode`` is the time they took when they were made."""
     previews: bool
     peak_memory_bytes: int | None
+    batches: tuple[Batch, ...] = ()
+    """Where the throughput was measured: every number of pictures at once that was tried."""
 
     @property
     def timings(self) -> Timings:

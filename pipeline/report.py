@@ -32,7 +32,19 @@ from pipeline.errors import InputError, PlaygroundError, shown
 from pipeline.events import Result
 from pipeline.recipe import result_from_recipe
 from pipeline.timing import MEASURED, Timings
-from pipeline.wording import claim, count, dollars, saved, seconds_range, seconds_text, significance_text, slug, speed
+from pipeline.wording import (
+    claim,
+    count,
+    dollars,
+    figure,
+    saved,
+    seconds_range,
+    seconds_text,
+    significance_text,
+    slug,
+    speed,
+    throughput_text,
+)
 
 SUFFIXES = (".html", ".zip")
 IMAGES_A_DAY = 1000
@@ -186,8 +198,8 @@ def _html(
     votes: Mapping[str, str] | None,
 ) -> str:
     environment = Environment(loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined)
-    filters = {"dollars": dollars, "saved": saved, "seconds": seconds_text, "speed": speed, "source_url": source_url}
-    environment.filters |= filters
+    environment.filters |= {"dollars": dollars, "figure": figure, "saved": saved, "seconds": seconds_text}
+    environment.filters |= {"speed": speed, "source_url": source_url}
     prompts = len({item.document["prompt"] for item in items})
     sections = [_section(item, shots, prices, prompts) for item, shots in zip(items, pictures, strict=True)]
     return environment.get_template("report.html").render(
@@ -214,6 +226,8 @@ def _section(item: Item, pictures: list[Picture], prices: PriceTable, prompts: i
         "models": list({picture.name: picture for picture in pictures}.values()),
         "price": price,
         "costs": _costs(pictures, price),
+        "throughput": throughput_text(lanes_of(document)) if is_comparison(document) else "",
+        "batches": _batches(lanes_of(document)),
         "images_a_day": f"{IMAGES_A_DAY:,}",
         "result": next((picture.result for picture in pictures if picture.result), None),
         "plot": item.plot,
@@ -266,6 +280,15 @@ def _costs(pictures: list[Picture], price: PriceProfile) -> list[dict[str, Any]]
             }
         )
     return costs
+
+
+def _batches(lanes: Sequence[Mapping[str, Any]]) -> dict[int, list[float | None]]:
+    """By how many pictures at once: each lane's pictures a minute, None where it was not tried."""
+    found = [
+        {batch["size"]: batch["images_per_minute"] for batch in (lane.get("throughput") or {}).get("batches", ())}
+        for lane in lanes
+    ]
+    return {size: [lane.get(size) for lane in found] for size in sorted(set().union(*found))}
 
 
 def _summary(items: Sequence[Item]) -> dict[str, Any]:

@@ -92,6 +92,13 @@ def whole(field: str, value: object, low: int, high: int, where: str = "", defau
     return int(value)
 
 
+def yes_or_no(field: str, value: object) -> bool:
+    """True or false, and nothing that only counts as one. Raises InputError."""
+    if not isinstance(value, bool):
+        raise InputError(f"{field} must be true or false; got {shown(value)}.")
+    return value
+
+
 def number(text: str) -> int | float | str:
     """What a user typed as a number; anything else goes on as text, so that one place words the error."""
     for kind in (int, float):

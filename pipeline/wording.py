@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 
 def figure(number: float) -> str:
@@ -73,14 +75,38 @@ def saved(share: float) -> str:
     return f"{percent(share)} cheaper" if share >= 0 else f"{percent(-share)} dearer"
 
 
-def claim(document: dict) -> str:
-    """The verdict of a comparison in one line, or why there is none."""
+def claims(document: Mapping[str, Any]) -> list[str]:
+    """What a measured comparison says in big letters: latency, cost and, where it was measured, throughput. They are
+    different things and each is its own claim."""
     if document["speedup"] is None:
-        return "From the cache: times are from when the pictures were made, so no speed-up is claimed"
-    parts = [speed(document["speedup"])]
+        return []
+    found = [speed(document["speedup"])]
     if document["saving"] is not None:
-        parts.append(saved(document["saving"]))
-    return ", ".join(parts)
+        found.append(saved(document["saving"]))
+    if document.get("throughput_gain"):  # entries of older versions have none
+        found.append(f"{figure(document['throughput_gain'])} × the throughput")
+    return found
+
+
+def claim(document: Mapping[str, Any]) -> str:
+    """The verdict of a comparison in one line, or why there is none."""
+    return ", ".join(claims(document)) or (
+        "From the cache: times are from when the pictures were made, so no speed-up is claimed"
+    )
+
+
+def throughput_text(lanes: Sequence[Mapping[str, Any]]) -> str:
+    """Both lanes' pictures a minute at their best, predecessor first in ``lanes``; empty where not measured."""
+    old, new = (lane.get("throughput") for lane in lanes)
+    if not old or not new:
+        return ""
+    text = (
+        f"{figure(new['images_per_minute'])} against {figure(old['images_per_minute'])} pictures a minute, "
+        f"{new['batch']} against {old['batch']} at once"
+    )
+    if None not in (old["cost_usd"], new["cost_usd"]):
+        text += f", then {dollars(1000 * new['cost_usd'])} against {per_thousand(old['cost_usd'])}"
+    return text
 
 
 def significance_text(said: dict | None) -> str:

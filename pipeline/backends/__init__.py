@@ -39,8 +39,21 @@ class Identity:
 
 
 @dataclass(frozen=True)
+class How:
+    """What decides no pixel of the (first) picture.
+
+    ``previews``: hand them to on_step. ``reuse``: take prompt embeddings made before, if there are any. ``batch``: so
+    many pictures at once, with the seeds that follow the request's.
+    """
+
+    previews: bool = False
+    reuse: bool = True
+    batch: int = 1
+
+
+@dataclass(frozen=True)
 class Made:
-    """One finished picture. ``seconds`` by stage: encode, denoise, decode."""
+    """The (first) finished picture. ``seconds`` by stage, of the whole batch: encode, denoise, decode."""
 
     image: Image.Image
     seconds: dict[str, float]
@@ -66,17 +79,9 @@ class Backend(Protocol):
     def prepare(self, card: ModelCard, request: ImageRequest, keep: frozenset[Key], on_part: OnPart) -> None:
         """Have the model in memory and warm for this kind of request; pipelines in ``keep`` stay, if there is room."""
 
-    def make(
-        self,
-        card: ModelCard,
-        request: ImageRequest,
-        *,
-        previews: bool,
-        reuse: bool,
-        on_step: OnStep,
-        stop: threading.Event,
-    ) -> Made:
-        """Make one picture, with ``reuse`` from prompt embeddings made before if there are any.
+    def make(self, card: ModelCard, request: ImageRequest, how: How, on_step: OnStep, stop: threading.Event) -> Made:
+        """Make the picture, or the batch that begins with it.
 
-        Raises Cancelled before the next step once ``stop`` is set.
+        Raises Cancelled before the next step once ``stop`` is set, and BatchTooLarge where only fewer pictures at once
+        can be made.
         """

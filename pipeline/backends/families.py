@@ -6,8 +6,9 @@ encoding cannot be told apart from denoising and nothing is reused.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from PIL import Image
@@ -52,6 +53,10 @@ class Family:
         """The call's arguments that follow from the request in this family's own way."""
         return {self.guidance: request.guidance}
 
+    def several(self, pipe: Any) -> contextlib.AbstractContextManager[None]:
+        """What a call for several pictures at once needs round it."""
+        return contextlib.nullcontext()
+
     def preview(
         self, pipe: Any, request: ImageRequest, before: Any, after: Any, sigma: float, next_sigma: float
     ) -> Image.Image | None:
@@ -83,6 +88,20 @@ class PRX(Family):
 
     def encode(self, pipe: Any, text: str, negative: bool = False, call: Mapping[str, Any] | None = None) -> Tensors:
         return pipe.encode_prompt(text, do_classifier_free_guidance=False, **self.options(pipe, call or {}))[:2]
+
+    @contextlib.contextmanager
+    def several(self, pipe: Any) -> Iterator[None]:
+        """With guidance diffusers 0.42 hands the network two times of the step, however many pictures there are, and
+        fails above one. All are the same; one alone is spread over the batch by the network itself."""
+
+        def one_for_all(module: Any, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
+            return args, {**kwargs, "timestep": kwargs["timestep"][:1]}
+
+        hook = pipe.transformer.register_forward_pre_hook(one_for_all, with_kwargs=True)
+        try:
+            yield
+        finally:
+            hook.remove()
 
 
 class PRXPixel(PRX):

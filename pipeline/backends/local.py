@@ -15,14 +15,14 @@ from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
 
-from pipeline.backends import Identity, Key, Made, OnPart, OnStep, key_of
+from pipeline.backends import How, Identity, Key, Made, OnPart, OnStep, key_of
 from pipeline.backends.families import FAMILIES
 from pipeline.caches import ByteLRU
 from pipeline.catalog import ModelCard
 from pipeline.device import Device, Facts, PeakMemory, find_device, find_facts, out_of_memory, versions
-from pipeline.errors import Cancelled, ModelError
+from pipeline.errors import BatchTooLarge, Cancelled, ModelError
 from pipeline.fit import RAM_SHARE, Plan, dtype_for, fit_model, room
-from pipeline.request import ImageRequest
+from pipeline.request import SEED_MAX, ImageRequest
 from pipeline.residency import Residency, Resident
 from pipeline.switches import check_supported, supported
 from pipeline.timing import StageClock
@@ -103,8 +103,7 @@ class LocalBackend:
             on_part("warm-up", 1, 2)
             # Two steps of the same shape: allocators, kernels and thread pools are then as every later run finds them.
             short = request.model_copy(update={"steps": 2})
-            on_step, stop = (lambda *_: None), threading.Event()
-            self._make(resident, short, previews=False, reuse=True, on_step=on_step, stop=stop)
+            self._make(resident, short, How(), lambda *_: None, threading.Event())
             # What was encoded cold would later be reported as the time that encoding takes.
             self._embeddings.clear()
             resident.warmed.add(kind)
@@ -146,32 +145,25 @@ class LocalBackend:
             f"{room(self.facts) / 1e9:.1f} GB to give; choose a smaller size or model."
         )
 
-    def make(
-        self,
-        card: ModelCard,
-        request: ImageRequest,
-        *,
-        previews: bool,
-        reuse: bool,
-        on_step: OnStep,
-        stop: threading.Event,
-    ) -> Made:
+    def make(self, card: ModelCard, request: ImageRequest, how: How, on_step: OnStep, stop: threading.Event) -> Made:
         def attempt() -> Made:
             # There already, unless memory ran out meanwhile.
-            resident = self.resident(card, request)
-            return self._make(resident, request, previews=previews, reuse=reuse, on_step=on_step, stop=stop)
+            return self._make(self.resident(card, request), request, how, on_step, stop)
 
-        return self._with_the_next_plan(card, request, attempt)
+        if how.batch == 1:
+            return self._with_the_next_plan(card, request, attempt)
+        try:
+            return attempt()
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+        # Not the model is too large, only the batch: nothing is evicted and no other plan is tried.
+        if self._cuda is not None:
+            self._cuda.empty_cache()
+        raise BatchTooLarge(f"{card.name} has no memory for {how.batch} pictures at once on {self._device.name}.")
 
     def _make(
-        self,
-        resident: Resident,
-        request: ImageRequest,
-        *,
-        previews: bool,
-        reuse: bool,
-        on_step: OnStep,
-        stop: threading.Event,
+        self, resident: Resident, request: ImageRequest, how: How, on_step: OnStep, stop: threading.Event
     ) -> Made:
         import torch
 
@@ -191,7 +183,7 @@ class LocalBackend:
                 raise Cancelled("The run was stopped.")
             preview = None
             sigmas = getattr(pipe.scheduler, "sigmas", None)
-            if previews and family is not None and sigmas is not None and not last:
+            if how.previews and family is not None and sigmas is not None and not last:
                 after, now = tensors["latents"], time.monotonic()
                 if before is not None and now - shown > PREVIEW_EVERY_S:
                     with clock.paused():
@@ -210,7 +202,7 @@ class LocalBackend:
                 if request.negative_prompt:
                     prompt["negative_prompt"] = request.negative_prompt
             else:
-                prompt, encode_s, cached = self._encode(card, family, pipe, request, reuse)
+                prompt, encode_s, cached = self._encode(card, family, pipe, request, how.reuse)
             clock.start("denoise")
             arguments = {
                 **prompt,
@@ -222,10 +214,27 @@ class LocalBackend:
                 "callback_on_step_end": after_step,
             }
             # A pipeline of no known family may lack some of these; those known take them all.
-            images = pipe(**{name: value for name, value in arguments.items() if family or name in takes}).images
+            arguments = {name: value for name, value in arguments.items() if family or name in takes}
+            if how.batch == 1:
+                images = pipe(**arguments).images
+            else:
+                images = self._several(card, family, pipe, request.seed, how.batch, arguments)
             clock.stop()
         seconds = {"encode": encode_s, **clock.seconds()}
         return Made(images[0], seconds, cached, peak.bytes())
+
+    def _several(
+        self, card: ModelCard, family: Any, pipe: Any, seed: int, batch: int, arguments: dict[str, Any]
+    ) -> list[Any]:
+        """One call for ``batch`` pictures, each from its own seed, as if it were made alone."""
+        import torch
+
+        if family is None:
+            raise BatchTooLarge(f"{card.name} is of a class that Diptych makes one picture at a time with.")
+        seeds = [(seed + i) % (SEED_MAX + 1) for i in range(batch)]
+        arguments["generator"] = [torch.Generator("cpu").manual_seed(each) for each in seeds]
+        with family.several(pipe):
+            return pipe(**arguments, num_images_per_prompt=batch).images
 
     def _scoped(self, pipe: Any) -> Any:
         """A shallow copy with a scheduler of its own: nothing a run sets on it is seen by the next."""

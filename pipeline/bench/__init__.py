@@ -10,18 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.bench import concurrency, memory, overhead, pair, startup
+from pipeline.bench import concurrency, memory, overhead, pair, startup, throughput
 from pipeline.errors import InputError, shown
 from pipeline.request import REPEAT_MAX, whole
 
 NAMES: dict[str, Callable[[int], dict[str, Any]]] = {
     "pair": pair.run,
+    "throughput": throughput.run,
     "overhead": overhead.run,
     "startup": startup.run,
     "concurrency": concurrency.run,
     "memory": memory.run,
 }
-DEFAULT_RUNS = {"pair": 10, "overhead": 10, "startup": 3, "concurrency": 3, "memory": 20}
+DEFAULT_RUNS = {"pair": 10, "throughput": 5, "overhead": 10, "startup": 3, "concurrency": 3, "memory": 20}
 
 
 def run(name: object, runs: object = None) -> dict[str, Any]:

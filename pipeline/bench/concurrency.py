@@ -14,7 +14,7 @@ import time
 from contextlib import contextmanager
 from typing import Any
 
-from pipeline.backends import Backend, Made, OnPart, OnStep
+from pipeline.backends import Backend, How, Made, OnPart, OnStep
 from pipeline.bench.common import playground, requests, spread
 from pipeline.catalog import ModelCard
 from pipeline.engine import Engine
@@ -52,22 +52,13 @@ class Counted:
         with self._use():
             self._backend.prepare(card, request, keep, on_part)
 
-    def make(
-        self,
-        card: ModelCard,
-        request: ImageRequest,
-        *,
-        previews: bool,
-        reuse: bool,
-        on_step: OnStep,
-        stop: threading.Event,
-    ) -> Made:
+    def make(self, card: ModelCard, request: ImageRequest, how: How, on_step: OnStep, stop: threading.Event) -> Made:
         def counted(*args: Any) -> None:
             self.steps += 1
             on_step(*args)
 
         with self._use():
-            return self._backend.make(card, request, previews=previews, reuse=reuse, on_step=counted, stop=stop)
+            return self._backend.make(card, request, how, counted, stop)
 
 
 def run(runs: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import threading
 import time
 from typing import Any
 
-from pipeline.backends import Made, OnStep
+from pipeline.backends import How, Made, OnStep
 from pipeline.backends.local import LocalBackend
 from pipeline.bench.common import PROMPT, playground, requests, spread
 from pipeline.catalog import ROLES, ModelCard
@@ -33,18 +33,9 @@ class Plain(LocalBackend):
 
     plain = False
 
-    def make(
-        self,
-        card: ModelCard,
-        request: ImageRequest,
-        *,
-        previews: bool,
-        reuse: bool,
-        on_step: OnStep,
-        stop: threading.Event,
-    ) -> Made:
+    def make(self, card: ModelCard, request: ImageRequest, how: How, on_step: OnStep, stop: threading.Event) -> Made:
         if not self.plain:
-            return super().make(card, request, previews=previews, reuse=reuse, on_step=on_step, stop=stop)
+            return super().make(card, request, how, on_step, stop)
         import torch
 
         pipe = self.resident(card, request).pipe

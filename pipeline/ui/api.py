@@ -22,7 +22,7 @@ from pipeline.events import Result, final_results
 from pipeline.models import models_document
 from pipeline.playground import Playground
 from pipeline.recipe import recipe_of
-from pipeline.request import REPEAT_MAX, ImageRequest, make_request, random_seed, shown, whole
+from pipeline.request import REPEAT_MAX, ImageRequest, make_request, random_seed, shown, whole, yes_or_no
 from pipeline.ui.compare_tab import DEVICE_QUEUE
 from pipeline.ui.jobs import Jobs
 from pipeline.ui.served import hand_out
@@ -36,16 +36,14 @@ def attach(playground: Playground, jobs: Jobs, visitors: Visitors) -> None:
     catalog, engine = playground.catalog, playground.engine
 
     async def run_all(
-        requests: Sequence[ImageRequest], repeat: Any, request: gr.Request | None, run: Any
+        requests: Sequence[ImageRequest], request: gr.Request | None, run: Any, **how: Any
     ) -> list[Result]:
         """All results, in the order of the requests. A caller who goes away ends his run."""
         if run is not None and not (isinstance(run, str) and 0 < len(run) <= RUN_NAME_MAX):
             raise InputError(f"run must be a name of 1 to {RUN_NAME_MAX} characters; got {shown(run)}.")
         with jobs.running(_session(request), run) as stop:
             try:
-                return await anyio.to_thread.run_sync(
-                    lambda: final_results(engine.run(requests, repeat=repeat, stop=stop))
-                )
+                return await anyio.to_thread.run_sync(lambda: final_results(engine.run(requests, stop=stop, **how)))
             finally:
                 # Gradio cancels the task, not the thread: the flag is what the run hears.
                 stop.set()
@@ -64,6 +62,7 @@ def attach(playground: Playground, jobs: Jobs, visitors: Visitors) -> None:
         predecessor_switches: list[str] | None = None,
         efficient_switches: list[str] | None = None,
         repeat: int = 1,
+        throughput: bool = False,
         price: str | None = None,
         run: str | None = None,
         request: gr.Request = None,
@@ -84,6 +83,7 @@ def attach(playground: Playground, jobs: Jobs, visitors: Visitors) -> None:
             predecessor_switches: Efficiency switches, such as fp8-weights; /models lists them.
             efficient_switches: The same for the efficient lane.
             repeat: Runs a model; the median counts.
+            throughput: Also measure pictures a minute, with up to 8 at once; draws up to 45 more a model.
             price: Id of a price profile, or dollars per hour.
             run: A name of your choice for this run, by which /stop can end it; make it hard to guess.
 
@@ -104,7 +104,7 @@ def attach(playground: Playground, jobs: Jobs, visitors: Visitors) -> None:
             guidance={"predecessor": predecessor_guidance, "efficient": efficient_guidance},
             switches={"predecessor": predecessor_switches, "efficient": efficient_switches},
         )
-        made = await run_all(list(requests.values()), repeat, request, run)
+        made = await run_all(list(requests.values()), request, run, repeat=repeat, throughput=throughput)
         results = dict(zip(requests, made, strict=True))
         document = comparison.compare_document(chosen, results, playground.price(price, made[0].device))
         visitors.keep("comparison", document, [results[role] for role in ROLES], visitors.program(request))
@@ -156,7 +156,7 @@ def attach(playground: Playground, jobs: Jobs, visitors: Visitors) -> None:
             guidance=guidance,
             switches=switches,
         )
-        [result] = await run_all([wanted], 1, request, run)
+        [result] = await run_all([wanted], request, run)
         document = comparison.generate_document(result, playground.price(price, result.device))
         visitors.keep("picture", document, [result], visitors.program(request))
         document["image"] = _file(result)
@@ -171,6 +171,7 @@ def attach(playground: Playground, jobs: Jobs, visitors: Visitors) -> None:
         width: int | None = None,
         height: int | None = None,
         repeat: int = 1,
+        throughput: bool = False,
         price: str | None = None,
     ) -> dict:
         """Say how long a comparison will take and what it will cost, before it runs.
@@ -184,6 +185,7 @@ def attach(playground: Playground, jobs: Jobs, visitors: Visitors) -> None:
             width: Pixels; the model's own size if left out.
             height: Pixels; the model's own size if left out.
             repeat: Runs a model.
+            throughput: Whether the throughput is measured too; the seconds are then the most it can take.
             price: Id of a price profile, or dollars per hour.
 
         Returns:
@@ -198,6 +200,7 @@ def attach(playground: Playground, jobs: Jobs, visitors: Visitors) -> None:
             {role: engine.estimate(requests[role]) for role in ROLES},
             playground.price(price),
             whole("repeat", repeat, 1, REPEAT_MAX),
+            yes_or_no("throughput", throughput),
         )
 
     def models() -> dict:

@@ -16,7 +16,7 @@ from pipeline.compare import estimate_document, plan, repriced
 from pipeline.errors import Cancelled, InputError, PlaygroundError
 from pipeline.events import Done, Event, Result, Step
 from pipeline.playground import Playground
-from pipeline.request import random_seed, whole
+from pipeline.request import REPEAT_MAX, random_seed, whole
 from pipeline.settings import LINK_KEYS, Settings, page_seed
 from pipeline.ui import compare_updates as updates
 from pipeline.ui import markup
@@ -93,7 +93,7 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
     price_of = partial(chosen_price, playground)
 
     def on_run(
-        token, price_id, repeat, use_cache, pair_id, prompt, negative, seed, width, height,
+        token, price_id, repeat, throughput, use_cache, pair_id, prompt, negative, seed, width, height,
         steps_old, steps_new, guidance_old, guidance_new, switches_old, switches_new, request: gr.Request,
     ) -> Iterator[dict]:  # fmt: skip
         rest = (width, height, steps_old, steps_new, guidance_old, guidance_new, switches_old, switches_new)
@@ -112,12 +112,13 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
                 playground.check_price(None if price_id == AUTOMATIC_PRICE else price_id)
                 yield updates.begun(view, seed)
                 roles = list(requests)
-                every_s = STEP_EVERY_S if repeat == 1 else MEASURED_STEP_EVERY_S
-                if repeat != 1:
+                measured = repeat != 1 or throughput
+                every_s = MEASURED_STEP_EVERY_S if measured else STEP_EVERY_S
+                if measured:
                     time.sleep(SETTLE_S)
-                how = {"repeat": repeat, "previews": True, "use_cache": use_cache, "stop": stop}
+                how = {"repeat": repeat, "throughput": throughput, "use_cache": use_cache}
                 # closing: a closed tab ends this generator at its yield, and that must end the run at once.
-                with closing(engine.run(list(requests.values()), **how)) as events:
+                with closing(engine.run(list(requests.values()), previews=True, stop=stop, **how)) as events:
                     for event in worth_showing(events, every_s):
                         role = roles[event.lane] if hasattr(event, "lane") else None
                         price = None
@@ -137,16 +138,19 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
             log.exception("a comparison failed")
             yield ended("The run failed; the server's log says where.", "error")
 
-    def on_estimate(price_id, repeat, pair_id, prompt, negative, seed, *rest) -> str:
+    def on_estimate(price_id, repeat, throughput, pair_id, prompt, negative, seed, *rest) -> str:
         """Before the run: how long and how much, and by what the figure is known."""
         try:
             _, requests = requests_of(catalog, pair_id, "x", "", 0, *rest)
             estimates = {role: engine.estimate(request) for role, request in requests.items()}
-            said = estimate_document(requests, estimates, price_of(price_id), whole("repeat", repeat, 1, 99))
+            runs = whole("repeat", repeat, 1, REPEAT_MAX)
+            said = estimate_document(requests, estimates, price_of(price_id), runs, throughput)
         except PlaygroundError as error:
             return markup.hint(str(error))
+        most = "at most " if throughput else ""
         return markup.hint(
-            f"Estimate: {seconds_text(said['seconds'])}, {dollars(said['cost_usd'])} ({said['lanes'][0]['basis']})"
+            f"Estimate: {most}{seconds_text(said['seconds'])}, {dollars(said['cost_usd'])} "
+            f"({said['lanes'][0]['basis']})"
         )
 
     def on_price(document: dict | None, price_id) -> dict:
@@ -167,8 +171,9 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
     hidden = {"api_visibility": "private", "show_progress": "hidden"}
     at_once = {**hidden, "queue": False}
     # Hidden also here: Gradio's own running clock is redrawn all the time, on the cores that draw the picture.
-    run = {"fn": on_run, "inputs": [visitors.token, view.price, view.repeat, view.use_cache, *recipe], **hidden}
-    run |= {"js": FORGET_LINK, **DEVICE_QUEUE}
+    how = [view.repeat, view.throughput, view.use_cache]
+    run = {"fn": on_run, "inputs": [visitors.token, view.price, *how, *recipe], "js": FORGET_LINK}
+    run |= {**hidden, **DEVICE_QUEUE}
     run["outputs"] = [view.seed, *buttons, *shown]
     gr.on([view.compare.click, view.prompt.submit], **run)
     for button, prompt, seed in view.examples:
@@ -184,7 +189,8 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
         **at_once,
     )
     view.price.change(on_price, [view.shown, view.price], [view.verdict, *(lane.numbers for lane in lanes)], **at_once)
-    weigh = {"fn": on_estimate, "inputs": [view.price, view.repeat, *recipe], "outputs": view.estimate, **at_once}
+    weighed = [view.price, view.repeat, view.throughput]
+    weigh = {"fn": on_estimate, "inputs": [*weighed, *recipe], "outputs": view.estimate, **at_once}
     sliders = [*(lane.steps for lane in lanes), *(lane.guidance for lane in lanes), view.width, view.height]
-    gr.on([view.price.change, view.repeat.change, *(slider.release for slider in sliders)], **weigh)
+    gr.on([*(box.change for box in weighed), *(slider.release for slider in sliders)], **weigh)
     return weigh

@@ -30,7 +30,7 @@ from pipeline.ui.compare_view import (
     switches_box,
 )
 from pipeline.ui.served import hand_out
-from pipeline.wording import seconds_text
+from pipeline.wording import count, seconds_text
 
 Updates = dict[Any, Any]
 WAITING: dict[Role, str] = {"predecessor": "waiting for the efficient one", "efficient": "starting"}
@@ -80,6 +80,8 @@ def step_by_step(view: CompareView, event: Event, role: Role | None, price: Pric
             left = event.elapsed_s / event.i * (event.n - event.i)
             rest = f", about {seconds_text(left)} left" if left > 1 else ""
             run = f"run {event.run}, " if event.run > 1 else ""
+            if event.batch is not None:
+                run = f"throughput, {count(event.batch, 'picture')} at once, "
             text = f"{run}step {event.i} of {event.n} · {seconds_text(event.elapsed_s)}{rest}"
             update = {lane.progress: markup.progress(text, event.i / event.n)}
             return update | ({lane.image: hand_out(event.preview)} if event.preview else {})

@@ -63,6 +63,7 @@ class CompareView:
     width: gr.Slider
     height: gr.Slider
     repeat: gr.Radio
+    throughput: gr.Checkbox
     use_cache: gr.Checkbox
     verdict: gr.HTML
     view: gr.Radio
@@ -138,6 +139,9 @@ def build(playground: Playground, status_html: str) -> CompareView:
             repeat = gr.Radio(
                 RUN_CHOICES, value=1, label="Runs a model", info="Several: the order alternates, no previews"
             )
+            throughput = gr.Checkbox(
+                False, label="Measure throughput", info="Also pictures a minute, up to 8 at once; takes a while"
+            )
             use_cache = gr.Checkbox(True, label="Use cached pictures", info="Same recipe: show the picture made before")
         with gr.Row():
             width, height = (gr.Slider(**size_slider(name, cards["predecessor"])) for name in ("Width", "Height"))
@@ -177,7 +181,7 @@ def build(playground: Playground, status_html: str) -> CompareView:
     )
     return CompareView(
         status, pair_box, price_box, prompt, compare, stop, seed, dice, estimate, examples, advanced, negative,
-        width, height, repeat, use_cache, verdict, view, side_by_side, slider, differing, lanes,
+        width, height, repeat, throughput, use_cache, verdict, view, side_by_side, slider, differing, lanes,
         gr.State({**first[0], "stored": True, "note": STORED_NOTE} if first else None), report,
         recipe_file, recipe_note, copy_link, link,
     )  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeline.cost import PriceProfile, machine_formula
 from pipeline.timing import MEASURED
-from pipeline.wording import count, dollars, per_thousand, saved, seconds_text, significance_text, speed
+from pipeline.wording import claims, count, dollars, per_thousand, seconds_text, significance_text, throughput_text
 
 WORTH_SAYING_S = 0.01
 """A wait or load shorter than this is left unsaid."""
@@ -38,14 +38,14 @@ def verdict(document: Mapping[str, Any], *, stored: str = "") -> str:
         facts.insert(1, "cached times are from when the picture was made, so no speed-up is claimed")
         facts.append("to measure again choose several runs under Advanced")
     else:
-        head = f'<strong class="claim">{speed(document["speedup"])}</strong>'
-        if document["saving"] is not None:
-            head += f'<strong class="claim">{saved(document["saving"])}</strong>'
+        head = "".join(f'<strong class="claim">{said}</strong>' for said in claims(document))
         if told := significance_text(document.get("significance")):
             facts.insert(2, told)
     if stored:
         facts.append(stored)
-    return _card(f'<div class="claims">{head}</div><p>{escape(" · ".join(facts))}</p>{_fidelity(document)}')
+    rate = throughput_text(document["lanes"])
+    busy = f"<p>Throughput of a busy machine: {escape(rate)}</p>" if rate else ""
+    return _card(f'<div class="claims">{head}</div><p>{escape(" · ".join(facts))}</p>{busy}{_fidelity(document)}')
 
 
 def _fidelity(document: Mapping[str, Any]) -> str:

@@ -52,6 +52,12 @@ def test_compare_answers_with_the_contract_and_two_pictures(client: Client):
     )
 
 
+def test_throughput_is_measured_when_asked_for(client: Client):
+    document = client.predict("a fox", seed=7, throughput=True, api_name="/compare")
+    assert [lane["throughput"]["batch"] for lane in document["lanes"]] == [4, 4]
+    assert document["throughput_gain"] > 0 < document["speedup"]
+
+
 def test_a_cached_comparison_says_so_and_claims_no_speed_up(client: Client, backend: CountingBackend):
     first = client.predict("a fox", seed=7, api_name="/compare")
     again = client.predict("a fox", seed=7, api_name="/compare")
@@ -86,6 +92,7 @@ def test_generate_models_and_estimate_answer(client: Client, catalog):
         ("/compare", {"prompt": "a", "efficient_steps": 10**30}, "steps"),
         ("/compare", {"prompt": "a", "predecessor_guidance": "nan"}, "guidance"),
         ("/compare", {"prompt": "a", "repeat": 0}, "repeat"),
+        ("/compare", {"prompt": "a", "throughput": "yes"}, "throughput"),
         ("/compare", {"prompt": "a", "pair": "none"}, "pair"),
         ("/compare", {"prompt": "a", "price": "gold"}, "price"),
         ("/compare", {"prompt": "a", "run": ""}, "run"),

@@ -30,7 +30,9 @@ def test_every_bench_has_a_default_and_a_line_for_the_list():
 
 @pytest.mark.parametrize("name", ["speed", "", None, 3, ["pair"]])
 def test_an_unknown_bench_is_refused_with_the_known_ones(name):
-    with pytest.raises(InputError, match="bench must be one of pair, overhead, startup, concurrency, memory; got"):
+    with pytest.raises(
+        InputError, match="bench must be one of pair, throughput, overhead, startup, concurrency, memory; got"
+    ):
         bench.run(name)
 
 
@@ -45,6 +47,13 @@ def test_the_pairs_document():
     assert [row["lane"] for row in found["rows"]] == ["predecessor", "efficient"]
     assert all(row.keys() >= STAGES for row in found["rows"])
     assert {"speedup", "saving", "price", "psnr_db", "ssim"} <= set(found)
+
+
+def test_the_throughputs_document():
+    found = document("throughput")
+    assert {(row["lane"], row["at_once"]) for row in found["rows"]} >= {("predecessor", 1), ("efficient", 1)}
+    assert all(row["images_per_minute"] > 0 for row in found["rows"])
+    assert found["throughput_gain"] > 0
 
 
 def test_the_overheads_document():

@@ -36,7 +36,7 @@ def test_compare_keeps_its_contract(capsys):
     said = document(capsys, "compare", "a fox", "--seed", "7", "--repeat", "3", "--price", "hf-l4", "--out", "out")
     assert set(said) == {
         "prompt", "seed", "width", "height", "pair", "device", "price", "lanes", "speedup", "saving", "significance",
-        "fidelity",
+        "throughput_gain", "fidelity",
     }  # fmt: skip
     source = load_prices().profiles["hf-l4"].source
     assert said["price"] == {"profile": "hf-l4", "usd_per_hour": 0.8, "source": source, "as_of": "2026-08-22"}
@@ -53,6 +53,13 @@ def test_compare_keeps_its_contract(capsys):
     for lane in said["lanes"]:
         _, recipe = imagefile.read(Path(lane["image"]))
         assert request_from_recipe(recipe).seed == 7
+
+
+def test_compare_tells_the_throughput_when_asked(capsys):
+    assert command_line.main(["compare", "a fox", "--seed", "7", "--throughput", "--price", "hf-l4"]) == 0
+    said = capsys.readouterr().out
+    assert "throughput: " in said and "pictures a minute, 4 against 4 at once, then $" in said
+    assert "× the throughput" in said
 
 
 def test_a_seed_that_nobody_gave_is_random_and_told(capsys):

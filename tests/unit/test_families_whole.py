@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline.backends import local
+from pipeline.backends import How, local
 from pipeline.backends.families import FAMILIES
 from pipeline.backends.local import LocalBackend
 from pipeline.catalog import ModelCard, Range, load_catalog
@@ -58,8 +58,8 @@ def request_of(card: ModelCard, **fields: object) -> ImageRequest:
 
 def run(backend: LocalBackend, card: ModelCard, request: ImageRequest, stop: threading.Event | None = None, **how):
     steps = how.pop("steps", [])
-    options = {"previews": False, "reuse": False, "stop": stop or threading.Event(), **how}
-    return backend.make(card, request, on_step=lambda i, n, preview: steps.append(preview), **options)
+    how = How(**{"reuse": False, **how})
+    return backend.make(card, request, how, lambda i, n, preview: steps.append(preview), stop or threading.Event())
 
 
 def bare(card: ModelCard, request: ImageRequest) -> Image.Image:
@@ -131,12 +131,31 @@ def test_a_cancelled_run_ends_at_the_next_step_and_leaves_nothing_behind(pipelin
     before = run(backend, card, request).image
     stop, seen = threading.Event(), []
     with pytest.raises(Cancelled):
-        backend.make(
-            card, request, previews=False, reuse=True, stop=stop,
-            on_step=lambda i, n, preview: (seen.append(i), stop.set()),
-        )  # fmt: skip
+        backend.make(card, request, How(), lambda i, n, preview: (seen.append(i), stop.set()), stop)
     assert seen == [1]
     assert run(backend, card, request).image.tobytes() == before.tobytes()
+
+
+@pytest.mark.parametrize("model", [card.id for card in REAL])
+def test_several_at_once_are_the_pictures_that_were_made_alone(model, folders, backend, monkeypatch):
+    card = card_of(model, folders)
+    request = request_of(card)
+    alone = [np.asarray(run(backend, card, request_of(card, seed=seed)).image, int) for seed in (7, 8)]
+    calls, several = [], LocalBackend._several
+
+    def watched(self, *args):
+        calls.append(several(self, *args))
+        return calls[-1]
+
+    monkeypatch.setattr(LocalBackend, "_several", watched)
+    made = run(backend, card, request, batch=2)
+    together = [np.asarray(image, int) for image in calls[0]]
+    assert np.array_equal(together[0], np.asarray(made.image, int))
+    assert len(together) == 2
+    for one, other in zip(alone, together, strict=True):
+        assert np.abs(one - other).max() <= 3  # sums of other lengths round differently
+    assert np.abs(together[0] - together[1]).max() > 3
+    assert run(backend, card, request).image.tobytes() == Image.fromarray(alone[0].astype(np.uint8)).tobytes()
 
 
 def test_embeddings_are_reused_and_the_role_of_a_text_counts(folders, backend):

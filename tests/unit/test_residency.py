@@ -14,7 +14,7 @@ import weakref
 import pytest
 import torch
 
-from pipeline.backends import key_of
+from pipeline.backends import How, key_of
 from pipeline.backends.local import LocalBackend
 from pipeline.catalog import ModelCard, load_catalog
 from pipeline.device import Facts, resident_bytes
@@ -158,8 +158,7 @@ def gpu(gb: float) -> Facts:
 def run(backend: LocalBackend, card: ModelCard, **fields: object):
     request = make_request(card, "a red apple", **{"seed": 7, "steps": 4, **fields})
     backend.prepare(card, request, frozenset({key_of(request)}), lambda *_: None)
-    how = {"previews": False, "reuse": True, "on_step": lambda *_: None, "stop": threading.Event()}
-    return backend.make(card, request, **how)
+    return backend.make(card, request, How(), lambda *_: None, threading.Event())
 
 
 @pytest.mark.parametrize(("gb", "how"), [(24, "resident"), (11, "model offload"), (6, "group offload")])

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.backends import How
 from pipeline.backends.local import LocalBackend
 from pipeline.catalog import ModelCard, Range, load_catalog
 from pipeline.errors import Cancelled, InputError, ModelError
@@ -49,8 +50,7 @@ def run(backend: LocalBackend, card: ModelCard, *switches: str, stop: threading.
     request = make_request(card, "a red apple", **{"seed": 7, "steps": 12, "switches": switches, **fields})
     backend.prepare(card, request, frozenset(), lambda *_: None)
     stop = stop or threading.Event()
-    how = {"previews": False, "reuse": True, "stop": stop, "on_step": lambda i, *_: fields.get("at") == i or None}
-    return backend.make(card, request, **how).image
+    return backend.make(card, request, How(), lambda *_: None, stop).image
 
 
 def apart(a, b) -> float:
@@ -111,10 +111,7 @@ def test_a_step_cache_skips_and_comes_back_clean_after_a_cancel(model, folders, 
     stop = threading.Event()
     request = make_request(card, "a red apple", seed=7, steps=12, switches=["step-cache"])
     with pytest.raises(Cancelled):
-        backend.make(
-            card, request, previews=False, reuse=True, stop=stop,
-            on_step=lambda i, *_: stop.set() if i == 5 else None,
-        )  # fmt: skip
+        backend.make(card, request, How(), lambda i, *_: stop.set() if i == 5 else None, stop)
     assert run(backend, card, "step-cache").tobytes() == cached.tobytes()
     assert run(backend, card).tobytes() == plain.tobytes()
 

@@ -1,0 +1,44 @@
+"""Pictures a minute of both lanes of the default pair, with 1 to 8 made at once, as `compare --throughput` measures.
+
+Latency is what one visitor waits for; throughput is what a busy machine delivers, and what its rent is divided by.
+Each size is called so many times after one call that is not timed, the lanes in turn; a size twice as large is tried
+while that pays and memory lasts. Leaves out waiting, loading, the network and the page; ``runs`` is of the single
+pictures that the latency beside it comes from.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.bench.common import playground, requests
+from pipeline.compare import compare_document
+from pipeline.events import final_results
+
+
+def run(runs: int) -> dict[str, Any]:
+    """Pictures a minute with 1 to 8 made at once, beside the latency of one."""
+    with playground() as opened:
+        lanes = requests(opened)
+        made = final_results(opened.engine.run(list(lanes.values()), repeat=runs, throughput=True))
+        results = dict(zip(lanes, made, strict=True))
+        price = opened.price(None, results["efficient"].device)
+        document = compare_document(opened.catalog.default_pair, results, price)
+    rows = [
+        {
+            "lane": lane["role"],
+            "model": lane["model"],
+            "at_once": batch["size"],
+            "images_per_minute": batch["images_per_minute"],
+            "seconds_min": min(batch["seconds"]),
+            "seconds_max": max(batch["seconds"]),
+            "peak_mb": batch["peak_memory_bytes"] and batch["peak_memory_bytes"] / 1e6,
+        }
+        for lane in document["lanes"]
+        for batch in lane["throughput"]["batches"]
+    ]
+    return {
+        "device": document["device"],
+        "rows": rows,
+        "throughput_gain": document["throughput_gain"],
+        "speedup": document["speedup"],
+    }

@@ -1,0 +1,49 @@
+"""How many pictures a minute a model makes, which is another question than how long one picture takes.
+
+A busy machine draws several pictures at once as long as that pays. Knows which numbers of pictures are tried and what
+follows from their times; runs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline.timing import median_seconds
+
+SIZES = (1, 2, 4, 8)
+"""Pictures at once, each twice as many as before while that pays and memory lasts."""
+ROUNDS = 3
+"""Timed calls of each size, after one that is not."""
+PAYS = 0.97
+"""Share of the best rate so far below which no larger batch is tried: noise may hide a small gain, not a loss."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """``size`` pictures made at once, several times. ``seconds``: encode, denoise and decode of all of them, a call
+    each. Every picture of a batch has a prompt of its own in the sum: its encoding is counted ``size`` times."""
+
+    size: int
+    seconds: tuple[float, ...]
+    peak_memory_bytes: int | None = None
+
+    @property
+    def per_minute(self) -> float:
+        """Pictures a minute, by the median call."""
+        return 60 * self.size / median_seconds(self.seconds)
+
+
+def best(batches: Sequence[Batch]) -> Batch | None:
+    """The one with the most pictures a minute; None of none."""
+    return max(batches, key=lambda batch: batch.per_minute, default=None)
+
+
+def pays(batches: Sequence[Batch]) -> bool:
+    """Whether it is worth trying a larger one than the last of ``batches``."""
+    return not batches or batches[-1].per_minute >= PAYS * best(batches).per_minute
+
+
+def most_pictures() -> int:
+    """How many pictures a measurement of one model draws at most, those of its warm-ups left out."""
+    return ROUNDS * sum(SIZES)
