@@ -97,7 +97,9 @@ def save(
     """
     import diffusers
     import torch
+    import transformers
 
+    transformers.utils.logging.disable_progress_bar()
     architecture, same = ARCHITECTURES[pipeline], same or {}
     index: dict[str, Any] = {"_class_name": pipeline, "_diffusers_version": diffusers.__version__}
     for number, (name, part) in enumerate(architecture.parts.items()):
