@@ -158,7 +158,10 @@ Z_IMAGE = {
 
 SGM = "configs/inference/sd_xl_base.yaml of Stability-AI/generative-models"
 STABLE_DIFFUSION_XL = {
-    "vae": vae(4, {"latent_channels": 4, "scaling_factor": 0.13025}, SGM),
+    "vae": vae(
+        4, {"latent_channels": 4, "scaling_factor": 0.13025, "force_upcast": False},
+        f"{SGM}; without its upcast, as the corrected one that the catalogue takes",
+    ),
     "text_encoder": clip(
         full={"vocab_size": 49408, "hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12,
               "num_attention_heads": 12, "max_position_embeddings": 77, "projection_dim": 768},

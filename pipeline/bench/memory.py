@@ -21,7 +21,8 @@ from pipeline.events import final_results
 from pipeline.fit import dtype_for
 from pipeline.request import ImageRequest
 
-TARGET_PERCENT = {"process": 5.0, "GPU, given out": 2.0, "GPU, taken": 2.0}
+GIVEN_OUT, TAKEN = "GPU, given out", "GPU, taken"
+TARGET_PERCENT = {"process": 5.0, GIVEN_OUT: 2.0, TAKEN: 2.0}
 
 
 def run(runs: int, subject: Subject = DEFAULT) -> dict[str, Any]:
@@ -59,7 +60,7 @@ def held_bytes(backend: LocalBackend) -> dict[str, int | None]:
     if backend.device().kind == "cuda":
         import torch
 
-        held |= {"GPU, given out": torch.cuda.memory_allocated(), "GPU, taken": torch.cuda.memory_reserved()}
+        held |= {GIVEN_OUT: torch.cuda.memory_allocated(), TAKEN: torch.cuda.memory_reserved()}
     return held
 
 

@@ -52,7 +52,7 @@ class Plain(LocalBackend):
         pipe = self.resident(card, request).pipe
         begin = time.perf_counter()
         images = pipe(
-            request.prompt,
+            prompt=request.prompt,  # not the first argument everywhere
             **card.call,
             **FAMILIES[card.pipeline].settings(request),
             num_inference_steps=request.steps,

@@ -16,7 +16,7 @@ from typing import Any
 
 from pipeline.backends.local import LocalBackend
 from pipeline.bench.common import DEFAULT, Subject, fewest_steps, playground, spread
-from pipeline.bench.memory import room_for_one
+from pipeline.bench.memory import GIVEN_OUT, held_bytes, room_for_one
 from pipeline.catalog import Catalog, ModelCard
 from pipeline.engine import Engine
 from pipeline.errors import ModelError
@@ -73,13 +73,8 @@ class _Held:
 
     @staticmethod
     def _weigh(backend: LocalBackend) -> int:
-        if backend.device().kind != "cuda":
-            return backend.residency.used_bytes()
-        import torch
-
         gc.collect()
-        torch.cuda.synchronize()
-        return torch.cuda.memory_allocated()
+        return held_bytes(backend).get(GIVEN_OUT, backend.residency.used_bytes())
 
     @staticmethod
     def _parts(catalog: Catalog, lanes: list[ImageRequest], backend: LocalBackend) -> dict[str, int]:

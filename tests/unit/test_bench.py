@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
 from pipeline import bench
 from pipeline.__main__ import main
-from pipeline.bench.memory import growth
+from pipeline.backends.local import LocalBackend
+from pipeline.bench.memory import GIVEN_OUT, TAKEN, TARGET_PERCENT, growth, held_bytes
 from pipeline.bench.peak import against_card
 from pipeline.bench.random_weights import build
 from pipeline.catalog import load_catalog
+from pipeline.device import Device
 from pipeline.errors import InputError
 
 STAGES = {"encode_s", "denoise_s", "decode_s", "total_s"}
@@ -22,10 +25,13 @@ STAGES = {"encode_s", "denoise_s", "decode_s", "total_s"}
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> bench.Subject:
     """SDXL and SDXL-Lightning with tiny random weights, by their model file."""
-    out = tmp_path_factory.mktemp("random")
+    return made("sdxl", tmp_path_factory.mktemp("random"))
+
+
+def made(pair: str, out: Path) -> bench.Subject:
     shipped = load_catalog()
-    list(build(shipped, shipped.pair("sdxl"), out, "tiny"))
-    return bench.Subject(pair="random-sdxl", model_file=str(out / "sdxl.toml"))
+    list(build(shipped, shipped.pair(pair), out, "tiny"))
+    return bench.Subject(pair=f"random-{pair}", model_file=str(out / f"{pair}.toml"))
 
 
 def document(name: str, runs: int = 1, subject: bench.Subject = bench.DEFAULT) -> dict:
@@ -83,9 +89,13 @@ def test_one_at_a_time_also_among_eight_visitors():
     assert 0 < found["finished"] <= found["comparisons"] == 8
 
 
-def test_a_pair_of_a_model_file_can_be_measured_against_plain_diffusers(tiny):
-    found = document("overhead", subject=tiny)
-    assert [row["model"] for row in found["rows"]] == ["random-sdxl", "random-sdxl-lightning"]
+@pytest.mark.parametrize("pair", ["sdxl", "flux2-klein", "z-image", "sana"])
+def test_a_pair_of_a_model_file_can_be_measured_against_plain_diffusers(pair, tmp_path):
+    shipped = load_catalog().pair(pair)
+    found = document("overhead", subject=made(pair, tmp_path))
+    assert [row["model"] for row in found["rows"]] == [
+        f"random-{lane.model}" for lane in (shipped.predecessor, shipped.efficient)
+    ]
 
 
 def test_a_model_alone_has_one_row():
@@ -124,6 +134,16 @@ def test_a_pair_of_one_model_has_nothing_to_switch_to(name):
 def test_memory_with_models_of_a_file(tiny):
     [row] = document("memory", 2, tiny)["rows"]
     assert row["growth_percent"] is None or abs(row["growth_percent"]) < 5
+
+
+def test_on_a_gpu_its_own_memory_is_told_too(monkeypatch):
+    monkeypatch.setattr("torch.cuda.memory_allocated", lambda: 5)
+    monkeypatch.setattr("torch.cuda.memory_reserved", lambda: 6)
+    backend = LocalBackend()
+    backend.__dict__["_device"] = Device("cuda", "NVIDIA Test", 10**9)
+    held = held_bytes(backend)
+    assert (held[GIVEN_OUT], held[TAKEN]) == (5, 6)
+    assert held.keys() == TARGET_PERCENT.keys()
 
 
 def test_growth_compares_the_same_model_with_itself():
