@@ -107,6 +107,8 @@ def _parser() -> argparse.ArgumentParser:
     bench = commands.add_parser("bench", parents=[everywhere], help="benchmarks; without a name, the list")
     bench.add_argument("name", nargs="?", metavar="NAME")
     bench.add_argument("--runs", type=number, metavar="N")
+    bench.add_argument("--pair", metavar="ID", help="instead of the default pair, or any two models as MODEL:MODEL")
+    bench.add_argument("--model", metavar="ID", help="one model alone, in benches that need no pair")
     bench.set_defaults(run=_bench)
 
     stored = commands.add_parser(
@@ -355,7 +357,8 @@ def _bench(options: argparse.Namespace) -> dict[str, Any]:
     if options.name is None:
         print("\n".join(f"{name:<12} {(run.__doc__ or '').splitlines()[0]}" for name, run in bench.NAMES.items()))
         return {"benches": list(bench.NAMES)}
-    document = bench.run(options.name, options.runs)
+    subject = bench.Subject(options.pair, options.model, options.model_file)
+    document = bench.run(options.name, options.runs, subject)
     print(bench.table(document))
     return document
 

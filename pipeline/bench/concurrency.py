@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from pipeline.backends import Backend, How, Made, OnPart, OnStep
-from pipeline.bench.common import playground, requests, spread
+from pipeline.bench.common import DEFAULT, Subject, playground, requests, spread
 from pipeline.catalog import ModelCard
 from pipeline.engine import Engine
 from pipeline.events import Done, final_results
@@ -61,9 +61,9 @@ class Counted:
             return self._backend.make(card, request, how, counted, stop)
 
 
-def run(runs: int) -> dict[str, Any]:
+def run(runs: int, subject: Subject = DEFAULT) -> dict[str, Any]:
     """Eight visitors with random cancels: throughput, overlap, waiting."""
-    with playground() as opened:
+    with playground(subject) as opened:
         backend = Counted(opened.engine.backend)
         engine = Engine(opened.catalog, backend)
         list(engine.warm_up(list(requests(opened, steps=STEPS).values())))

@@ -3,7 +3,8 @@
 Engine and plain call take turns, run by run, after a warm-up, each turn with a prompt that neither has seen.
 ``engine_s``: encode + denoise + decode as the engine says it, against the whole plain call (``total_ratio``).
 ``wall_s``: from Engine.run to the finished picture in the reader's hands (``wall_ratio``). Both share weights and
-thread. Leaves out loading, the picture cache (off), previews (off) and the page. Target: a total ratio of 1.05.
+thread. Leaves out loading, the picture cache (off), previews (off) and the page. Target: a total ratio of 1.05 on a
+processor, whose speed drifts by more, and of 1.02 on a GPU.
 """
 
 from __future__ import annotations
@@ -13,15 +14,16 @@ import time
 from typing import Any
 
 from pipeline.backends import How, Made, OnStep
+from pipeline.backends.families import FAMILIES
 from pipeline.backends.local import LocalBackend
-from pipeline.bench.common import PROMPT, playground, requests, spread
-from pipeline.catalog import ROLES, ModelCard
+from pipeline.bench.common import DEFAULT, PROMPT, Subject, different, playground, spread
+from pipeline.catalog import ModelCard
 from pipeline.engine import Engine
 from pipeline.events import final_results
-from pipeline.request import ImageRequest
+from pipeline.request import REPEAT_MAX, ImageRequest
 from pipeline.timing import median_seconds
 
-TARGET = 1.05
+TARGET = {"cpu": 1.05, "cuda": 1.02}
 
 
 class Plain(LocalBackend):
@@ -41,10 +43,10 @@ class Plain(LocalBackend):
         pipe = self.resident(card, request).pipe
         begin = time.perf_counter()
         images = pipe(
-            request.prompt,
+            prompt=request.prompt,  # not the first argument everywhere
             **card.call,
+            **FAMILIES[card.pipeline].settings(request),
             num_inference_steps=request.steps,
-            guidance_scale=request.guidance,
             width=request.width,
             height=request.height,
             generator=torch.Generator("cpu").manual_seed(request.seed),
@@ -52,17 +54,18 @@ class Plain(LocalBackend):
         return Made(images[0], {"denoise": time.perf_counter() - begin}, False, None)
 
 
-def run(runs: int) -> dict[str, Any]:
-    """Engine against a plain diffusers call: ratio of seconds, target 1.05."""
-    with playground() as opened:
+def run(runs: int, subject: Subject = DEFAULT) -> dict[str, Any]:
+    """Engine against a plain diffusers call: ratio of seconds, target 1.05, on a GPU 1.02."""
+    with playground(subject) as opened:
         backend, rows = Plain(), []
         engine = Engine(opened.catalog, backend)
-        list(engine.warm_up(list(requests(opened).values())))
-        for role in ROLES:
+        list(engine.warm_up(different(opened)))
+        for lane in range(len(different(opened))):
             seconds: dict[bool, list[float]] = {True: [], False: []}
             walls = []
             for turn in range(-1, runs):
-                request = requests(opened, f"{PROMPT}, number {turn}")[role]
+                # Both lanes may share the embeddings of a prompt, so that each has its own.
+                request = different(opened, f"{PROMPT}, number {lane * REPEAT_MAX + turn}")[lane]
                 for backend.plain in (False, True):
                     begin = time.perf_counter()
                     [result] = final_results(engine.run([request]))
@@ -84,10 +87,11 @@ def run(runs: int) -> dict[str, Any]:
                     "wall_ratio": median_seconds(walls) / plain,
                 }
             )
-        device = backend.device().name
+        device = backend.device()
+        target = TARGET[device.kind]
     return {
-        "device": device,
+        "device": device.name,
         "rows": rows,
-        "target_ratio": TARGET,
-        "ok": all(row["total_ratio"] <= TARGET for row in rows),
+        "target_ratio": target,
+        "ok": all(row["total_ratio"] <= target for row in rows),
     }

@@ -1,4 +1,4 @@
-"""Both lanes of the default pair as the page measures them: one hold of the lock, alternating order, median run.
+"""Both lanes of a pair as the page measures them: one hold of the lock, alternating order, median run.
 
 Measures encode, denoise and decode on a warm model, in seconds, and what follows from them: speed-up, cost, saving,
 fidelity. Leaves out waiting, loading, the network and the page. The price is the one proposed for this device.
@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.bench.common import playground, requests
+from pipeline.bench.common import DEFAULT, Subject, playground, requests
 from pipeline.compare import compare_document
 from pipeline.events import final_results
 
 
-def run(runs: int) -> dict[str, Any]:
-    """The bundled pair: seconds by stage, speed-up and saving."""
-    with playground() as opened:
+def run(runs: int, subject: Subject = DEFAULT) -> dict[str, Any]:
+    """Both models of a pair: seconds by stage, speed-up and saving."""
+    with playground(subject) as opened:
         lanes = requests(opened)
         results = dict(zip(lanes, final_results(opened.engine.run(list(lanes.values()), repeat=runs)), strict=True))
         price = opened.price(None, results["efficient"].device)

@@ -1,4 +1,4 @@
-"""Pictures a minute of both lanes of the default pair, with 1 to 8 made at once, as `compare --throughput` measures.
+"""Pictures a minute of both lanes of a pair, with 1 to 8 made at once, as `compare --throughput` measures.
 
 Latency is what one visitor waits for; throughput is what a busy machine delivers, and what its rent is divided by.
 Each size is called so many times after one call that is not timed, the lanes in turn; a size twice as large is tried
@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.bench.common import playground, requests
+from pipeline.bench.common import DEFAULT, Subject, playground, requests
 from pipeline.compare import compare_document
 from pipeline.events import final_results
 
 
-def run(runs: int) -> dict[str, Any]:
+def run(runs: int, subject: Subject = DEFAULT) -> dict[str, Any]:
     """Pictures a minute with 1 to 8 made at once, beside the latency of one."""
-    with playground() as opened:
+    with playground(subject) as opened:
         lanes = requests(opened)
         made = final_results(opened.engine.run(list(lanes.values()), repeat=runs, throughput=True))
         results = dict(zip(lanes, made, strict=True))

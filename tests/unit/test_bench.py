@@ -3,18 +3,40 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+from pathlib import Path
 
 import pytest
 
 from pipeline import bench
+from pipeline.__main__ import main
+from pipeline.backends.local import LocalBackend
+from pipeline.bench.memory import GIVEN_OUT, TAKEN, TARGET_PERCENT, growth, held_bytes
+from pipeline.bench.peak import against_card
+from pipeline.bench.random_weights import build
+from pipeline.catalog import load_catalog
+from pipeline.device import Device
 from pipeline.errors import InputError
 
 STAGES = {"encode_s", "denoise_s", "decode_s", "total_s"}
 
 
-def document(name: str, runs: int = 1) -> dict:
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> bench.Subject:
+    """SDXL and SDXL-Lightning with tiny random weights, by their model file."""
+    return made("sdxl", tmp_path_factory.mktemp("random"))
+
+
+def made(pair: str, out: Path) -> bench.Subject:
+    shipped = load_catalog()
+    list(build(shipped, shipped.pair(pair), out, "tiny"))
+    return bench.Subject(pair=f"random-{pair}", model_file=str(out / f"{pair}.toml"))
+
+
+def document(name: str, runs: int = 1, subject: bench.Subject = bench.DEFAULT) -> dict:
     """Run a bench and check what holds for all."""
-    found = bench.run(name, runs)
+    found = bench.run(name, runs, subject)
     assert found["bench"] == name
     assert found["runs"] == runs
     assert found["device"]
@@ -30,9 +52,7 @@ def test_every_bench_has_a_default_and_a_line_for_the_list():
 
 @pytest.mark.parametrize("name", ["speed", "", None, 3, ["pair"]])
 def test_an_unknown_bench_is_refused_with_the_known_ones(name):
-    with pytest.raises(
-        InputError, match="bench must be one of pair, throughput, overhead, startup, concurrency, memory; got"
-    ):
+    with pytest.raises(InputError, match=r"bench must be one of pair, throughput, overhead, .*, peak; got"):
         bench.run(name)
 
 
@@ -65,13 +85,123 @@ def test_the_overheads_document():
 
 def test_the_memorys_document():
     found = document("memory")
-    assert {"before_mb", "after_mb", "growth_percent", "late_growth_percent"} <= set(found)
+    [row] = found["rows"]
+    assert row["what"] == "process"
+    assert {"before_mb", "after_mb", "growth_percent", "late_growth_percent", "target_percent"} <= set(row)
 
 
 def test_one_at_a_time_also_among_eight_visitors():
     found = document("concurrency")
     assert found["peak_overlap"] == 1
     assert 0 < found["finished"] <= found["comparisons"] == 8
+
+
+@pytest.mark.parametrize("pair", ["sdxl", "flux2-klein", "z-image", "sana"])
+def test_a_pair_of_a_model_file_can_be_measured_against_plain_diffusers(pair, tmp_path):
+    shipped = load_catalog().pair(pair)
+    found = document("overhead", subject=made(pair, tmp_path))
+    assert [row["model"] for row in found["rows"]] == [
+        f"random-{lane.model}" for lane in (shipped.predecessor, shipped.efficient)
+    ]
+
+
+def test_a_model_alone_has_one_row():
+    found = document("overhead", subject=bench.Subject(model="diptych-128-efficient"))
+    assert [row["model"] for row in found["rows"]] == ["diptych-128-efficient"]
+
+
+def test_sharing_saves_exactly_what_is_shared(tiny):
+    found = document("sharing", 2, tiny)
+    assert found["shared_parts"] == "vae, text_encoder, text_encoder_2"
+    assert found["saved_mb"] == pytest.approx(found["shared_mb"]) and found["ok"]
+    once, twice, alone = (row["held_mb"] for row in found["rows"])
+    assert alone < once < twice == pytest.approx(2 * alone)
+    once, twice, alone = (row["switch_s_median"] for row in found["rows"])
+    assert alone > 10 * max(once, twice)
+
+
+def test_the_command_line_takes_a_pair_of_a_model_file(tiny, capsys):
+    asked = ["bench", "peak", "--runs", "1", "--pair", tiny.pair, "--model-file", tiny.model_file, "--json"]
+    assert main(asked) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["rows"][1]["model"] == "random-sdxl-lightning"
+
+
+def test_sharing_of_the_bundled_pair():
+    found = document("sharing")
+    assert found["shared_parts"] == "text_encoder"
+    assert found["ok"]
+
+
+@pytest.mark.parametrize("name", ["sharing", "memory"])
+def test_a_pair_of_one_model_has_nothing_to_switch_to(name):
+    with pytest.raises(InputError, match="must have two different models for this bench; fewer-steps has diptych-128"):
+        bench.run(name, 1, bench.Subject(pair="fewer-steps"))
+
+
+def test_memory_with_models_of_a_file(tiny):
+    [row] = document("memory", 2, tiny)["rows"]
+    assert row["growth_percent"] is None or abs(row["growth_percent"]) < 5
+
+
+def test_on_a_gpu_its_own_memory_is_told_too(monkeypatch):
+    monkeypatch.setattr("torch.cuda.memory_allocated", lambda: 5)
+    monkeypatch.setattr("torch.cuda.memory_reserved", lambda: 6)
+    backend = LocalBackend()
+    backend.__dict__["_device"] = Device("cuda", "NVIDIA Test", 10**9)
+    held = held_bytes(backend)
+    assert (held[GIVEN_OUT], held[TAKEN]) == (5, 6)
+    assert held.keys() == TARGET_PERCENT.keys()
+
+
+def test_growth_compares_the_same_model_with_itself():
+    held = [200, 100] * 10
+    row = growth("process", 100, held)
+    assert (row["growth_percent"], row["late_growth_percent"], row["highest_mb"]) == (0, 0, 200 / 1e6)
+    held[-1] = 101
+    assert growth("process", 100, held)["late_growth_percent"] == pytest.approx(1)
+    assert growth("process", 100, [None])["growth_percent"] is None
+
+
+@pytest.mark.skipif(not any(map(shutil.which, ("c++", "g++", "clang++"))), reason="no C++ compiler")
+def test_a_compiled_model_is_set_beside_itself(monkeypatch):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "as it was")
+    [row] = document("compile", subject=bench.Subject(model="diptych-128-efficient"))["rows"]
+    assert row["first_compiled_s"] > row["first_plain_s"]
+    assert row["ratio"] == pytest.approx(row["compiled_s_median"] / row["plain_s_median"])
+    assert row["psnr_db"] is None or row["psnr_db"] > 30
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == "as it was"
+
+
+def test_peak_memory_is_beside_the_cards_figure(tiny):
+    found = document("peak", subject=tiny)
+    assert [row["size"] for row in found["rows"]] == ["32 x 32", "32 x 32"]
+    for row in found["rows"]:
+        assert row["peak_mb"] is None or row["peak_mb"] > row["weights_mb"] > 0
+        assert row["ratio"] is None  # a process is no GPU
+
+
+def test_a_gpus_peak_is_compared_and_a_card_without_a_figure_is_not():
+    card = load_catalog().model("sdxl")
+    found = against_card(12_100_000_000, card, "cuda")
+    assert found["ratio"] == pytest.approx(1.1)
+    assert found["card_source"] == "published: about 11 GB in float16"
+    assert against_card(1, load_catalog().model("diptych-128"), "cuda")["ratio"] is None
+    assert against_card(None, card, "cuda")["ratio"] is None
+
+
+@pytest.mark.parametrize(
+    ("name", "subject", "message"),
+    [
+        ("startup", bench.Subject(pair="sdxl"), "pair is nothing that bench startup can be told; it takes none"),
+        ("sharing", bench.Subject(model="sdxl"), "model is nothing that bench sharing can be told; it takes pair or"),
+        ("peak", bench.Subject(pair="sdxl", model="sdxl"), "pair and model exclude each other"),
+        ("peak", bench.Subject(pair="none"), "pair must be one of bundled"),
+        ("peak", bench.Subject(model="none"), "model must be one of diptych-128"),
+    ],
+)
+def test_what_a_bench_cannot_run_on_is_refused(name, subject, message):
+    with pytest.raises(InputError, match=message):
+        bench.run(name, 1, subject)
 
 
 def test_a_table_has_columns_for_rows_and_a_line_for_the_rest():

@@ -15,12 +15,13 @@ from PIL import Image
 from pipeline.backends import How, local
 from pipeline.backends.families import FAMILIES
 from pipeline.backends.local import LocalBackend
+from pipeline.bench.architectures import ARCHITECTURES
+from pipeline.bench.random_weights import save
 from pipeline.catalog import ModelCard, Range, load_catalog
 from pipeline.errors import Cancelled, ModelError
 from pipeline.loading import load
 from pipeline.request import ImageRequest, make_request
 from pipeline.weights import Weights
-from tests import tiny
 
 SHIPPED = load_catalog()
 REAL = [card for card in SHIPPED.models.values() if not card.bundled]
@@ -33,7 +34,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
     class Folders(dict):
         def __missing__(self, pipeline: str) -> Path:
-            return self.setdefault(pipeline, tiny.save(pipeline, tmp_path_factory.mktemp(pipeline)))
+            return self.setdefault(pipeline, save(pipeline, tmp_path_factory.mktemp(pipeline)))
 
     return Folders()
 
@@ -89,7 +90,7 @@ def bare(card: ModelCard, request: ImageRequest) -> Image.Image:
 
 
 def test_every_class_of_the_catalogue_has_a_family_and_a_tiny_checkpoint():
-    assert {card.pipeline for card in REAL} == set(tiny.BUILDERS)
+    assert {card.pipeline for card in REAL} == set(ARCHITECTURES)
     assert {card.pipeline for card in SHIPPED.models.values()} == set(FAMILIES)
 
 
@@ -123,7 +124,7 @@ def test_previews_change_no_pixel(model, folders, backend, monkeypatch):
     assert {(preview.size, preview.mode) for preview in previews} == {((SIZE, SIZE), "RGB")}
 
 
-@pytest.mark.parametrize("pipeline", list(tiny.BUILDERS))
+@pytest.mark.parametrize("pipeline", list(ARCHITECTURES))
 def test_a_cancelled_run_ends_at_the_next_step_and_leaves_nothing_behind(pipeline, folders, backend):
     card = card_of(next(card.id for card in REAL if card.pipeline == pipeline), folders)
     card = card.model_copy(update={"steps": Range(default=4, min=1, max=50)})
@@ -176,7 +177,7 @@ def test_a_class_of_no_family_runs_with_its_prompt_as_text(folders, backend, mon
 
 def test_a_component_from_elsewhere_replaces_the_own_one(folders, tmp_path):
     card = SHIPPED.model("sdxl-lightning")
-    other = tiny.save(card.pipeline, tmp_path / "other", seed=1)
+    other = save(card.pipeline, tmp_path / "other", seed=1)
     parts = {"unet": other / "unet" / "diffusion_pytorch_model.safetensors", "vae": other / "vae"}
     plain = card.model_copy(update={"variant": None})
     pipe = load(plain, Weights(folders[card.pipeline], "", parts), "float32", {})

@@ -16,13 +16,13 @@ import torch
 
 from pipeline.backends import How, key_of
 from pipeline.backends.local import LocalBackend
+from pipeline.bench.random_weights import save
 from pipeline.catalog import ModelCard, load_catalog
 from pipeline.device import Facts, resident_bytes
 from pipeline.errors import ModelError
 from pipeline.fit import Plan
 from pipeline.request import make_request
 from pipeline.residency import Residency
-from tests import tiny
 
 SHIPPED = load_catalog()
 OLD, NEW = (SHIPPED.model(SHIPPED.default_pair.lane(role).model) for role in ("predecessor", "efficient"))
@@ -143,7 +143,7 @@ def test_a_pipeline_that_diffusers_does_not_have_is_said(residency):
 def card(tmp_path_factory) -> ModelCard:
     """SDXL's own card on a tiny checkpoint."""
     card = SHIPPED.model("sdxl")
-    folder = tiny.save(card.pipeline, tmp_path_factory.mktemp("sdxl"))
+    folder = save(card.pipeline, tmp_path_factory.mktemp("sdxl"))
     size = card.size.model_copy(update={"default": 32, "min": 32, "max": 64})
     return card.model_copy(
         update={"path": str(folder), "repo": None, "revision": None, "variant": None, "replace": {}, "size": size,

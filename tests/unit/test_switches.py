@@ -5,16 +5,18 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import diffusers
 import numpy as np
 import pytest
 
 from pipeline.backends import How
 from pipeline.backends.local import LocalBackend
+from pipeline.bench.architectures import ARCHITECTURES
+from pipeline.bench.random_weights import save
 from pipeline.catalog import ModelCard, Range, load_catalog
 from pipeline.errors import Cancelled, InputError, ModelError
 from pipeline.request import ImageRequest, make_request
 from pipeline.switches import SWITCHES, checked, denoiser_class, denoiser_of, supported
-from tests import tiny
 
 SHIPPED = load_catalog()
 OLD = SHIPPED.model("diptych-128")
@@ -24,7 +26,7 @@ OLD = SHIPPED.model("diptych-128")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     class Folders(dict):
         def __missing__(self, pipeline: str) -> Path:
-            return self.setdefault(pipeline, tiny.save(pipeline, tmp_path_factory.mktemp(pipeline)))
+            return self.setdefault(pipeline, save(pipeline, tmp_path_factory.mktemp(pipeline)))
 
     return Folders()
 
@@ -97,10 +99,11 @@ def test_every_model_of_the_catalogue_says_which_it_can_use(folders):
         assert "NVIDIA" in supported(card, "cpu")["cudnn-attention"]
 
 
-@pytest.mark.parametrize("pipeline", list(tiny.BUILDERS))
-def test_the_class_that_is_asked_is_the_one_that_runs(pipeline):
+@pytest.mark.parametrize("pipeline", list(ARCHITECTURES))
+def test_the_class_that_is_asked_is_the_one_that_runs(pipeline, folders):
     card = next(card for card in SHIPPED.models.values() if card.pipeline == pipeline)
-    assert denoiser_class(card) is type(denoiser_of(tiny.BUILDERS[pipeline]()))
+    pipe = getattr(diffusers, pipeline).from_pretrained(folders[pipeline], local_files_only=True)
+    assert denoiser_class(card) is type(denoiser_of(pipe))
 
 
 @pytest.mark.parametrize("model", ["flux1-dev", "qwen-image", "flux2-klein-base-4b"])
