@@ -158,6 +158,20 @@ def heads(plan: Plan, axis: Axis | None, catalog: Catalog) -> list[str]:
     return [axis.head(value) for value in plan.values[axis.name]]
 
 
+def cell_label(document: Mapping[str, Any], cell: Mapping[str, Any], model: str) -> str:
+    """What sets one picture of a sweep apart from the others; ``model``: its name."""
+    said = {
+        "models": model,
+        "prompts": cell.get("prompt", ""),
+        "seeds": f"seed {cell.get('seed')}",
+        "steps": count(cell["steps"], "step"),
+        "guidance": f"guidance {cell['guidance']:g}",
+        "switches": " + ".join(cell["switches"]) or "no switch",
+    }
+    varied = [axis for axis in (document.get("rows"), document.get("columns")) if axis] or ["steps", "guidance"]
+    return ", ".join(said[axis] for axis in varied)
+
+
 def cell_document(result: Result, price: PriceProfile) -> dict[str, Any]:
     """One cell: its lane, and what the lanes of other documents have in common."""
     request = result.request

@@ -16,17 +16,16 @@ from pipeline.cells import Cell
 from pipeline.errors import Cancelled, InputError, PlaygroundError
 from pipeline.history import Entry
 from pipeline.playground import Playground
-from pipeline.report import Item, cell_label, title_of, write_report
-from pipeline.sweep import Plan, forecast, plan_sweep, sweep_document
-from pipeline.sweep_plot import plot
+from pipeline.sweep import Plan, forecast, plan_sweep
+from pipeline.sweep_report import drawn, write_sweep_report
 from pipeline.sweep_run import Kept
-from pipeline.tradeoff import compare_cells, tradeoff
 from pipeline.ui import markup, report_buttons, sweep_markup
 from pipeline.ui.compare_tab import DEVICE_QUEUE
 from pipeline.ui.compare_view import CompareView
 from pipeline.ui.jobs import Jobs
 from pipeline.ui.price_box import chosen_price
 from pipeline.ui.served import address, new_file
+from pipeline.ui.sweep_markup import CELL_ID
 from pipeline.ui.visitors import Visitors
 from pipeline.wording import count, slug
 
@@ -36,7 +35,7 @@ AGAIN_S = 2.0
 """A finished cell is sent again for so long: a browser may merge two updates that come close together into the last."""
 PUT_CELLS = f"""(text) => {{
   for (const [place, html] of JSON.parse(text || '[]')) {{
-    const box = document.getElementById('{sweep_markup.CELL_ID}' + place);
+    const box = document.getElementById('{CELL_ID}' + place);
     if (box && box.innerHTML !== html) box.innerHTML = html;
   }}
 }}"""
@@ -107,25 +106,13 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
         return update(
             said=state,
             grid=sweep_markup.grid(plan, catalog, done),
-            front=drawn(entry),
+            front=drawn(playground.sweeps, entry, CELL_ID),
             changed="[]",
             current=entry.id,
             start=gr.Button(interactive=True),
             stop=gr.Button(interactive=False),
             resume=gr.Button(f"Go on: {left} left", visible=bool(left)),
         )
-
-    def labels(entry: Entry) -> dict[int, str]:
-        document = entry.document
-        return {
-            cell.place: cell_label(document, cell.document, catalog.model(cell.document["model"]).name)
-            for cell in playground.sweeps.cells.of(entry.id)
-        }
-
-    def drawn(entry: Entry, link: str = sweep_markup.CELL_ID) -> str:
-        for _ in compare_cells(playground.sweeps, entry):
-            pass
-        return plot(tradeoff(playground.sweeps, entry), labels(entry), link)
 
     def run(entry: Entry, session: str | None) -> Iterator[list[Any]]:
         plan = playground.sweeps.plan(entry)
@@ -153,7 +140,7 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
             log.exception("a sweep failed")
             problem = "The sweep failed; the server's log says where. What is done stays."
         last = playground.history.get(entry.id)
-        yield update(changed=_payload(recent), front=drawn(last))
+        yield update(changed=_payload(recent), front=drawn(playground.sweeps, last, CELL_ID))
         left = total - len(playground.sweeps.cells.places(entry.id))
         text = problem or f"All {total} done."
         yield update(
@@ -215,13 +202,8 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
                 if not entry:
                     raise InputError("There is no sweep on the page: press Start sweep first.")
                 kept = visitors.get(entry, token, request)
-                document = sweep_document(kept.document, playground.sweeps.cells.of(kept.id))
-                if not document["cells"]:
-                    raise InputError("This sweep has no finished picture yet; wait for the first one.")
-                path = new_file(f"diptych-sweep-{slug(document['prompt'])}{suffix}")
-                pictures = {i: kept.files[cell["place"]] for i, cell in enumerate(document["cells"])}
-                item = Item(document, pictures=pictures, plot=drawn(kept, link="") or None)
-                write_report(path, title_of(document, catalog), [item], catalog, playground.prices)
+                path = new_file(f"diptych-sweep-{slug(kept.prompt)}{suffix}")
+                write_sweep_report(path, playground, kept)
             except PlaygroundError as error:
                 raise gr.Error(str(error), print_exception=False) from None
             return str(path)

@@ -102,6 +102,13 @@ def test_a_report_is_one_offline_file_and_escapes_the_prompt(capsys, words):
     assert "data:image/png;base64," in html and "÷ 3600" in html
 
 
+def test_the_report_of_a_sweep_has_its_plot(capsys):
+    document(capsys, "sweep", "a fox", "--model", "new", "--steps", "1..4", "--report", "report.html")
+    html = Path("report.html").read_text(encoding="utf-8")
+    assert 'aria-label="Time against fidelity"' in html and html.count("<circle") == 3
+    assert html.count("data:image/png;base64,") == 4 and '<a href="#' not in html
+
+
 def test_a_report_can_be_a_zip_of_everything(capsys):
     said = document(capsys, "compare", "a fox", "--seed", "1", "--report", "out/report.zip")
     with zipfile.ZipFile("out/report.zip") as archive:
