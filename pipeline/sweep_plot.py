@@ -20,7 +20,7 @@ from pipeline.sweep_votes import Setting, Standing, said_of, share_of
 from pipeline.tradeoff import Point, Tradeoff
 from pipeline.wording import count, dollars, seconds_text
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 320, 62, 20, 16, 44
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 340, 72, 20, 16, 58
 PSNR_MAX = 60.0
 """dB. Where a cell goes that differs from its reference in no pixel, or in next to none."""
 TICK_ROOM = 100
@@ -44,7 +44,7 @@ class Across:
 
 ACROSS = {
     "time": Across("Time", "time a picture, logarithmic", seconds_text, "faster", "Fastest"),
-    "cost": Across("Cost", "1,000 pictures, logarithmic", lambda usd: dollars(usd, 1), "cheaper", "Cheapest"),
+    "cost": Across("Cost", "cost of 1,000 pictures, logarithmic", lambda usd: dollars(usd, 1), "cheaper", "Cheapest"),
 }
 
 
@@ -112,7 +112,7 @@ def votes_plot(standing: Standing, across: str = "time", link: str = "") -> Mark
         f"reference ({reference.label}, the diamond) comes to 50 %, whether people say tie or guess. The whiskers are "
         "95 % Wilson intervals; in brackets the votes."
     )
-    return _figure(dots, across, up, "votes", "preferred", caption, link)
+    return _figure(dots, across, up, "votes", "share preferred", caption, link)
 
 
 def votes_table(standing: Standing) -> Markup:
@@ -128,7 +128,7 @@ def votes_table(standing: Standing) -> Markup:
         Markup('<th scope="col">{}</th>').format(head) for head in ("Preferred", "Votes", "Time", "Cost")
     )
     return Markup(
-        '<div class="vote-table wide" tabindex="0" role="region" aria-label="Votes by setting"><table>'
+        '<div class="vote-table by-setting" tabindex="0" role="region" aria-label="Votes by setting"><table>'
         "<thead><tr><td></td>{}</tr></thead><tbody>{}</tbody></table></div>"
     ).format(heads, Markup("").join(rows))
 
@@ -217,7 +217,7 @@ def _figure(dots: Sequence[Dot], across: str, up: _Scale, what: str, unit: str, 
 
 
 def _axes(x: _Scale, y: _Scale, across: str, unit: str, dots: Sequence[Dot]) -> Markup:
-    parts = [_text(x.at(tick), HEIGHT - BOTTOM + 20, text, "middle") for tick, text in x.ticks]
+    parts = [_text(x.at(tick), HEIGHT - BOTTOM + 22, text, "middle") for tick, text in x.ticks]
     line = Markup('<line x1="{}" x2="{}" y1="{y:.1f}" y2="{y:.1f}" stroke="currentColor" {more}/>')
     for tick, text in y.ticks:
         parts.append(line.format(LEFT, WIDTH - RIGHT, y=y.at(tick), more=Markup('opacity=".18"')))
@@ -225,8 +225,8 @@ def _axes(x: _Scale, y: _Scale, across: str, unit: str, dots: Sequence[Dot]) -> 
     for dot in dots:
         if dot.reference:
             parts.append(line.format(LEFT, WIDTH - RIGHT, y=y.at(dot.y), more=Markup('stroke-width="1.5"')))
-    parts.append(_text(WIDTH - RIGHT, HEIGHT - 4, across, "end"))
-    parts.append(_text(4, HEIGHT - 4, unit, "start"))
+    parts.append(_text(WIDTH - RIGHT, HEIGHT - 8, across, "end"))
+    parts.append(_text(4, HEIGHT - 8, unit, "start"))
     return Markup("").join(parts)
 
 
@@ -254,18 +254,22 @@ def _point(dot: Dot, best: bool, x: _Scale, y: _Scale, link: str) -> Markup:
 
 
 def _names(dots: Sequence[Dot], x: _Scale, y: _Scale) -> Markup:
-    """Beside each point what it is called, right or left of it, unless it would cover another name or point."""
-    taken = [
-        (x.at(math.log10(dot.x)) - 8, y.at(dot.y) - 8, x.at(math.log10(dot.x)) + 8, y.at(dot.y) + 8) for dot in dots
-    ]
+    """Beside each point what it is called, right or left of it, unless that covers another name, point or whisker."""
+    taken = []
+    for dot in dots:
+        at, up = x.at(math.log10(dot.x)), y.at(dot.y)
+        taken.append((at - 8, up - 8, at + 8, up + 8))
+        if dot.low is not None and dot.high is not None:
+            taken.append((at - 5, y.at(dot.high), at + 5, y.at(dot.low)))
     parts = []
     for dot in dots:
         at, up, length = x.at(math.log10(dot.x)), y.at(dot.y), LETTER * len(dot.written)
-        for start, anchor in ((at + 11, "start"), (at - 11 - length, "end")):
+        for side, anchor in ((11, "start"), (-11, "end")):
+            start = at + side if side > 0 else at + side - length
             box = start, up - 11, start + length, up + 11
             free = all(box[2] < b[0] or b[2] < box[0] or box[3] < b[1] or b[3] < box[1] for b in taken)
             if 0 < len(dot.written) <= NAME_MAX and box[0] >= LEFT and box[2] <= WIDTH and free:
                 taken.append(box)
-                parts.append(_text(at + 11 if anchor == "start" else at - 11, up + 4, dot.written, anchor))
+                parts.append(_text(at + side, up + 4, dot.written, anchor))
                 break
     return Markup("").join(parts)

@@ -58,8 +58,8 @@ class Standing:
 def open_vote(votes: Votes, sweeps: Sweeps, entry: Entry, owner: str = "") -> Entry:
     """The vote on what is finished of a sweep: a new one, or the owner's newest if it asks the very same.
 
-    Of more pairs than a vote may have, each setting gives as many as the others, of the same prompts and seeds as far
-    as they are finished; which ones follows from a hash. Raises InputError if there is nothing to compare.
+    Of more pairs than a vote may have the settings take turns, the same prompts and seeds first as far as they are
+    finished, in an order that follows from a hash. Raises InputError if there is nothing to compare.
     """
     cells = {cell.place: cell for cell in sweeps.cells.of(entry.id)}
     requests = {place: one for place, one in sweeps.plan(entry).requests.items() if place in cells}
@@ -228,7 +228,7 @@ def told(standing: Standing, vote: Entry | None = None) -> dict[str, str]:
     reference = standing.reference
     found = {
         "Votes": f"{standing.tally.votes:,} by {count(standing.tally.voters, 'voter')}",
-        "Reference": f"{reference.label}: of each prompt and seed the picture with the most steps",
+        "Reference": f"{reference.label}, the picture with the most steps of each prompt and seed",
     }
     for setting in standing.settings:
         if setting.tally.votes:
@@ -241,6 +241,6 @@ def told(standing: Standing, vote: Entry | None = None) -> dict[str, str]:
     found["How it was asked"] = (
         "each picture beside its reference without names, sides and order random for each voter; a reference can come "
         "again, so who looks closely may know it. A tie is half a vote for either, both bad is left out; 95 % Wilson "
-        "intervals, which take each vote as independent. Of twenty such intervals one misses by chance"
+        "intervals, which take each vote as independent; one in twenty of them misses by chance"
     )
     return found

@@ -92,8 +92,8 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
     said = gr.HTML("", elem_classes="kept-box")
     grid = gr.HTML("", apply_default_css=False, elem_classes="kept-box")
     with gr.Row(visible=False, elem_classes="plot-axes") as axes:
-        up = gr.Radio(list(UP), value=UP[0], label="Plot upwards", min_width=160, scale=0)
-        across = gr.Radio(list(ACROSS), value="time", label="Plot across", min_width=160, scale=0)
+        up = gr.Radio(list(UP), value=UP[0], label="Plot upwards", min_width=170)
+        across = gr.Radio(list(ACROSS), value="time", label="Plot across", min_width=170)
     front = gr.HTML("", apply_default_css=False, elem_classes="kept-box")
     changed = gr.Textbox(visible="hidden", label="changed cells")
     current = gr.State(None)

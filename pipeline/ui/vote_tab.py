@@ -318,7 +318,7 @@ def build(
     share.click(lambda entry: gr.Textbox(f"?{LINK_KEY}={entry}", visible=True), current, link, **at_once).then(
         None, link, link, js=COPY, **at_once
     )
-    sweep.vote.click(on_sweep, [visitors.token, sweep.current], [tabs, *outputs], **at_once)
+    sweep.vote.click(on_sweep, [visitors.token, sweep.current], [tabs, *outputs], **hidden)
     mine.click(on_mine, [visitors.token, view.pair], outputs, **at_once)
     drawing = [visitors.token, view.price, prompts, *settings_of(view)]
     draw.click(on_draw, drawing, outputs, **hidden, **DEVICE_QUEUE)

@@ -10,12 +10,15 @@ import pytest
 from pipeline.cost import load_prices
 from pipeline.errors import Cancelled, InputError
 from pipeline.history import Entry, History
+from pipeline.playground import Playground
 from pipeline.sweep import plan_sweep, setting_of
 from pipeline.sweep_plot import votes_plot
+from pipeline.sweep_report import write_vote_report
 from pipeline.sweep_run import Kept, Sweeps
 from pipeline.sweep_votes import claim, of_sweep, of_vote, open_vote, pair_label, said_of, told
 from pipeline.votes import PAIRS_MAX, Votes
 
+HOSTILE = "<script>alert(1)</script>"
 PRICE = load_prices().profile("36")
 """A cent a second."""
 
@@ -241,8 +244,21 @@ def test_the_export_names_roles_and_recipes(votes, sweeps, swept):
     assert {(row["reference_steps"], row["reference_switches"]) for row in rows} == {(2, "")}
 
 
+def test_the_report_of_a_vote_tells_of_settings_also_when_the_sweep_is_gone(votes, sweeps, swept, tmp_path):
+    entry = swept(steps="1, 2, 6", prompts=f"{HOSTILE}\na cat")
+    vote = open_vote(votes, sweeps, entry)
+    choose(votes, vote, "ann", {1: "reference", 2: "tie"})
+    sweeps.history.delete(entry.id)
+    playground = Playground(sweeps.catalog, load_prices(), sweeps.engine, tmp_path)
+    write_vote_report(tmp_path / "vote.html", playground, votes.get(vote.id))
+    html = (tmp_path / "vote.html").read_text(encoding="utf-8")
+    assert html.count("data:image/png;base64,") == 6  # each reference once, though it was shown twice
+    assert "Time against votes" in html and "2 settings too close to call" in html and "<script" not in html
+    assert not any(word in html for word in ("redecessor", "fficient"))
+
+
 def test_a_script_for_a_prompt_stays_text(votes, sweeps, swept):
-    entry = swept(prompts='<script>alert(1)</script>\n"><img src=x>', steps="1, 2")
+    entry = swept(prompts=f'{HOSTILE}\n"><img src=x>', steps="1, 2")
     vote = open_vote(votes, sweeps, entry)
     choose(votes, vote, "ann", {1: "setting"})
     assert "<script" not in votes_plot(of_sweep(votes, sweeps, entry), link="cell-")
