@@ -217,16 +217,25 @@ def build(
         except PlaygroundError as error:
             return told(error)
 
-    def on_sweep(token, entry, request: gr.Request) -> list[Any]:
+    def on_sweep(token, entry, request: gr.Request) -> Iterator[list[Any]]:
         """What is finished of the sweep on the Sweep tab, put to the vote here."""
+        nothing = [gr.skip(), *update()]
+        name = sweep.vote.value
+        yield [gr.Button("Making the vote", interactive=False), *nothing]  # to copy many pictures takes its time
         try:
             if not entry:
                 raise InputError("There is no sweep on the page: press Start sweep first.")
             kept = visitors.get(entry, token, request)
             made = sweep_votes.open_vote(playground.votes, playground.sweeps, kept, visitors.owner(token))
-            return [gr.Tabs(selected="vote"), *facing(made, token, request)]
+            answer = [gr.Tabs(selected="vote"), *facing(made, token, request)]
         except PlaygroundError as error:
-            raise gr.Error(str(error), print_exception=False) from None
+            gr.Warning(str(error))
+            answer = nothing
+        except Exception:  # whatever it is, a page must not stay busy for ever
+            log.exception("a sweep could not be put to the vote")
+            gr.Warning("The vote could not be made; the server's log says why.")
+            answer = nothing
+        yield [gr.Button(name, interactive=True), *answer]
 
     def on_draw(
         token, price, text, pair_id, _prompt, negative, seed, width, height,
@@ -318,7 +327,7 @@ def build(
     share.click(lambda entry: gr.Textbox(f"?{LINK_KEY}={entry}", visible=True), current, link, **at_once).then(
         None, link, link, js=COPY, **at_once
     )
-    sweep.vote.click(on_sweep, [visitors.token, sweep.current], [tabs, *outputs], **hidden)
+    sweep.vote.click(on_sweep, [visitors.token, sweep.current], [sweep.vote, tabs, *outputs], **hidden)
     mine.click(on_mine, [visitors.token, view.pair], outputs, **at_once)
     drawing = [visitors.token, view.price, prompts, *settings_of(view)]
     draw.click(on_draw, drawing, outputs, **hidden, **DEVICE_QUEUE)
