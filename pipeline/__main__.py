@@ -28,6 +28,7 @@ from pipeline.report import Item, check_target, title_of, write_report
 from pipeline.request import ImageRequest, make_request, number, random_seed
 from pipeline.stored import remake
 from pipeline.sweep import forecast, plan_sweep, sweep_document
+from pipeline.sweep_report import write_sweep_report
 from pipeline.sweep_run import Working, price_of
 from pipeline.wording import claim, count, dollars, seconds_text, significance_text, slug, throughput_text
 
@@ -283,7 +284,8 @@ def _sweep(options: argparse.Namespace) -> dict[str, Any]:
         print(_line(f"guidance {cell['guidance']:g}", cell))
     print(_seed_line(document))
     if options.report:
-        _report(options.report, document, playground)
+        write_sweep_report(Path(options.report), playground, entry)
+        print(f"report: {options.report}")
     return document
 
 

@@ -196,6 +196,10 @@ class Catalog(_Data):
         """The card of ``model_id``. Raises InputError with the known ids."""
         return _known(self.models, "model", model_id)
 
+    def name(self, model_id: str) -> str:
+        """What a model is called; one that the catalogue has no more, or never had, goes by its id."""
+        return self.models[model_id].name if model_id in self.models else model_id
+
     def pair(self, pair_id: object) -> Pair:
         """The pair of ``pair_id``; None gives the default, "MODEL:MODEL" any two models, also twice the same.
 

@@ -33,9 +33,7 @@ def method(document: Document) -> list[str]:
     size = f"{document['width']} × {document['height']} pixels"
     same = "Both models got" if is_comparison(document) else "Every picture has" if len(lanes) > 1 else "Made with"
     return [
-        f"{same} the same prompt, seed ({document['seed']}) and size ({size})."
-        if len(lanes) > 1
-        else f"{same} seed {document['seed']} at {size}.",
+        f"{same} the same {_same(document, size)}." if len(lanes) > 1 else f"{same} seed {document['seed']} at {size}.",
         "Total is encode + denoise + decode, the device drained before the clock is read. Waiting in line and loading "
         "a model are told apart and are in no total, speed-up or cost.",
         _runs(document, lanes),
@@ -52,6 +50,14 @@ def _throughput(lanes: list[Mapping[str, Any]]) -> list[str]:
         f"{SIZES[-1]}, the median of {ROUNDS} calls each, the models in turn. A call draws one prompt with different "
         "seeds; the prompt's encoding is counted once a picture."
     ]
+
+
+def _same(document: Document, size: str) -> str:
+    """What all pictures have in common; a sweep can vary prompts and seeds."""
+    varied = (document.get("rows"), document.get("columns"))
+    same = {"prompts": "prompt", "seeds": f"seed ({document['seed']})", "sizes": f"size ({size})"}
+    *others, last = [text for axis, text in same.items() if axis not in varied]
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _runs(document: Document, lanes: list[Mapping[str, Any]]) -> str:
@@ -74,7 +80,8 @@ def caveats(document: Document, prompts: int = 1) -> list[str]:
     ``prompts``: how many different prompts the reader is shown beside it, this one among them.
     """
     lanes = lanes_of(document)
-    said = [*_of_measuring(document, lanes), *_of_pictures(document, prompts), *_of_money(document)]
+    prompts = max(prompts, len({lane.get("prompt") for lane in lanes}))
+    said = [*_of_measuring(document, lanes), *_of_pictures(document, lanes, prompts), *_of_money(document)]
     return [sentence for applies, sentence in said if applies]
 
 
@@ -122,8 +129,9 @@ def _overlap(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return one["seconds_min"] <= other["seconds_max"] and other["seconds_min"] <= one["seconds_max"]
 
 
-def _of_pictures(document: Document, prompts: int) -> list[tuple[Any, str]]:
+def _of_pictures(document: Document, lanes: list[Mapping[str, Any]], prompts: int) -> list[tuple[Any, str]]:
     comparison = is_comparison(document)
+    seeds = len({lane.get("seed") for lane in lanes})
     fidelity = document.get("fidelity")
     return [
         (
@@ -137,8 +145,8 @@ def _of_pictures(document: Document, prompts: int) -> list[tuple[Any, str]]:
         ),
         (
             prompts == 1,
-            "One prompt and one seed: other prompts can look better or worse. Whether the pictures are good enough is "
-            "for people to say who have seen many.",
+            f"One prompt and {count(seeds, 'seed') if seeds > 1 else 'one seed'}: other prompts can look better or "
+            "worse. Whether the pictures are good enough is for people to say who have seen many.",
         ),
         (prompts > 1, f"{count(prompts, 'prompt')}, chosen by whoever made them: other prompts can look otherwise."),
     ]

@@ -195,12 +195,13 @@ class History:
         kind: str | None = None,
         pair: str | None = None,
         model: str | None = None,
+        sweep: str | None = None,
         starred: bool = False,
         before: float | None = None,
         limit: int = PAGE,
     ) -> list[Entry]:
         """Newest first. ``owner``, ``nobodys``: as in :meth:`get`. ``text``: every word of it is in the prompt.
-        ``before``: older than this made_at."""
+        ``sweep``: votes on the sweep of this id. ``before``: older than this made_at."""
         wheres, values = ["1"], []
         if owner is not None:
             wheres, values = [*wheres, "owner IN (?, ?)"], [*values, *_owners(owner, nobodys)]
@@ -209,8 +210,9 @@ class History:
         for column, value in (("kind", kind), ("starred", int(starred) or None)):
             if value is not None:
                 wheres, values = [*wheres, f"{column} = ?"], [*values, value]
-        if pair is not None:
-            wheres, values = [*wheres, "json_extract(document, '$.pair') = ?"], [*values, pair]
+        for key, value in (("pair", pair), ("sweep.id", sweep)):
+            if value is not None:
+                wheres, values = [*wheres, f"json_extract(document, '$.{key}') = ?"], [*values, value]
         if model is not None:
             wheres, values = [*wheres, "EXISTS (SELECT 1 FROM json_each(models) WHERE value = ?)"], [*values, model]
         if before is not None:

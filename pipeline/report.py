@@ -31,10 +31,10 @@ from pipeline.cost import PriceProfile, PriceTable, machine_formula, month, sour
 from pipeline.errors import InputError, PlaygroundError, shown
 from pipeline.events import Result
 from pipeline.recipe import result_from_recipe
+from pipeline.sweep import cell_label
 from pipeline.timing import MEASURED, Timings
 from pipeline.wording import (
     claim,
-    count,
     dollars,
     figure,
     saved,
@@ -113,22 +113,8 @@ def title_of(document: Mapping[str, Any], catalog: Catalog) -> str:
         pair = catalog.pairs.get(document["pair"])
         return pair.name if pair else str(document["pair"])
     ids = document.get("models") or [document["model"]]
-    name = ", ".join(catalog.models[model].name if model in catalog.models else model for model in ids)
+    name = ", ".join(catalog.name(model) for model in ids)
     return f"Sweep of {name}" if "cells" in document else name
-
-
-def cell_label(document: Mapping[str, Any], cell: Mapping[str, Any], model: str) -> str:
-    """What sets one picture of a sweep apart from the others; ``model``: its name."""
-    said = {
-        "models": model,
-        "prompts": cell.get("prompt", ""),
-        "seeds": f"seed {cell.get('seed')}",
-        "steps": count(cell["steps"], "step"),
-        "guidance": f"guidance {cell['guidance']:g}",
-        "switches": " + ".join(cell["switches"]) or "no switch",
-    }
-    varied = [axis for axis in (document.get("rows"), document.get("columns")) if axis] or ["steps", "guidance"]
-    return ", ".join(said[axis] for axis in varied)
 
 
 def write_report(
@@ -176,8 +162,9 @@ def _pictures(item: Item, catalog: Catalog) -> list[Picture]:
         card = catalog.models.get(lane["model"])
         runs = result.runs if result else ()
         bar = stage_bar(Timings.from_dict(lane["seconds"]), runs, longest)
-        label = lane.get("role") or cell_label(item.document, lane, card.name if card else lane["model"])
-        found.append(Picture(lane, label, card.name if card else lane["model"], card, data, result, bar))
+        name = catalog.name(lane["model"])
+        label = lane.get("role") or cell_label(item.document, lane, name)
+        found.append(Picture(lane, label, name, card, data, result, bar))
     return found
 
 

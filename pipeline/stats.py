@@ -1,7 +1,7 @@
 """Statistics of few numbers: shares of votes, and repeated times.
 
-Pure functions of numbers over scipy's tests; knows nothing of votes, models or pages, and says nothing where the
-numbers say nothing. scipy is imported where it is needed: it takes longer to import than the page to answer.
+Pure functions of numbers; knows nothing of votes, models or pages, and says nothing where the numbers say nothing.
+scipy is imported where it is needed: it takes longer to import than the page to answer.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 CONFIDENCE = 0.95
 NARROW = 0.05
@@ -29,18 +30,21 @@ class Interval:
         return self.low > 0.5 or self.high < 0.5
 
 
-def wilson(successes: int, n: int, confidence: float = CONFIDENCE) -> Interval | None:
+def wilson(successes: float, n: int, confidence: float = CONFIDENCE) -> Interval | None:
     """Wilson's score interval without continuity correction (Wilson 1927, JASA 22); None of no observations.
 
-    Unlike the usual p ± z·s it stays inside 0 and 1 and is sound for small ``n`` and for shares near the ends. Raises
-    ValueError for more successes than observations.
+    Unlike the usual p ± z·s it stays inside 0 and 1 and is sound for small ``n`` and for shares near the ends. An
+    observation may be half a success: such a mean varies less than that of wholes, so the interval is then on the wide
+    side. Raises ValueError for more successes than observations.
     """
     if n == 0:
         return None
-    from scipy.stats import binomtest
-
-    bounds = binomtest(successes, n).proportion_ci(confidence, method="wilson")
-    return Interval(successes / n, float(bounds.low), float(bounds.high))
+    if not 0 <= successes <= n:
+        raise ValueError(f"successes must be from 0 to {n}; got {successes}")
+    share, squared = successes / n, NormalDist().inv_cdf((1 + confidence) / 2) ** 2
+    middle = (share + squared / (2 * n)) / (1 + squared / n)
+    reach = math.sqrt(squared * (share * (1 - share) + squared / (4 * n)) / n) / (1 + squared / n)
+    return Interval(share, max(0.0, middle - reach), min(1.0, middle + reach))
 
 
 def votes_needed(successes: int, n: int) -> int | None:

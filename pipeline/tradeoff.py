@@ -43,26 +43,31 @@ class Tradeoff:
 
 
 def references(catalog: Catalog, requests: Mapping[int, ImageRequest]) -> dict[int, int]:
-    """Place of each cell's reference, by place; only for cells that share its path and size.
+    """Place of each cell's reference, by place; only for cells that share its path and size."""
+    measures = best(catalog, requests)
+    return {at: ref for at, ref in sorted(measures.items()) if _comparable(catalog, requests[ref], requests[at])}
 
-    All cells of one prompt and seed have one reference: the one with the most steps. Of several with as many it is a
-    predecessor's, then the one whose guidance is nearest to its model's own, then the first.
+
+def best(catalog: Catalog, requests: Mapping[int, ImageRequest]) -> dict[int, int]:
+    """For each place that of the cell with most behind it of the same prompt and seed: the one with the most steps.
+
+    Of several with as many it is a predecessor's, then the one whose guidance is nearest to its model's own, then the
+    first.
     """
     groups: dict[tuple, list[int]] = {}
     for place, request in sorted(requests.items()):
         groups.setdefault((request.prompt, request.seed), []).append(place)
     found = {}
     for places in groups.values():
-        reference = max(places, key=lambda place: (*_rank(catalog, requests[place]), -place))
-        for place in places:
-            if _comparable(catalog, requests[reference], requests[place]):
-                found[place] = reference
+        found |= dict.fromkeys(places, max(places, key=lambda place: rank(catalog, requests[place], place)))
     return found
 
 
-def _rank(catalog: Catalog, request: ImageRequest) -> tuple[int, bool, float]:
+def rank(catalog: Catalog, request: ImageRequest, place: int) -> tuple[int, bool, float, int]:
+    """How much is behind a cell, as :func:`best` reckons."""
     predecessor = any(pair.predecessor.model == request.model for pair in catalog.pairs.values())
-    return request.steps, predecessor, -abs(request.guidance - catalog.model(request.model).guidance.default)
+    own = catalog.model(request.model).guidance.default
+    return request.steps, predecessor, -abs(request.guidance - own), -place
 
 
 def _comparable(catalog: Catalog, one: ImageRequest, other: ImageRequest) -> bool:

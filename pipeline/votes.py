@@ -1,10 +1,13 @@
 """Blind votes: which of two pictures people like better, not knowing which model drew it.
 
-A vote is an entry of the history with its own copies of the pictures, so that it outlives the comparisons it was made
-of; each person's choices are rows beside it, committed before anybody is told. In which order somebody sees the pairs,
-and on which side the efficient model's picture is, follows from a hash of vote, voter and place: random to him, the
-same again after a reload, and nothing of it comes from the browser. Knows nothing of pages; ``voter`` is whatever its
-caller says, and is never given out.
+A vote is an entry of the history with its own copies of the pictures, so that it outlives what it was made of; each
+person's choices are rows beside it, committed before anybody is told. In which order somebody sees the pairs, and who
+is on which side, follows from a hash of vote, voter and place: random to him, the same again after a reload, and
+nothing of it comes from the browser.
+
+A pair has two roles, which the lanes of its document name: the baseline first (a predecessor, or a sweep's reference),
+then the candidate. A choice is kept as the role that was preferred, or as tie or bad. Knows nothing of pages;
+``voter`` is whatever its caller says, and is never given out.
 """
 
 from __future__ import annotations
@@ -13,18 +16,16 @@ import hashlib
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from pipeline.catalog import ROLES, Role
 from pipeline.errors import InputError, PlaygroundError, shown
 from pipeline.events import Result
 from pipeline.history import Entry, History
 from pipeline.stats import Interval, votes_needed, wilson
 
 Side = Literal["left", "right", "tie", "bad"]
-Choice = Literal["predecessor", "efficient", "tie", "bad"]
 PAIRS_MAX = 60
 
 SCHEMA = """
@@ -41,45 +42,77 @@ CREATE TABLE IF NOT EXISTS votes (
 
 @dataclass(frozen=True)
 class Ballot:
-    """The next pair for one voter. ``left``, ``right``: whose picture is where, which he is not told."""
+    """The next pair for one voter. ``left``, ``right``: the role whose picture is there, which he is not told."""
 
     place: int
     prompt: str
-    left: Role
-    right: Role
+    left: str
+    right: str
     done: int
     total: int
 
 
 @dataclass(frozen=True)
-class Tally:
-    """What all voters said, of a whole vote or of one of its pairs."""
+class Cast:
+    """One choice of one voter: the role that he preferred, or "tie" or "bad"."""
 
-    efficient: int
-    predecessor: int
+    place: int
+    voter: str
+    choice: str
+    cast_at: float
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What all voters said, of a whole vote or of a part of it."""
+
+    candidate: int
+    baseline: int
     tie: int
     bad: int
     voters: int
 
     @property
     def votes(self) -> int:
-        return self.efficient + self.predecessor + self.tie + self.bad
+        return self.candidate + self.baseline + self.tie + self.bad
 
     @property
     def wins(self) -> Interval | None:
-        """How often the efficient model's picture was preferred, of the votes that preferred one; None of none."""
-        return wilson(self.efficient, self.efficient + self.predecessor)
+        """How often the candidate's picture was preferred, of the votes that preferred one; None of none."""
+        return wilson(self.candidate, self.candidate + self.baseline)
 
     @property
     def as_good(self) -> Interval | None:
         """How often it was at least as good, of the votes that called one of the two good; None of none."""
-        return wilson(self.efficient + self.tie, self.efficient + self.predecessor + self.tie)
+        return wilson(self.candidate + self.tie, self.candidate + self.baseline + self.tie)
+
+    @property
+    def score(self) -> Interval | None:
+        """How often it was preferred, of the votes that called one of the two good, a tie being half a vote for
+        either; None of none. One half is a picture that is as good as the baseline, whether people who see no
+        difference say so or guess; so this is what tells candidates apart that few voters could tell from it."""
+        return wilson(self.candidate + self.tie / 2, self.candidate + self.baseline + self.tie)
 
     @property
     def needed(self) -> int | None:
         """About how many more votes that prefer one until :attr:`wins` tells who is ahead; None where nothing can be
         foretold."""
-        return votes_needed(self.efficient, self.efficient + self.predecessor)
+        return votes_needed(self.candidate, self.candidate + self.baseline)
+
+
+def tally_of(casts: Iterable[Cast], roles: tuple[str, str]) -> Tally:
+    """Count choices between these roles, the baseline first."""
+    casts = list(casts)
+    counted = Counter(cast.choice for cast in casts)
+    baseline, candidate = roles
+    voters = len({cast.voter for cast in casts})
+    return Tally(*(counted[choice] for choice in (candidate, baseline, "tie", "bad")), voters)
+
+
+def roles_of(entry: Entry) -> tuple[str, str]:
+    """The roles of a vote's pairs, the baseline first; its pictures lie in this order, two a pair."""
+    baseline, candidate = (lane["role"] for lane in entry.document["pairs"][0]["lanes"])
+    return baseline, candidate
 
 
 class Votes:
@@ -115,6 +148,11 @@ class Votes:
             "models": [result.request.model for result in results[:2]],
             "pairs": [entry.document for entry in comparisons],
         }
+        return self.add(document, results, owner)
+
+    def add(self, document: Mapping[str, Any], results: Sequence[Result], owner: str = "") -> str:
+        """Keep a vote and return its id. ``document``: its ``pairs`` each have a prompt, a seed, a size and two lanes
+        with their roles. ``results``: their pictures, two a pair. Raises PlaygroundError if it cannot be kept."""
         entry = self.history.add("vote", document, results, owner)
         self.history.star(entry, True)  # people were asked: it does not go for room
         return entry
@@ -133,12 +171,12 @@ class Votes:
         left = [place for place in range(total) if place not in done]
         if not left:
             return None
-        place = min(left, key=lambda place: _chance(entry.id, voter, place, "order"))
-        sides = _sides(entry.id, voter, place)
+        place = min(left, key=lambda place: chance(entry.id, voter, place, "order"))
+        sides = _sides(entry, voter, place)
         return Ballot(place, entry.document["pairs"][place]["prompt"], *sides, total - len(left), total)
 
-    def cast(self, entry: Entry, voter: str, place: object, side: object) -> Choice:
-        """Keep one choice; on the disk when this returns. A second one for the same pair replaces the first.
+    def cast(self, entry: Entry, voter: str, place: object, side: object) -> str:
+        """Keep one choice and return it; on the disk when this returns. A second for the same pair replaces the first.
 
         Raises InputError for a pair or a choice that does not exist, or if the vote was deleted meanwhile.
         """
@@ -146,8 +184,8 @@ class Votes:
             raise InputError(f"This vote has no pair {shown(place)}; reload the page.")
         if side not in get_args(Side):
             raise InputError(f"choice must be one of {', '.join(get_args(Side))}; got {shown(side)}.")
-        left, right = _sides(entry.id, voter, place)
-        choice: Choice = {"left": left, "right": right}.get(side, side)
+        left, right = _sides(entry, voter, place)
+        choice = {"left": left, "right": right}.get(side, side)
         self._write(
             "INSERT OR REPLACE INTO votes (entry, place, voter, choice, cast_at) VALUES (?,?,?,?,?)",
             (entry.id, place, voter, choice, time.time()),
@@ -165,29 +203,28 @@ class Votes:
 
     def tally(self, entry: Entry, place: int | None = None) -> Tally:
         """Of the whole vote, or of one pair."""
-        rows = [row for row in self._rows("*", entry.id) if place is None or row["place"] == place]
-        counted = Counter(row["choice"] for row in rows)
-        voters = len({row["voter"] for row in rows})
-        return Tally(*(counted[choice] for choice in ("efficient", "predecessor", "tie", "bad")), voters)
+        return tally_of((cast for cast in self.casts(entry) if place in (None, cast.place)), roles_of(entry))
+
+    def casts(self, entry: Entry) -> list[Cast]:
+        """Every choice, in the order they were made."""
+        return [Cast(row["place"], row["voter"], row["choice"], row["cast_at"]) for row in self._rows("*", entry.id)]
 
     def exported(self, entry: Entry) -> list[dict[str, Any]]:
         """Every choice with what was chosen between, in the order they were made. Voters are numbered, not named."""
         numbers: dict[str, int] = {}
         found = []
-        for row in self._rows("*", entry.id):
-            pair = entry.document["pairs"][row["place"]]
-            lanes: Mapping[str, Any] = {lane["role"]: lane for lane in pair["lanes"]}
-            recipes = {f"{role}_{name}": lanes[role][name] for role in ROLES for name in ("model", "steps", "guidance")}
+        for cast in self.casts(entry):
+            pair = entry.document["pairs"][cast.place]
             found.append(
                 {
-                    "cast_at": row["cast_at"],
-                    "voter": numbers.setdefault(row["voter"], len(numbers) + 1),
-                    "choice": row["choice"],
+                    "cast_at": cast.cast_at,
+                    "voter": numbers.setdefault(cast.voter, len(numbers) + 1),
+                    "choice": cast.choice,
                     "prompt": pair["prompt"],
                     "seed": pair["seed"],
                     "width": pair["width"],
                     "height": pair["height"],
-                    **recipes,
+                    **{f"{lane['role']}_{name}": text for lane in pair["lanes"] for name, text in _recipe(lane)},
                 }
             )
         return found
@@ -211,13 +248,17 @@ class Votes:
         return self.history.rows(statement, values)
 
 
-def _sides(entry: str, voter: str, place: int) -> tuple[Role, Role]:
+def _recipe(lane: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return [*((name, lane[name]) for name in ("model", "steps", "guidance")), ("switches", "+".join(lane["switches"]))]
+
+
+def _sides(entry: Entry, voter: str, place: int) -> tuple[str, str]:
     """Whose picture is left and whose right."""
-    predecessor, efficient = ROLES
-    swapped = _chance(entry, voter, place, "side") % 2
-    return (efficient, predecessor) if swapped else (predecessor, efficient)
+    baseline, candidate = roles_of(entry)
+    swapped = chance(entry.id, voter, place, "side") % 2
+    return (candidate, baseline) if swapped else (baseline, candidate)
 
 
-def _chance(entry: str, voter: str, place: int, what: str) -> int:
-    said = "\0".join((entry, voter, str(place), what))
-    return int.from_bytes(hashlib.sha256(said.encode()).digest()[:8])
+def chance(*said: object) -> int:
+    """A number that looks random and is always the same for the same words."""
+    return int.from_bytes(hashlib.sha256("\0".join(map(str, said)).encode()).digest()[:8])

@@ -65,6 +65,11 @@ def percent(share: float) -> str:
     return f"{min(value, 99.9):.1f} %" if 99 <= value < 100 else f"{value:.0f} %"
 
 
+def share_text(share: float, low: float, high: float) -> str:
+    """A share with its interval: 90 % (60 % to 98 %)."""
+    return f"{percent(share)} ({percent(low)} to {percent(high)})"
+
+
 def speed(ratio: float) -> str:
     """Predecessor's seconds over efficient's: 9.42 × faster, or 1.50 × slower."""
     return f"{figure(ratio)} × faster" if ratio >= 1 else f"{figure(1 / ratio)} × slower"

@@ -88,9 +88,9 @@ def build_page(playground: Playground, readiness: Readiness) -> gr.Blocks:
                 arrived = arrival.attach(view, playground, jobs, visitors, weigh)
                 report_buttons.attach(view.report, playground, view.shown, view.price)
             with gr.Tab("Sweep") as sweep:
-                sweep_tab.build(playground, view, jobs, visitors, sweep)
+                swept = sweep_tab.build(playground, view, jobs, visitors, sweep)
             with gr.Tab("Vote", id="vote") as vote:
-                vote_tab.build(playground, view, jobs, visitors, tabs, vote, arrived)
+                vote_tab.build(playground, view, swept, jobs, visitors, tabs, vote, arrived)
             with gr.Tab("History", id="history") as tab:
                 listing = history_tab.build(playground)
                 history_tab.attach(listing, tabs, tab, view, playground, jobs, visitors, weigh)

@@ -1,4 +1,5 @@
-"""The Sweep tab: a grid over any two axes, weighed before it starts; cells appear as they finish, and stay."""
+"""The Sweep tab: a grid over any two axes, weighed before it starts; cells appear as they finish, and stay. Below it
+what they cost against what they give, by fidelity or by the votes of people."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -16,17 +18,17 @@ from pipeline.cells import Cell
 from pipeline.errors import Cancelled, InputError, PlaygroundError
 from pipeline.history import Entry
 from pipeline.playground import Playground
-from pipeline.report import Item, cell_label, title_of, write_report
-from pipeline.sweep import Plan, forecast, plan_sweep, sweep_document
-from pipeline.sweep_plot import plot
+from pipeline.sweep import Plan, forecast, plan_sweep
+from pipeline.sweep_plot import ACROSS
+from pipeline.sweep_report import UP, drawn, write_sweep_report
 from pipeline.sweep_run import Kept
-from pipeline.tradeoff import compare_cells, tradeoff
 from pipeline.ui import markup, report_buttons, sweep_markup
 from pipeline.ui.compare_tab import DEVICE_QUEUE
 from pipeline.ui.compare_view import CompareView
 from pipeline.ui.jobs import Jobs
 from pipeline.ui.price_box import chosen_price
 from pipeline.ui.served import address, new_file
+from pipeline.ui.sweep_markup import CELL_ID
 from pipeline.ui.visitors import Visitors
 from pipeline.wording import count, slug
 
@@ -36,7 +38,7 @@ AGAIN_S = 2.0
 """A finished cell is sent again for so long: a browser may merge two updates that come close together into the last."""
 PUT_CELLS = f"""(text) => {{
   for (const [place, html] of JSON.parse(text || '[]')) {{
-    const box = document.getElementById('{sweep_markup.CELL_ID}' + place);
+    const box = document.getElementById('{CELL_ID}' + place);
     if (box && box.innerHTML !== html) box.innerHTML = html;
   }}
 }}"""
@@ -45,7 +47,15 @@ PUT_CELLS = f"""(text) => {{
 log = logging.getLogger(__name__)
 
 
-def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visitors, tab: gr.Tab) -> None:
+@dataclass(frozen=True)
+class SweepView:
+    """What other tabs need: the button that puts a sweep to the vote, and the id of the one on the page."""
+
+    vote: gr.Button
+    current: gr.State
+
+
+def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visitors, tab: gr.Tab) -> SweepView:
     """``view``: the Compare tab, whose price box counts here too."""
     catalog = playground.catalog
     pair = playground.default_pair
@@ -77,18 +87,22 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
         stop = gr.Button("Stop sweep", interactive=False, min_width=140, scale=0)
         resume = gr.Button("Go on", visible=False, min_width=90, scale=0)
         weighed = gr.HTML("", elem_classes=["kept-box", "said-box"], min_width=240)
+        vote = gr.Button("Vote on this sweep", size="sm", min_width=140, scale=0)
         report = report_buttons.build("sweep-report-file")
     said = gr.HTML("", elem_classes="kept-box")
     grid = gr.HTML("", apply_default_css=False, elem_classes="kept-box")
+    with gr.Row(visible=False, elem_classes="plot-axes") as axes:
+        up = gr.Radio(list(UP), value=UP[0], label="Plot upwards", min_width=170)
+        across = gr.Radio(list(ACROSS), value="time", label="Plot across", min_width=170)
     front = gr.HTML("", apply_default_css=False, elem_classes="kept-box")
     changed = gr.Textbox(visible="hidden", label="changed cells")
     current = gr.State(None)
     boxes = [models, prompts, *numbers]
-    outputs = [said, grid, front, changed, current, start, stop, resume]
+    outputs = [said, grid, axes, front, changed, current, start, stop, resume]
 
     def update(**values: Any) -> list[Any]:
         """Every output, so that none that was left out is built anew."""
-        names = ["said", "grid", "front", "changed", "current", "start", "stop", "resume"]
+        names = ["said", "grid", "axes", "front", "changed", "current", "start", "stop", "resume"]
         return [values.get(name, gr.skip()) for name in names]
 
     def planned(chosen, texts) -> Plan:
@@ -98,7 +112,14 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
     def html_of(entry: Entry, cell: Cell) -> str:
         return sweep_markup.cell(cell, entry.files.get(cell.place), address)
 
-    def whole(entry: Entry) -> list[Any]:
+    def plotted(entry: Entry, by: tuple[str, str]) -> str:
+        """``by``: what goes up and what across."""
+        try:
+            return drawn(playground, entry, *by, CELL_ID)
+        except InputError as error:
+            return markup.hint(str(error))
+
+    def whole(entry: Entry, plot: Any) -> list[Any]:
         """All of a kept sweep at once: for whoever comes back."""
         plan = playground.sweeps.plan(entry)
         done = {cell.place: html_of(entry, cell) for cell in playground.sweeps.cells.of(entry.id)}
@@ -107,7 +128,8 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
         return update(
             said=state,
             grid=sweep_markup.grid(plan, catalog, done),
-            front=drawn(entry),
+            axes=gr.Row(visible=True),
+            front=plot,
             changed="[]",
             current=entry.id,
             start=gr.Button(interactive=True),
@@ -115,24 +137,13 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
             resume=gr.Button(f"Go on: {left} left", visible=bool(left)),
         )
 
-    def labels(entry: Entry) -> dict[int, str]:
-        document = entry.document
-        return {
-            cell.place: cell_label(document, cell.document, catalog.model(cell.document["model"]).name)
-            for cell in playground.sweeps.cells.of(entry.id)
-        }
-
-    def drawn(entry: Entry, link: str = sweep_markup.CELL_ID) -> str:
-        for _ in compare_cells(playground.sweeps, entry):
-            pass
-        return plot(tradeoff(playground.sweeps, entry), labels(entry), link)
-
-    def run(entry: Entry, session: str | None) -> Iterator[list[Any]]:
+    def run(entry: Entry, session: str | None, plot: Any) -> Iterator[list[Any]]:
         plan = playground.sweeps.plan(entry)
         total, recent, told = len(plan.requests), [], 0.0
         done = len(playground.sweeps.cells.places(entry.id))
         problem = ""
-        yield [*whole(entry)[:5], gr.Button(interactive=False), gr.Button(interactive=True), gr.Button(visible=False)]
+        busy = [gr.Button(interactive=False), gr.Button(interactive=True), gr.Button(visible=False)]
+        yield [*whole(entry, plot)[: -len(busy)], *busy]
         try:
             with jobs.running(session) as flag, closing(playground.sweeps.run(entry, stop=flag)) as events:
                 for event in events:
@@ -152,8 +163,7 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
         except Exception:  # whatever it is, a page must not stay busy for ever
             log.exception("a sweep failed")
             problem = "The sweep failed; the server's log says where. What is done stays."
-        last = playground.history.get(entry.id)
-        yield update(changed=_payload(recent), front=drawn(last))
+        yield update(changed=_payload(recent))
         left = total - len(playground.sweeps.cells.places(entry.id))
         text = problem or f"All {total} done."
         yield update(
@@ -175,7 +185,7 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
         except PlaygroundError as error:
             yield update(said=markup.fault(str(error)))
             return
-        yield from run(entry, request.session_hash)
+        yield from run(entry, request.session_hash, "")
 
     def on_resume(token, entry, request: gr.Request) -> Iterator[list[Any]]:
         try:
@@ -183,18 +193,29 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
         except PlaygroundError as error:
             yield update(said=markup.fault(str(error)))
             return
-        yield from run(kept, request.session_hash)
+        yield from run(kept, request.session_hash, gr.skip())
 
-    def on_open(token, entry, request: gr.Request) -> list[Any]:
-        """The newest sweep of this visitor, unless one is on the page."""
+    def on_open(token, up, across, entry, request: gr.Request) -> list[Any]:
+        """The newest sweep of this visitor, unless one is on the page; for that one the votes that came meanwhile."""
         try:
-            found = [] if entry else visitors.find(token, request, kind="sweep", limit=1)
-            return whole(found[0]) if found else update()
+            if entry:
+                return on_axes(token, up, across, entry, request)
+            found = visitors.find(token, request, kind="sweep", limit=1)
+            return whole(found[0], plotted(found[0], (up, across))) if found else update()
         except InputError as error:  # made with models or settings that are no more
             log.info("the newest sweep is not restored: %s", error)
         except PlaygroundError:
             log.exception("the history cannot be read")
         return update()
+
+    def on_axes(token, up, across, entry, request: gr.Request) -> list[Any]:
+        """The plot again, unless pictures are being made, at whose end it is drawn anyway."""
+        if not entry or playground.sweeps.running(entry):
+            return update()
+        try:
+            return update(front=plotted(visitors.get(entry, token, request), (up, across)))
+        except PlaygroundError as error:
+            return update(front=markup.hint(str(error)))
 
     def on_weigh(price, chosen, *texts) -> str:
         try:
@@ -215,13 +236,8 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
                 if not entry:
                     raise InputError("There is no sweep on the page: press Start sweep first.")
                 kept = visitors.get(entry, token, request)
-                document = sweep_document(kept.document, playground.sweeps.cells.of(kept.id))
-                if not document["cells"]:
-                    raise InputError("This sweep has no finished picture yet; wait for the first one.")
-                path = new_file(f"diptych-sweep-{slug(document['prompt'])}{suffix}")
-                pictures = {i: kept.files[cell["place"]] for i, cell in enumerate(document["cells"])}
-                item = Item(document, pictures=pictures, plot=drawn(kept, link="") or None)
-                write_report(path, title_of(document, catalog), [item], catalog, playground.prices)
+                path = new_file(f"diptych-sweep-{slug(kept.prompt)}{suffix}")
+                write_sweep_report(path, playground, kept)
             except PlaygroundError as error:
                 raise gr.Error(str(error), print_exception=False) from None
             return str(path)
@@ -230,15 +246,18 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
 
     hidden = {"api_visibility": "private", "show_progress": "hidden"}
     at_once = {**hidden, "queue": False}
-    start.click(on_start, [visitors.token, view.price, *boxes], outputs, **hidden, **DEVICE_QUEUE)
-    resume.click(on_resume, [visitors.token, current], outputs, **hidden, **DEVICE_QUEUE)
+    redraw = {"fn": on_axes, "inputs": [visitors.token, up, across, current], "outputs": outputs, **at_once}
+    start.click(on_start, [visitors.token, view.price, *boxes], outputs, **hidden, **DEVICE_QUEUE).then(**redraw)
+    resume.click(on_resume, [visitors.token, current], outputs, **hidden, **DEVICE_QUEUE).then(**redraw)
+    gr.on([up.change, across.change], trigger_mode="always_last", **redraw)
     stop.click(on_stop, None, stop, **at_once)
     changed.change(None, changed, None, js=PUT_CELLS, **hidden)
     weigh = {"fn": on_weigh, "inputs": [view.price, *boxes], "outputs": weighed, **at_once}
     gr.on([box.change for box in boxes], trigger_mode="always_last", **weigh)
-    tab.select(on_open, [visitors.token, current], outputs, **at_once)
+    tab.select(on_open, [visitors.token, up, across, current], outputs, **at_once)
     tab.select(**weigh)
     report_buttons.offer(report, report_as, [visitors.token, current])
+    return SweepView(vote, current)
 
 
 def _payload(recent: list[tuple[float, int, str]]) -> str:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
+from pipeline import sweep_votes
 from pipeline.stats import Interval
+from pipeline.sweep_plot import votes_table
+from pipeline.sweep_votes import Standing
 from pipeline.votes import Ballot, Tally
-from pipeline.wording import count, percent
+from pipeline.wording import count, share_text
 
 CHOICES = {
-    "efficient": "Efficient is better",
-    "predecessor": "Predecessor is better",
+    "candidate": "Efficient is better",
+    "baseline": "Predecessor is better",
     "tie": "Tie",
     "bad": "Both bad",
 }
@@ -32,16 +35,39 @@ def ballot(said: Ballot, left: str, right: str) -> str:
 
 def result(tally: Tally, pairs: Sequence[tuple[str, Tally]]) -> str:
     """What was said of the whole vote, and of each pair: its prompt and what was said of it."""
-    head = "".join(f'<th scope="col">{name.removesuffix(" is better")}</th>' for name in CHOICES.values())
-    rows = "".join(_row(escape(f"“{prompt}”"), said) for prompt, said in pairs)
+    heads = [name.removesuffix(" is better") for name in CHOICES.values()]
+    return _result(claim(tally), _bar(tally.wins), told(tally), "By prompt", heads, [*_quoted(pairs), ("All", tally)])
+
+
+def sweep_result(standing: Standing, said: Mapping[str, str], pairs: Sequence[tuple[str, Tally]]) -> str:
+    """The same of a vote on a sweep: of each setting, and of each pair. ``said``: :func:`pipeline.sweep_votes.told`."""
+    settings = {setting.label for setting in standing.settings}  # the table has them
+    rest = {label: text for label, text in said.items() if label not in settings}
+    heads = ["Setting", "Reference", "Tie", "Both bad"]
+    return _result(sweep_votes.claim(standing), votes_table(standing), rest, "By pair", heads, pairs)
+
+
+def _result(
+    claimed: str,
+    drawn: str,
+    said: Mapping[str, str],
+    by: str,
+    heads: Sequence[str],
+    rows: Sequence[tuple[str, Tally]],
+) -> str:
+    """``drawn``: HTML, escaped already. ``rows``: what each is called and what was said of it."""
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
     return (
-        f'<section class="verdict vote-result" aria-live="polite"><p class="claim">{claim(tally)}</p>'
-        f"{_bar(tally.wins)}"
-        f"{''.join(f'<p>{escape(label)}: {escape(text)}</p>' for label, text in told(tally).items())}"
-        '<details><summary>By prompt</summary><div class="vote-table" tabindex="0" role="region" '
-        f'aria-label="Votes by prompt"><table><thead><tr><td></td>{head}</tr></thead>'
-        f"<tbody>{rows}{_row('All', tally)}</tbody></table></div></details></section>"
+        f'<section class="verdict vote-result" aria-live="polite"><p class="claim">{escape(claimed)}</p>{drawn}'
+        f"{''.join(f'<p>{escape(label)}: {escape(text)}</p>' for label, text in said.items())}"
+        f'<details><summary>{by}</summary><div class="vote-table" tabindex="0" role="region" '
+        f'aria-label="Votes {by.lower()}"><table><thead><tr><td></td>{head}</tr></thead>'
+        f"<tbody>{''.join(_row(name, tally) for name, tally in rows)}</tbody></table></div></details></section>"
     )
+
+
+def _quoted(pairs: Sequence[tuple[str, Tally]]) -> list[tuple[str, Tally]]:
+    return [(f"“{prompt}”", tally) for prompt, tally in pairs]
 
 
 def claim(tally: Tally) -> str:
@@ -75,7 +101,7 @@ def told(tally: Tally) -> Mapping[str, str]:
 
 
 def _interval(share: Interval) -> str:
-    return f"{percent(share.share)} ({percent(share.low)} to {percent(share.high)})"
+    return share_text(share.share, share.low, share.high)
 
 
 def _bar(share: Interval | None) -> str:
@@ -92,4 +118,4 @@ def _bar(share: Interval | None) -> str:
 
 def _row(head: str, tally: Tally) -> str:
     cells = "".join(f"<td>{getattr(tally, choice)}</td>" for choice in CHOICES)
-    return f'<tr><th scope="row">{head}</th>{cells}</tr>'
+    return f'<tr><th scope="row">{escape(head)}</th>{cells}</tr>'

@@ -1,4 +1,5 @@
-"""The Vote tab: pairs without names, by mouse or keyboard; made of prompts or of the history; shared by a link."""
+"""The Vote tab: pairs without names, by mouse or keyboard; made of prompts, of the history or of a sweep; shared by a
+link."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
+from pipeline import sweep_votes
 from pipeline.axes import lines
 from pipeline.catalog import ROLES
 from pipeline.compare import compare_document
@@ -22,6 +24,7 @@ from pipeline.playground import Playground
 from pipeline.report import Item, title_of, write_report
 from pipeline.request import random_seed
 from pipeline.stored import examples
+from pipeline.sweep_report import write_vote_report
 from pipeline.ui import markup, report_buttons, vote_markup
 from pipeline.ui.arrival import BUSY, COPY
 from pipeline.ui.compare_tab import DEVICE_QUEUE, requests_of, settings_of
@@ -29,8 +32,9 @@ from pipeline.ui.compare_view import CompareView
 from pipeline.ui.jobs import Jobs
 from pipeline.ui.price_box import chosen_price
 from pipeline.ui.served import address_of, hand_out, new_file
+from pipeline.ui.sweep_tab import SweepView
 from pipeline.ui.visitors import Visitors
-from pipeline.votes import PAIRS_MAX
+from pipeline.votes import PAIRS_MAX, roles_of
 from pipeline.wording import count, slug
 
 LINK_KEY = "vote"
@@ -52,10 +56,17 @@ log = logging.getLogger(__name__)
 
 
 def build(
-    playground: Playground, view: CompareView, jobs: Jobs, visitors: Visitors, tabs: gr.Tabs, tab: gr.Tab, arrived: Any
+    playground: Playground,
+    view: CompareView,
+    sweep: SweepView,
+    jobs: Jobs,
+    visitors: Visitors,
+    tabs: gr.Tabs,
+    tab: gr.Tab,
+    arrived: Any,
 ) -> None:
-    """``view``: the Compare tab, with whose pair, settings and price a vote's pictures are drawn. ``arrived``: the
-    event after which a new visitor's token is known."""
+    """``view``: the Compare tab, with whose pair, settings and price a vote's pictures are drawn. ``sweep``: the Sweep
+    tab, whose pictures can be put to the vote. ``arrived``: the event after which a new visitor's token is known."""
     catalog, history = playground.catalog, playground.history
     ballot = gr.HTML("", js_on_load=KEYS, apply_default_css=False, elem_classes="kept-box")
     with gr.Row(visible=False, elem_classes="vote-buttons", equal_height=True) as choosing:
@@ -126,7 +137,7 @@ def build(
         if following is None:
             thanks = markup.hint("That was all: thank you. What everybody said:")
             return update(ballot=thanks, result=drawn(entry), taking=gr.Row(visible=True), place=None, **common)
-        places = {role: 2 * following.place + i for i, role in enumerate(ROLES)}
+        places = {role: 2 * following.place + i for i, role in enumerate(roles_of(entry))}
         try:
             left, right = (_shown(entry, places[role]) for role in (following.left, following.right))
         except OSError:
@@ -136,8 +147,12 @@ def build(
 
     def drawn(entry: Entry) -> str:
         votes = playground.votes
-        pairs = [(pair["prompt"], votes.tally(entry, i)) for i, pair in enumerate(entry.document["pairs"])]
-        return vote_markup.result(votes.tally(entry), pairs)
+        tallies = [(pair, votes.tally(entry, i)) for i, pair in enumerate(entry.document["pairs"])]
+        if "sweep" not in entry.document:
+            return vote_markup.result(votes.tally(entry), [(pair["prompt"], tally) for pair, tally in tallies])
+        standing = sweep_votes.of_vote(votes, catalog, entry)
+        named = [(sweep_votes.pair_label(catalog, entry, pair), tally) for pair, tally in tallies]
+        return vote_markup.sweep_result(standing, sweep_votes.told(standing, entry), named)
 
     def answering(entry: object, token: object, request: gr.Request, act: Any = None) -> list[Any]:
         """Do ``act`` with the vote, then show what comes next; or why not."""
@@ -202,6 +217,26 @@ def build(
         except PlaygroundError as error:
             return told(error)
 
+    def on_sweep(token, entry, request: gr.Request) -> Iterator[list[Any]]:
+        """What is finished of the sweep on the Sweep tab, put to the vote here."""
+        nothing = [gr.skip(), *update()]
+        name = sweep.vote.value
+        yield [gr.Button("Making the vote", interactive=False), *nothing]  # to copy many pictures takes its time
+        try:
+            if not entry:
+                raise InputError("There is no sweep on the page: press Start sweep first.")
+            kept = visitors.get(entry, token, request)
+            made = sweep_votes.open_vote(playground.votes, playground.sweeps, kept, visitors.owner(token))
+            answer = [gr.Tabs(selected="vote"), *facing(made, token, request)]
+        except PlaygroundError as error:
+            gr.Warning(str(error))
+            answer = nothing
+        except Exception:  # whatever it is, a page must not stay busy for ever
+            log.exception("a sweep could not be put to the vote")
+            gr.Warning("The vote could not be made; the server's log says why.")
+            answer = nothing
+        yield [gr.Button(name, interactive=True), *answer]
+
     def on_draw(
         token, price, text, pair_id, _prompt, negative, seed, width, height,
         steps_old, steps_new, guidance_old, guidance_new, switches_old, switches_new, request: gr.Request,
@@ -260,11 +295,14 @@ def build(
                 if not entry:
                     raise InputError("There is no vote on the page: make one first.")
                 vote = may_see(entry, token, request)
-                name = catalog.pairs[vote.document["pair"]].name if vote.document["pair"] in catalog.pairs else "vote"
-                path = new_file(f"diptych-vote-{slug(name)}{suffix}")
+                pair = catalog.pairs.get(vote.document.get("pair"))
+                path = new_file(f"diptych-vote-{slug(pair.name if pair else vote.prompt)}{suffix}")
                 if suffix == ".csv":
                     path.parent.mkdir(parents=True, exist_ok=True)
                     path.write_text(_csv(playground.votes.exported(vote)), encoding="utf-8", newline="")
+                    return str(path)
+                if "sweep" in vote.document:
+                    write_vote_report(path, playground, vote)
                     return str(path)
                 documents = vote.document["pairs"]
                 items = [
@@ -289,6 +327,7 @@ def build(
     share.click(lambda entry: gr.Textbox(f"?{LINK_KEY}={entry}", visible=True), current, link, **at_once).then(
         None, link, link, js=COPY, **at_once
     )
+    sweep.vote.click(on_sweep, [visitors.token, sweep.current], [sweep.vote, tabs, *outputs], **hidden)
     mine.click(on_mine, [visitors.token, view.pair], outputs, **at_once)
     drawing = [visitors.token, view.price, prompts, *settings_of(view)]
     draw.click(on_draw, drawing, outputs, **hidden, **DEVICE_QUEUE)

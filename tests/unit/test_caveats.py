@@ -113,6 +113,24 @@ def test_sweeps_and_pictures_have_no_fidelity_to_miss(catalog, engine):
         assert all(sentence.endswith(".") for sentence in method(document))
 
 
+@pytest.mark.parametrize(
+    ("varied", "same", "caveat"),
+    [
+        ({"prompts": "a fox\na cat"}, "the same seed (7) and size (32 × 32 pixels)", "2 prompts, chosen by"),
+        ({"seeds": "7, 8, 9"}, "the same prompt and size (32 × 32 pixels)", "One prompt and 3 seeds: "),
+        ({"seeds": "7, 8", "prompts": "a fox\na cat"}, "the same size (32 × 32 pixels)", "2 prompts, chosen by"),
+    ],
+)
+def test_what_a_sweep_varies_is_not_called_the_same(catalog, engine, varied, same, caveat):
+    price = PRICES.profiles["hf-l4"]
+    plan = plan_sweep(catalog, {"models": "old", "prompts": "a fox", "seeds": "7", **varied})
+    cells = list(results(engine.run(list(plan.requests.values()))).values())
+    kept = [Cell(place, place, cell_document(cell, price), None) for place, cell in enumerate(cells)]
+    sweep = sweep_document(head_document(plan, price, "CPU"), kept)
+    assert method(sweep)[0] == f"Every picture has {same}."
+    assert any(sentence.startswith(caveat) for sentence in caveats(sweep))
+
+
 def test_how_it_was_compared(compare):
     once, measured = method(compare(previews=True)), method(compare(repeat=3))
     assert any("drew once, warm, the efficient one first" in sentence for sentence in once)

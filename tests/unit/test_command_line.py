@@ -15,6 +15,7 @@ from pipeline.cost import load_prices
 from pipeline.engine import Engine
 from pipeline.playground import Playground
 from pipeline.recipe import request_from_recipe
+from pipeline.sweep_votes import open_vote
 from tests.fakes import CountingBackend
 
 
@@ -107,6 +108,27 @@ def test_a_report_is_one_offline_file_and_escapes_the_prompt(capsys, words):
     assert "<b>" not in html and "a &lt;b&gt;fox&lt;/b&gt;" in html
     assert re.findall(r'src="(?!data:)', html) == []
     assert "data:image/png;base64," in html and "÷ 3600" in html
+
+
+def test_the_report_of_a_sweep_has_its_plot(capsys):
+    document(capsys, "sweep", "a fox", "--model", "new", "--steps", "1..4", "--report", "report.html")
+    html = Path("report.html").read_text(encoding="utf-8")
+    assert 'aria-label="Time against fidelity"' in html and html.count("<circle") == 3
+    assert html.count("data:image/png;base64,") == 4 and '<a href="#' not in html
+
+
+def test_the_report_of_a_sweep_has_its_votes(capsys, playground: Playground):
+    words = ("sweep", "--report", "report.html", "--resume")
+    assert command_line.main(["sweep", "a <b>fox</b>", "--model", "new", "--steps", "1, 2, 4"]) == 0
+    entry = re.search(r"--resume (\S+)", capsys.readouterr().out)[1]
+    document(capsys, *words, entry)
+    assert "Time against votes" not in Path("report.html").read_text(encoding="utf-8")
+    vote = open_vote(playground.votes, playground.sweeps, playground.history.get(entry))
+    playground.votes.cast(vote, "ann", 0, "tie")
+    document(capsys, *words, entry)
+    html = Path("report.html").read_text(encoding="utf-8")
+    assert 'aria-label="Time against fidelity"' in html and 'aria-label="Time against votes"' in html
+    assert "1 by 1 voter" in html and "1 vote: 0 better, 1 as good, 0 worse" in html and "<b>" not in html
 
 
 def test_a_report_can_be_a_zip_of_everything(capsys):

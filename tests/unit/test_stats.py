@@ -23,8 +23,13 @@ def test_wilson_gives_the_published_bounds(successes, n, low, high):
 
 def test_no_votes_say_nothing_and_no_share_is_above_one():
     assert wilson(0, 0) is None and votes_needed(0, 0) is None
-    with pytest.raises(ValueError, match="k"):
+    with pytest.raises(ValueError, match="from 0 to 2"):
         wilson(3, 2)
+
+
+def test_halves_count_between_the_wholes_around_them():
+    low, half, high = wilson(3, 10), wilson(3.5, 10), wilson(4, 10)
+    assert low.low < half.low < high.low and low.high < half.high < high.high and half.share == 0.35
 
 
 def test_votes_needed_is_the_first_number_that_tells():

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.ui.vote_markup import ballot, claim, result, told
+from pipeline.sweep_votes import Setting, Standing
+from pipeline.sweep_votes import told as told_of_sweep
+from pipeline.ui.vote_markup import ballot, claim, result, sweep_result, told
 from pipeline.votes import Ballot, Tally
 
 HOSTILE = '"><script>alert(1)</script>'
@@ -50,3 +52,21 @@ def test_a_script_for_a_prompt_is_text():
 def test_a_ballot_names_no_model_and_no_side():
     html = ballot(Ballot(0, "a fox", "efficient", "predecessor", 0, 1), "a.png", "b.png")
     assert "efficient" not in html and "predecessor" not in html
+
+
+def test_a_vote_on_a_sweep_speaks_of_settings_and_their_reference():
+    said = Tally(1, 9, 2, 0, 3)
+    standing = Standing(
+        Setting("8 steps", 1, 0.2, None, Tally(0, 0, 0, 0, 0)), (Setting("1 step", 0, 0.1, None, said),), said
+    )
+    html = sweep_result(standing, told_of_sweep(standing), [(HOSTILE, said)])
+    for words in (
+        "1 setting not as good as the reference",
+        "12 by 3 voters",
+        "17 % (5 % to 45 %)",
+        "8 steps, the picture",
+    ):
+        assert words in html
+    assert html.count("17 %") == 1  # in the table, and not a second time below it
+    assert "fficient" not in html and "redecessor" not in html
+    assert "<script" not in html and "&lt;script&gt;" in html

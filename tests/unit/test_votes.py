@@ -86,7 +86,7 @@ def test_a_side_counts_for_whose_picture_was_there(votes, vote):
 
 
 def test_ties_are_not_wins_and_bad_pairs_say_nothing_of_either():
-    tally = Tally(efficient=9, predecessor=1, tie=10, bad=5, voters=3)
+    tally = Tally(candidate=9, baseline=1, tie=10, bad=5, voters=3)
     assert tally.wins.share == 0.9 and tally.as_good.share == 0.95
     assert (round(tally.wins.low, 4), round(tally.wins.high, 4)) == (0.5958, 0.9821)
     assert tally.needed == 0
@@ -116,7 +116,7 @@ def test_a_vote_outlives_its_comparisons_and_a_restart_and_its_files_go_with_it(
     again = History(history.folder)
     kept = Votes(again).get(made)
     assert kept.starred and sorted(again.results(kept)) == [0, 1]
-    assert Votes(again).tally(kept).efficient == 1
+    assert Votes(again).tally(kept).candidate == 1
     history.delete(made)
     assert history.rows("SELECT * FROM votes") == [] and not any(path.exists() for path in kept.files.values())
     with pytest.raises(InputError, match="deleted"):

@@ -1,0 +1,87 @@
+"""A kept sweep, drawn and reported: one function each, which page and command line share. Runs nothing; what fidelity
+was not compared yet is compared here.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+from markupsafe import Markup
+
+from pipeline.errors import InputError
+from pipeline.history import Entry
+from pipeline.playground import Playground
+from pipeline.report import Item, title_of, write_report
+from pipeline.sweep import cell_label, sweep_document
+from pipeline.sweep_plot import fidelity_plot, votes_plot, votes_table
+from pipeline.sweep_votes import Standing, cells_of, claim, of_sweep, of_vote, told
+from pipeline.tradeoff import compare_cells, tradeoff
+
+UP = ("fidelity", "votes")
+"""What a plot can have on its vertical axis."""
+
+
+def drawn(playground: Playground, entry: Entry, up: str = "fidelity", across: str = "time", link: str = "") -> Markup:
+    """The plot of what is finished; by votes with its numbers below. ``across``, ``link``: as in pipeline.sweep_plot.
+
+    Raises InputError, with what to do, where there is nothing to draw.
+    """
+    sweeps = playground.sweeps
+    if up == "votes":
+        standing = of_sweep(playground.votes, sweeps, entry)
+        if standing is None:
+            raise InputError(
+                "Nobody has voted on this sweep yet: press Vote on this sweep, vote, and send others the vote's link."
+            )
+        return votes_plot(standing, across, link) + votes_table(standing)
+    for _ in compare_cells(sweeps, entry):
+        pass
+    labels = {
+        cell.place: cell_label(entry.document, cell.document, sweeps.catalog.name(cell.document["model"]))
+        for cell in sweeps.cells.of(entry.id)
+    }
+    return fidelity_plot(tradeoff(sweeps, entry), labels, across, link)
+
+
+def write_sweep_report(path: Path, playground: Playground, entry: Entry) -> None:
+    """Write what is finished, and what people said of it, as :func:`pipeline.report.write_report` does; raises also
+    InputError of no picture."""
+    cells = playground.sweeps.cells.of(entry.id)
+    if not cells:
+        raise InputError("This sweep has no finished picture yet; wait for the first one.")
+    kept = playground.history.get(entry.id)  # after the cells, so that none of them lacks its file
+    document = sweep_document(kept.document, cells)
+    standing = of_sweep(playground.votes, playground.sweeps, kept)
+    plot, said = Markup(""), None
+    with suppress(InputError):
+        plot += drawn(playground, kept)
+    if standing:
+        plot, said = plot + _voted(standing), {"Verdict": claim(standing), **told(standing)}
+    pictures = {i: kept.files[cell["place"]] for i, cell in enumerate(document["cells"])}
+    _write(path, playground, Item(document, pictures=pictures, plot=plot or None), said)
+
+
+def write_vote_report(path: Path, playground: Playground, vote: Entry) -> None:
+    """The same of a vote on a sweep, which may be gone: of what people were shown."""
+    standing = of_vote(playground.votes, playground.catalog, vote)
+    files = {}
+    for i, pair in enumerate(vote.document["pairs"]):
+        files |= {pair["reference"]: vote.files.get(2 * i), pair["place"]: vote.files.get(2 * i + 1)}
+    cells = cells_of(vote)
+    document = {**vote.document["sweep"], "cells": [{"place": place, **cell} for place, cell in cells.items()]}
+    pictures = {i: files[place] for i, place in enumerate(cells)}
+    said = {"Verdict": claim(standing), **told(standing, vote)}
+    _write(path, playground, Item(document, pictures=pictures, plot=_voted(standing) or None), said)
+
+
+def _voted(standing: Standing) -> Markup:
+    """Without the table: the report has the numbers as text."""
+    with suppress(InputError):
+        return votes_plot(standing)
+    return Markup("")
+
+
+def _write(path: Path, playground: Playground, item: Item, said: dict[str, str] | None) -> None:
+    title = title_of(item.document, playground.catalog)
+    write_report(path, title, [item], playground.catalog, playground.prices, votes=said)

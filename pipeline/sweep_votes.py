@@ -1,0 +1,246 @@
+"""Votes on a sweep: which of its cells are put beside which, and what was said of each setting.
+
+A setting is all that differ in prompt and seed only. Each cell stands beside its reference, the one with the most steps
+of the same prompt and seed; unlike for fidelity, the two need share no path, since people can compare any two pictures
+of one size. Knows nothing of pages, and of a plot only what its points are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+from typing import Any
+
+from pipeline.catalog import Catalog
+from pipeline.errors import InputError
+from pipeline.history import Entry
+from pipeline.request import ImageRequest
+from pipeline.sweep import setting_label, setting_of
+from pipeline.sweep_run import Sweeps
+from pipeline.tradeoff import best, rank
+from pipeline.votes import PAIRS_MAX, Cast, Tally, Votes, chance, tally_of
+from pipeline.wording import count, share_text
+
+ROLES = ("reference", "setting")
+"""Of the two pictures of a pair, the baseline first."""
+
+Cells = Mapping[int, Mapping[str, Any]]
+"""Documents of finished cells, by place."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting: medians of its cells, and what was said of it beside the reference. ``place``: its first cell."""
+
+    label: str
+    place: int
+    seconds: float
+    cost_usd: float | None
+    tally: Tally
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How the settings of a sweep stand. ``reference``: the one that the others were put beside. ``settings``: in the
+    order of the grid, also those without a vote. ``tally``: of all of them."""
+
+    reference: Setting
+    settings: tuple[Setting, ...]
+    tally: Tally
+
+    @property
+    def voted(self) -> list[Setting]:
+        """Those of which anything can be said."""
+        return [setting for setting in self.settings if setting.tally.score]
+
+
+def open_vote(votes: Votes, sweeps: Sweeps, entry: Entry, owner: str = "") -> Entry:
+    """The vote on what is finished of a sweep: a new one, or the owner's newest if it asks the very same.
+
+    Of more pairs than a vote may have the settings take turns, the same prompts and seeds first as far as they are
+    finished, in an order that follows from a hash. Raises InputError if there is nothing to compare.
+    """
+    cells = {cell.place: cell for cell in sweeps.cells.of(entry.id)}
+    requests = {place: one for place, one in sweeps.plan(entry).requests.items() if place in cells}
+    there = {place: one for place, one in requests.items() if place in entry.files and entry.files[place].exists()}
+    documents = {place: cells[place].document for place in there}
+    every = _pairs(sweeps.catalog, there, documents)
+    if not every:
+        raise InputError(
+            "Nothing can be voted on yet: a vote puts pictures of one prompt, seed and size beside the one with the "
+            "most steps. Finish two such, or sweep steps, guidance, models or switches."
+        )
+    asked = _spread(entry.id, every, documents)
+    for kept in votes.history.find(owner, nobodys=False, kind="vote", sweep=entry.id, limit=1):
+        if [(pair["reference"], pair["place"]) for pair in kept.document["pairs"]] == asked:
+            return kept
+    shown = {place: file for place, file in entry.files.items() if any(place in pair for pair in asked)}
+    results = votes.history.results(replace(entry, files=shown))
+    if len(results) < len(shown):
+        raise InputError("A picture of this sweep cannot be read any more; make the sweep anew.")
+    document = {
+        "models": entry.document["models"],
+        "sweep": {**entry.document, "id": entry.id},
+        "finished": len(every),
+        "pairs": [_pair(reference, place, requests[place], documents) for reference, place in asked],
+    }
+    return votes.get(votes.add(document, [results[place] for pair in asked for place in pair], owner))
+
+
+def _pairs(catalog: Catalog, requests: Mapping[int, ImageRequest], documents: Cells) -> list[tuple[int, int]]:
+    """Reference and cell. All have the same setting as reference: a sweep that was stopped has prompts whose best
+    cell is not made yet, and what is beside another one cannot be counted together."""
+    measured_by = best(catalog, requests)
+    if not measured_by:
+        return []
+    first = max(measured_by.values(), key=lambda place: rank(catalog, requests[place], place))
+    return [
+        (at, place)
+        for place, at in sorted(measured_by.items())
+        if place != at
+        and setting_of(documents[at]) == setting_of(documents[first])
+        and (requests[at].width, requests[at].height) == (requests[place].width, requests[place].height)
+    ]
+
+
+def _spread(sweep: str, every: Sequence[tuple[int, int]], documents: Cells) -> list[tuple[int, int]]:
+    """At most as many pairs as a vote may have: one of each setting, then a second of each, and so on."""
+    turns: dict[tuple, int] = {}
+    order = []
+    for pair in sorted(every, key=lambda pair: chance(sweep, documents[pair[1]]["prompt"], documents[pair[1]]["seed"])):
+        setting = setting_of(documents[pair[1]])
+        turns[setting] = turns.get(setting, 0) + 1
+        order.append((turns[setting], chance(sweep, setting), pair))
+    return sorted(pair for _, _, pair in sorted(order)[:PAIRS_MAX])
+
+
+def _pair(reference: int, place: int, request: ImageRequest, documents: Cells) -> dict[str, Any]:
+    lanes = [{"role": role, **documents[at]} for role, at in zip(ROLES, (reference, place), strict=True)]
+    same = {name: getattr(request, name) for name in ("prompt", "seed", "width", "height")}
+    return {**same, "reference": reference, "place": place, "lanes": lanes}
+
+
+def of_vote(votes: Votes, catalog: Catalog, vote: Entry) -> Standing:
+    """What one vote says by itself, also when its sweep is gone."""
+    pairs = vote.document["pairs"]
+    return _standing(catalog, vote.document["sweep"], pairs, votes.casts(vote), cells_of(vote))
+
+
+def of_sweep(votes: Votes, sweeps: Sweeps, entry: Entry) -> Standing | None:
+    """What all votes on a sweep say together; None of none that says anything.
+
+    A sweep that was gone on with can have been put to the vote twice. Votes count together if their reference has the
+    same setting as that of the newest; of one voter's choices on the same pair in two votes, the last counts.
+    """
+    cells = {cell.place: cell.document for cell in sweeps.cells.of(entry.id)}
+    found = [vote for vote in votes.history.find(kind="vote", sweep=entry.id, limit=-1) if votes.casts(vote)]
+    pairs: dict[tuple[int, int], dict[str, Any]] = {}
+    casts: dict[tuple[str, int, int], Cast] = {}
+    for vote in found:
+        if _reference(vote) != _reference(found[0]):
+            continue
+        for cast in votes.casts(vote):
+            pair = vote.document["pairs"][cast.place]
+            at = pair["reference"], pair["place"]
+            known = casts.get((cast.voter, *at))
+            if at[0] in cells and at[1] in cells and (known is None or known.cast_at < cast.cast_at):
+                pairs[at], casts[cast.voter, *at] = pair, cast
+    if not casts:
+        return None
+    numbers = {at: i for i, at in enumerate(pairs)}
+    renumbered = [replace(cast, place=numbers[key[1:]]) for key, cast in casts.items()]
+    return _standing(sweeps.catalog, entry.document, list(pairs.values()), renumbered, cells)
+
+
+def _reference(vote: Entry) -> tuple:
+    return setting_of(vote.document["pairs"][0]["lanes"][0])
+
+
+def cells_of(vote: Entry) -> dict[int, dict[str, Any]]:
+    """The cells of a sweep that a vote shows, by place."""
+    found = {}
+    for pair in vote.document["pairs"]:
+        for name, lane in zip(("reference", "place"), pair["lanes"], strict=True):
+            found[pair[name]] = {key: value for key, value in lane.items() if key != "role"}
+    return dict(sorted(found.items()))
+
+
+def _standing(
+    catalog: Catalog,
+    document: Mapping[str, Any],
+    pairs: Sequence[Mapping[str, Any]],
+    casts: Iterable[Cast],
+    cells: Cells,
+) -> Standing:
+    casts = list(casts)
+    reference = setting_of(pairs[0]["lanes"][0])
+    settings = {}
+    for key in dict.fromkeys(setting_of(cells[place]) for place in sorted(cells)):
+        alike = [place for place in sorted(cells) if setting_of(cells[place]) == key]
+        costs = [cells[place]["cost_usd"] for place in alike]
+        settings[key] = Setting(
+            setting_label(document, cells[alike[0]], catalog.name(key[0])),
+            alike[0],
+            median(cells[place]["seconds"]["total"] for place in alike),
+            None if None in costs else median(costs),
+            tally_of((cast for cast in casts if setting_of(pairs[cast.place]["lanes"][1]) == key), ROLES),
+        )
+    first = settings.pop(reference)
+    return Standing(first, tuple(settings.values()), tally_of(casts, ROLES))
+
+
+def pair_label(catalog: Catalog, vote: Entry, pair: Mapping[str, Any]) -> str:
+    """What one pair of a vote is called."""
+    cell = pair["lanes"][1]
+    setting = setting_label(vote.document["sweep"], cell, catalog.name(cell["model"]))
+    return f"“{pair['prompt']}”, seed {pair['seed']}: {setting}"
+
+
+def share_of(tally: Tally) -> str:
+    """How often a setting was preferred, with its interval."""
+    score = tally.score
+    return share_text(score.share, score.low, score.high) if score else "nothing said"
+
+
+def said_of(tally: Tally) -> str:
+    """The votes on a setting, told apart."""
+    bad = f", {tally.bad} both bad" if tally.bad else ""
+    return f"{count(tally.votes, 'vote')}: {tally.candidate} better, {tally.tie} as good, {tally.baseline} worse{bad}"
+
+
+def claim(standing: Standing) -> str:
+    """How the settings stand to the reference, in a few words that promise no more than the votes do."""
+    if not standing.voted:
+        return "No preference yet"
+    scores = [setting.tally.score for setting in standing.voted]
+    groups = {
+        "preferred to the reference": sum(score.low > 0.5 for score in scores),
+        "not as good as the reference": sum(score.high < 0.5 for score in scores),
+        "too close to call": sum(not score.decided for score in scores),
+    }
+    said = [f"{count(number, 'setting')} {words}" for words, number in groups.items() if number]
+    return ", ".join(said)
+
+
+def told(standing: Standing, vote: Entry | None = None) -> dict[str, str]:
+    """All of it as label and text, for page and report. ``vote``: the one that it is of, if it is of one only."""
+    reference = standing.reference
+    found = {
+        "Votes": f"{standing.tally.votes:,} by {count(standing.tally.voters, 'voter')}",
+        "Reference": f"{reference.label}, the picture with the most steps of each prompt and seed",
+    }
+    for setting in standing.settings:
+        if setting.tally.votes:
+            found[setting.label] = f"preferred in {share_of(setting.tally)} of {said_of(setting.tally)}"
+    if vote and len(vote.document["pairs"]) < vote.document["finished"]:
+        found["What was asked"] = (
+            f"{len(vote.document['pairs'])} of {vote.document['finished']:,} finished pictures, spread evenly over the "
+            "settings"
+        )
+    found["How it was asked"] = (
+        "each picture beside its reference without names, sides and order random for each voter; a reference can come "
+        "again, so who looks closely may know it. A tie is half a vote for either, both bad is left out; 95 % Wilson "
+        "intervals, which take each vote as independent; one in twenty of them misses by chance"
+    )
+    return found
