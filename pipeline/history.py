@@ -186,42 +186,18 @@ class History:
                 found[place] = result_from_recipe(*imagefile.read(path))
         return found
 
-    def find(
-        self,
-        owner: str | None = None,
-        *,
-        nobodys: bool = True,
-        text: str = "",
-        kind: str | None = None,
-        pair: str | None = None,
-        model: str | None = None,
-        sweep: str | None = None,
-        starred: bool = False,
-        before: float | None = None,
-        limit: int = PAGE,
-    ) -> list[Entry]:
-        """Newest first. ``owner``, ``nobodys``: as in :meth:`get`. ``text``: every word of it is in the prompt.
-        ``sweep``: votes on the sweep of this id. ``before``: older than this made_at."""
-        wheres, values = ["1"], []
-        if owner is not None:
-            wheres, values = [*wheres, "owner IN (?, ?)"], [*values, *_owners(owner, nobodys)]
-        for word in text.split():
-            wheres, values = [*wheres, "instr(lower(prompt), lower(?)) > 0"], [*values, word]
-        for column, value in (("kind", kind), ("starred", int(starred) or None)):
-            if value is not None:
-                wheres, values = [*wheres, f"{column} = ?"], [*values, value]
-        for key, value in (("pair", pair), ("sweep.id", sweep)):
-            if value is not None:
-                wheres, values = [*wheres, f"json_extract(document, '$.{key}') = ?"], [*values, value]
-        if model is not None:
-            wheres, values = [*wheres, "EXISTS (SELECT 1 FROM json_each(models) WHERE value = ?)"], [*values, model]
-        if before is not None:
-            wheres, values = [*wheres, "made_at < ?"], [*values, before]
-        where = " AND ".join(wheres)
-        # Only the texts above are put into the statement, never a value.
+    def find(self, owner: str | None = None, *, nobodys: bool = True, limit: int = PAGE, **filters: Any) -> list[Entry]:
+        """Newest first. ``owner``, ``nobodys``: as in :meth:`get`. ``filters``: see :func:`_where`."""
+        where, values = _where(owner, nobodys, **filters)
+        # Only texts of this module are put into the statement, never a value.
         statement = f"SELECT * FROM entries WHERE {where} ORDER BY made_at DESC LIMIT ?"  # noqa: S608
-        rows = self.rows(statement, (*values, limit))
-        return [self._entry(row) for row in rows]
+        return [self._entry(row) for row in self.rows(statement, (*values, limit))]
+
+    def kinds(self, owner: str | None = None, *, nobodys: bool = True, **filters: Any) -> dict[str, int]:
+        """How many entries of each kind :meth:`find` would give without a limit."""
+        where, values = _where(owner, nobodys, **filters)
+        statement = f"SELECT kind, count(*) AS number FROM entries WHERE {where} GROUP BY kind"  # noqa: S608
+        return {row["kind"]: row["number"] for row in self.rows(statement, values)}
 
     def star(self, entry: str, starred: bool) -> None:
         """A starred entry is never removed for room."""
@@ -316,6 +292,38 @@ def new_id() -> str:
 
 def _owners(owner: str, nobodys: bool) -> tuple[str, str]:
     return (owner, "" if nobodys else owner)
+
+
+def _where(
+    owner: str | None,
+    nobodys: bool,
+    *,
+    text: str = "",
+    kind: str | None = None,
+    pair: str | None = None,
+    model: str | None = None,
+    sweep: str | None = None,
+    starred: bool = False,
+    before: float | None = None,
+) -> tuple[str, list[Any]]:
+    """A condition on entries and its values. ``text``: every word of it is in the prompt. ``sweep``: votes on the
+    sweep of this id. ``before``: older than this made_at."""
+    wheres, values = ["1"], []
+    if owner is not None:
+        wheres, values = [*wheres, "owner IN (?, ?)"], [*values, *_owners(owner, nobodys)]
+    for word in text.split():
+        wheres, values = [*wheres, "instr(lower(prompt), lower(?)) > 0"], [*values, word]
+    for column, value in (("kind", kind), ("starred", int(starred) or None)):
+        if value is not None:
+            wheres, values = [*wheres, f"{column} = ?"], [*values, value]
+    for key, value in (("pair", pair), ("sweep.id", sweep)):
+        if value is not None:
+            wheres, values = [*wheres, f"json_extract(document, '$.{key}') = ?"], [*values, value]
+    if model is not None:
+        wheres, values = [*wheres, "EXISTS (SELECT 1 FROM json_each(models) WHERE value = ?)"], [*values, model]
+    if before is not None:
+        wheres, values = [*wheres, "made_at < ?"], [*values, before]
+    return " AND ".join(wheres), values
 
 
 def put_picture(database: sqlite3.Connection, entry: str, place: int, picture: str, size: int) -> None:

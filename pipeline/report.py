@@ -8,7 +8,6 @@ document's limits comes from pipeline.caveats.
 from __future__ import annotations
 
 import base64
-import contextlib
 import io
 import json
 import secrets
@@ -83,7 +82,7 @@ class Picture:
     card: ModelCard | None
     """None for a model that the catalogue has no more."""
     data: bytes | None
-    """The PNG with its recipe; None where the file is gone."""
+    """The PNG with its recipe; None where the file is gone or damaged."""
     result: Result | None
     bar: Markup
 
@@ -124,17 +123,18 @@ def write_report(
     catalog: Catalog,
     prices: PriceTable,
     votes: Mapping[str, str] | None = None,
+    remarks: Sequence[str] = (),
 ) -> None:
     """Write ``items`` as a page (.html) or as a zip of page, pictures and JSON. The file is whole or not there.
 
-    ``votes``: what people said, as label and text. Raises InputError for another kind of file and PlaygroundError if
-    it cannot be written.
+    ``votes``: what people said, as label and text. ``remarks``: sentences on how the items were chosen. Raises
+    InputError for another kind of file and PlaygroundError if it cannot be written.
     """
     check_target(path.name)
     pictures = [_pictures(item, catalog) for item in items]
-    html = _html(title, items, pictures, prices, votes)
+    html = _html(title, items, pictures, prices, votes, remarks)
     zipped = path.suffix.lower() == ".zip"
-    content = _zip(title, items, pictures, html, votes) if zipped else html.encode()
+    content = _zip(title, items, pictures, html, votes, remarks) if zipped else html.encode()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _write_whole(path, content)
@@ -169,12 +169,14 @@ def _pictures(item: Item, catalog: Catalog) -> list[Picture]:
 
 
 def _read(path: Path | None) -> tuple[bytes | None, Result | None]:
-    """A picture's bytes, and what its recipe tells; None for what is not there."""
-    data = result = None
-    with contextlib.suppress(OSError, InputError):
-        data = path.read_bytes() if path else None
-        result = result_from_recipe(*imagefile.read(io.BytesIO(data))) if data else None
-    return data, result
+    """A picture's bytes, and what its recipe tells; None for what is not there, or is no picture any more."""
+    try:
+        data = path.read_bytes() if path else b""
+        return data, result_from_recipe(*imagefile.read(io.BytesIO(data)))
+    except InputError:
+        return data, None
+    except OSError:
+        return None, None
 
 
 def _html(
@@ -183,6 +185,7 @@ def _html(
     pictures: list[list[Picture]],
     prices: PriceTable,
     votes: Mapping[str, str] | None,
+    remarks: Sequence[str],
 ) -> str:
     environment = Environment(loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined)
     environment.filters |= {"dollars": dollars, "figure": figure, "saved": saved, "seconds": seconds_text}
@@ -196,6 +199,7 @@ def _html(
         for_all={name: _taken_out(sections, name) for name in ("method", "caveats")},
         summary=_summary(items),
         votes=votes or {},
+        remarks=remarks,
         written=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         version=__version__,
     )
@@ -279,12 +283,21 @@ def _batches(lanes: Sequence[Mapping[str, Any]]) -> dict[int, list[float | None]
 
 
 def _summary(items: Sequence[Item]) -> dict[str, Any]:
-    """All comparisons in one table, and the medians of those that were measured."""
+    """All comparisons in one table, and the medians of those that were measured. ``alike``: whether they compare the
+    same; a median over several models, settings or devices would say nothing of any."""
     compared = [item.document for item in items if is_comparison(item.document)]
+    settings = [
+        (
+            [(lane["model"], lane["steps"], lane["guidance"], lane["switches"]) for lane in document["lanes"]],
+            *(document[field] for field in ("width", "height", "device")),
+        )
+        for document in compared
+    ]
     speedups = [document["speedup"] for document in compared if document["speedup"] is not None]
     savings = [document["saving"] for document in compared if document["saving"] is not None]
     return {
         "comparisons": len(compared),
+        "alike": all(one == settings[0] for one in settings),
         "measured": len(speedups),
         "speedup": statistics.median(speedups) if speedups else None,
         "saving": statistics.median(savings) if savings else None,
@@ -297,6 +310,7 @@ def _zip(
     pictures: list[list[Picture]],
     html: str,
     votes: Mapping[str, str] | None,
+    remarks: Sequence[str],
 ) -> bytes:
     """The page, every picture with its recipe, and the documents with the pictures' names in the zip."""
     content = io.BytesIO()
@@ -311,7 +325,8 @@ def _zip(
                 if name:
                     archive.writestr(name, picture.data, zipfile.ZIP_STORED)
             documents.append(_renamed(item.document, names))
-        told = {"title": title, "diptych": __version__, "items": documents, "votes": dict(votes or {})}
+        told = {"title": title, "diptych": __version__, "remarks": list(remarks), "items": documents}
+        told["votes"] = dict(votes or {})
         archive.writestr("report.json", json.dumps(told, ensure_ascii=False, indent=1, allow_nan=False))
     return content.getvalue()
 

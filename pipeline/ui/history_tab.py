@@ -13,11 +13,12 @@ import gradio as gr
 from pipeline.errors import InputError, PlaygroundError
 from pipeline.history import KINDS
 from pipeline.playground import Playground
-from pipeline.ui import history_markup, markup, restore_updates
+from pipeline.ui import history_markup, history_report, markup, report_buttons, restore_updates
 from pipeline.ui.arrival import BUSY, UNREADABLE, outputs
 from pipeline.ui.compare_tab import FORGET_LINK
 from pipeline.ui.compare_view import CompareView
 from pipeline.ui.jobs import Jobs
+from pipeline.ui.report_buttons import ReportButtons
 from pipeline.ui.served import address, take_back_small
 from pipeline.ui.visitors import Visitors
 from pipeline.wording import size_text
@@ -57,6 +58,7 @@ class Listing:
     kind: gr.Dropdown
     starred: gr.Checkbox
     said: gr.HTML
+    report: ReportButtons
     cards: gr.HTML
     more: gr.Button
     shown: gr.State
@@ -79,10 +81,12 @@ def build(playground: Playground) -> Listing:
             scale=2,
         )
         starred = gr.Checkbox(False, label="Starred only", min_width=130, scale=1)
-    said = gr.HTML("", elem_classes="kept-box")
+    with gr.Row(elem_classes="views", equal_height=True):
+        said = gr.HTML("", elem_classes=["kept-box", "said-box"], min_width=240)
+        report = report_buttons.build("history-report-file")
     cards = gr.HTML("", js_on_load=SCRIPT, apply_default_css=False, elem_classes="kept-box")
     more = gr.Button(f"Show {PAGE} more", size="sm", visible=False)
-    return Listing(text, which, kind, starred, said, cards, more, gr.State(PAGE))
+    return Listing(text, which, kind, starred, said, report, cards, more, gr.State(PAGE))
 
 
 def attach(
@@ -102,18 +106,9 @@ def attach(
 
     def listed(token, text, which, kind, starred, shown, request: gr.Request, problem: str = "") -> tuple:
         """The first ``shown`` entries of what is asked for."""
-        subject, _, name = str(which).partition(" ")
-        wanted = {subject: name} if subject in ("pair", "model") else {}
+        asked = history_report.conditions(text, which, kind, starred)
         try:
-            found = visitors.find(
-                token,
-                request,
-                text=str(text or ""),
-                kind=kind if kind in KINDS else None,
-                starred=bool(starred),
-                limit=shown + 1,
-                **wanted,
-            )
+            found = visitors.find(token, request, **asked, limit=shown + 1)
             used = playground.history.used_bytes()
         except PlaygroundError:
             log.exception("the history cannot be read")
@@ -177,6 +172,7 @@ def attach(
     listing.cards.restore(on_open, visitors.token, [tabs, listing.said, *outputs(view)], js=FORGET_LINK, **hidden).then(
         **weigh
     )
+    history_report.attach(listing.report, filters, playground, visitors)
 
 
 def _told(found: int, used: int, playground: Playground) -> str:

@@ -70,6 +70,10 @@ class Visitors:
         """What this visitor may see, newest first."""
         return self._playground.history.find(self.owner(token), nobodys=self.local(request), **filters)
 
+    def kinds(self, token: object, request: gr.Request, **filters: Any) -> dict[str, int]:
+        """How many entries of each kind he may see."""
+        return self._playground.history.kinds(self.owner(token), nobodys=self.local(request), **filters)
+
     def get(self, entry: object, token: object, request: gr.Request) -> Entry:
         """One entry that he may see, and so may star and delete. Raises InputError."""
         return self._playground.history.get(entry, self.owner(token), nobodys=self.local(request))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 from urllib.parse import quote
 
@@ -18,6 +20,7 @@ from pipeline import imagefile
 from pipeline.catalog import ASSETS
 from pipeline.engine import Engine
 from pipeline.recipe import request_from_recipe
+from tests.browser.test_report_and_prices import download
 from tests.browser.visit import PHONE, WIDE, Visit, answers, playwright
 from tests.fakes import CountingBackend
 
@@ -270,6 +273,46 @@ def test_search_star_open_and_delete(url, browser, backend: CountingBackend, tmp
     playwright.expect(visit.cards).to_have_count(0)
     playwright.expect(visit.page.get_by_text("Nothing here that fits")).to_be_visible()
     assert visit.faults == []
+
+
+def test_one_report_of_what_the_filter_shows(url, browser, tmp_path: Path):
+    visit = Guest(browser, url)
+    for prompt in ("a red apple", "a blue fox", HOSTILE):
+        visit.run(prompt)
+    visit.history(3)
+    (oldest,) = sorted((tmp_path / "history" / "pictures").iterdir(), key=lambda file: file.stat().st_mtime_ns)[:1]
+    oldest.unlink()
+    path = download(visit, "Report (HTML)", tmp_path)
+    assert path.name == "diptych-history.html"
+    for scheme, viewport in (("light", WIDE), ("dark", PHONE)):
+        context = browser.new_context(offline=True, color_scheme=scheme, viewport=viewport)
+        page = context.new_page()
+        page.on("dialog", lambda dialog: visit.faults.append(dialog.message))
+        page.on("request", lambda asked: asked.url.startswith("file:") or visit.faults.append(asked.url))
+        page.goto(path.as_uri())
+        assert page.locator("article h2").all_inner_texts() == [f"“{HOSTILE}”", "“a blue fox”", "“a red apple”"]
+        assert "3 comparisons in the history, newest first." in page.locator("main").inner_text()
+        assert page.evaluate("[...document.images].map(image => image.naturalWidth)") == [32] * 5
+        assert page.locator(".gone").count() == 1
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        context.close()
+    visit.page.get_by_label("Search").fill("red")
+    playwright.expect(visit.cards).to_have_count(1)
+    with zipfile.ZipFile(download(visit, "Report (zip)", tmp_path)) as archive:
+        assert archive.testzip() is None
+        told = json.loads(archive.read("report.json"))
+    assert [document["prompt"] for document in told["items"]] == ["a red apple"]
+    assert told["remarks"] == ["1 comparison in the history, with “red” in the prompt, newest first."]
+    visit.page.get_by_label("Search").fill("nothing like it")
+    playwright.expect(visit.cards).to_have_count(0)
+    visit.page.get_by_role("button", name="Report (HTML)").click()
+    nothing = "There are no comparisons and no single pictures in the history"
+    playwright.expect(visit.page.get_by_text(nothing)).to_be_visible()
+    stranger = Guest(browser, url)
+    stranger.history(0)
+    stranger.page.get_by_role("button", name="Report (HTML)").click()
+    playwright.expect(stranger.page.get_by_text(nothing)).to_be_visible()
+    assert visit.faults == stranger.faults == []
 
 
 def test_more_comes_in_pages_and_fits_a_phone(url, browser, engine: Engine, tmp_path: Path):

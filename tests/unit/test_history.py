@@ -56,6 +56,9 @@ def test_the_newest_comes_first_and_words_models_and_stars_filter(history, made)
     assert ids(starred=True) == [apple]
     assert ids(before=history.get(cat).made_at) == [apple]
     assert ids(limit=1) == [cat]
+    assert history.kinds() == {"comparison": 1, "picture": 1}
+    assert history.kinds(text="red cat") == {"picture": 1} and history.kinds(starred=True) == {"comparison": 1}
+    assert history.kinds("me", nobodys=False) == {}
 
 
 def test_an_owner_sees_his_own_and_nobodys(history, made):

@@ -149,13 +149,27 @@ def test_no_price_and_a_cached_picture_claim_nothing(item, page):
 
 
 def test_several_comparisons_have_a_summary_and_say_once_what_holds_for_all(item, page):
-    text = html.unescape(page(item("a fox"), item("a cat", "short"), title="A session"))
+    text = html.unescape(page(item("a fox", "short"), item("a cat", "short"), title="A session"))
     parsed = assert_inert(text)
     links = [attributes["href"] for tag, attributes in parsed.tags if attributes.get("href", "").startswith("#")]
     assert links == ["#item-1", "#item-2"]
     assert "Median of the 2 measured of 2 comparisons" in text
     assert text.count("2 prompts, chosen by") == 1
     assert text.count("PSNR and SSIM are missing") == 1
+
+
+def test_no_median_is_taken_over_comparisons_of_different_things(item, page):
+    text = html.unescape(page(item("a fox"), item("a cat", "short"), title="A session"))
+    assert "no median over all of them is given" in text and "Median of" not in text
+    assert "Old and New, seed 7" in text
+
+
+def test_how_the_items_were_chosen_is_said(item, page, catalog, tmp_path):
+    text = page(item(), remarks=["All with <b> in the prompt."])
+    assert "All with &lt;b&gt; in the prompt." in text
+    write_report(tmp_path / "report.zip", "one", [item()], catalog, PRICES, remarks=["All."])
+    with zipfile.ZipFile(tmp_path / "report.zip") as archive:
+        assert json.loads(archive.read("report.json"))["remarks"] == ["All."]
 
 
 def test_votes_and_a_plot_are_put_in(item, page):
@@ -208,6 +222,17 @@ def test_a_picture_that_is_gone_and_a_model_that_is_unknown_are_said(item, page)
     lanes = [{**lane, "model": "retired"} for lane in made.document["lanes"]]
     text = page(Item({**made.document, "lanes": lanes}, made.folder))
     assert "no longer there" in text and "not in the catalogue any more" in text and "retired" in text
+
+
+@pytest.mark.parametrize("left", [0, 8, 60, 0.5])
+def test_a_damaged_picture_is_said_and_spoils_nothing_else(item, page, left):
+    bad, good = item("a fox"), item("a cat")
+    file = bad.files()[0]
+    content = file.read_bytes()
+    file.write_bytes(content[: int(left * len(content) if left < 1 else left)])
+    text = page(bad, good)
+    assert text.count("no longer there or damaged") == 1 and text.count("data:image/png;base64,") == 3
+    assert_inert(text)
 
 
 def test_the_zip_has_page_documents_and_pictures_with_safe_names(item, catalog, tmp_path):
