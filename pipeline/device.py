@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import os
 import platform
+import re
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -74,8 +75,14 @@ def _cpu_model() -> str:
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
-                return " ".join(line.partition(":")[2].split())
+                return plain_name(line.partition(":")[2])
     return platform.processor()
+
+
+def plain_name(model: str) -> str:
+    """A processor's name without what its maker's lawyers and clock add: AMD EPYC 7763, Intel Xeon Gold 6338."""
+    model = re.sub(r"\((R|TM|C)\)|\bCPU\b|\bProcessor\b|\b\d+-Core\b|@.*", " ", model, flags=re.IGNORECASE)
+    return " ".join(model.split())
 
 
 def find_device() -> Device:

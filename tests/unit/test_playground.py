@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.device import PeakMemory, available_cores, cpu_device, resident_bytes
+from pipeline.device import PeakMemory, available_cores, cpu_device, plain_name, resident_bytes
 from pipeline.errors import PlaygroundError
 from pipeline.playground import open_playground
 
@@ -47,6 +47,20 @@ def test_the_processor_is_named_with_its_cores():
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells a process its memory")
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ("Intel(R) Xeon(R) Processor", "Intel Xeon"),
+        ("Intel(R) Xeon(R) Gold 6338 CPU @ 2.00GHz", "Intel Xeon Gold 6338"),
+        ("AMD EPYC 7763 64-Core Processor", "AMD EPYC 7763"),
+        ("AMD EPYC", "AMD EPYC"),
+        ("Neoverse-N1", "Neoverse-N1"),
+    ],
+)
+def test_a_processors_name_without_marks_and_clock(said, name):
+    assert plain_name(said) == name
+
+
 def test_memory_taken_shows_in_peak_and_residence():
     peak, size = PeakMemory(), 200_000_000
     before = resident_bytes()
