@@ -185,6 +185,7 @@ def _keep(playground: Playground, kind: str, document: dict[str, Any], results: 
 def _save(result: Result, folder: Path, name: str) -> str:
     """Write one picture with its recipe; the name tells what was asked for."""
     request = result.request
+    name = Path(name).name  # a folder or a Hub id has a slash
     path = (
         folder / f"{slug(request.prompt)}-{request.seed}-{name}-{request.steps}-steps-guidance-{request.guidance:g}.png"
     )

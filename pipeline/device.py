@@ -107,7 +107,9 @@ def give_back(kind: str) -> None:
         import torch
 
         torch.cuda.empty_cache()
-    with contextlib.suppress(OSError, AttributeError):  # glibc's alone; without it freed weights stay with the process
+    # glibc's alone. Without it freed weights stay with the process: 4 % more after 20 switches, where giving them back
+    # takes 3 to 12 ms each (bundled pair, two cores).
+    with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
 
 

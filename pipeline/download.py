@@ -72,7 +72,10 @@ def plan_repo(repo: str, revision: str | None) -> Plan:
 def fetch(plan: Plan, on_bytes: OnBytes, stop: threading.Event) -> None:
     """Bring what is missing. Raises Cancelled before the next piece once ``stop`` is set, ModelError on a failure."""
     from huggingface_hub import hf_hub_download
+    from huggingface_hub.utils import logging
 
+    # A broken connection is tried again without a word: what the library says of it holds the signed address of a file.
+    logging.set_verbosity_error()
     done = plan.total_bytes - plan.missing_bytes
     for wanted in plan.files:
         if wanted.here:
@@ -145,13 +148,22 @@ def _counter(plan: Plan, wanted: Wanted, before: int, on_bytes: OnBytes, stop: t
     seen = 0
 
     class Counter(tqdm):
+        """Xet counts what came over the network and what it made of it: with :meth:`update_transfer` in one bar, of
+        which only the second is counted."""
+
         def __init__(self, *args: Any, **options: Any):
             super().__init__(*args, **(options | {"disable": True}))
 
-        def update(self, n: float | None = 1) -> None:
-            nonlocal seen
+        def update_transfer(self, n: float) -> None:
             if stop.is_set():
                 raise _stopped(plan)
+
+        def set_transfer_postfix_str(self, *_: Any, **__: Any) -> None:
+            """Nothing is shown."""
+
+        def update(self, n: float | None = 1) -> None:
+            nonlocal seen
+            self.update_transfer(0)
             seen = min(seen + int(n or 0), wanted.size)
             on_bytes(before + seen, plan.total_bytes, wanted.file)
 
@@ -167,6 +179,8 @@ def _sentence(name: str, repo: str, error: Exception) -> str:
     from huggingface_hub import constants, errors
 
     page = f"{constants.ENDPOINT}/{repo}"
+    if isinstance(error, errors.LocalEntryNotFoundError) and error.__cause__ is not None:
+        error = error.__cause__  # "not in the cache" is not why; it is said of all that the Hub answers
     match error:
         case errors.OfflineModeIsEnabled():
             return f"{name} cannot be fetched while HF_HUB_OFFLINE is set; unset it, or start without --offline."
@@ -182,7 +196,9 @@ def _sentence(name: str, repo: str, error: Exception) -> str:
             return f"The disk is full; make room in {constants.HF_HUB_CACHE} and fetch {name} again."
         case errors.HfHubHTTPError() if error.response is not None and error.response.status_code in (401, 403):
             return f"The Hub refuses {name}: accept its terms at {page}, set HF_TOKEN to a valid token and try again."
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    what = f"status {status}" if status else type(error).__name__
     return (
-        f"The download of {name} broke off ({type(error).__name__}); check the network and try again: whole files are "
+        f"The download of {name} broke off ({what}); check the network and try again: whole files are "
         "kept, and the next download goes on there."
     )

@@ -16,7 +16,10 @@ ONLY_HERE = {"use_safetensors": True, "local_files_only": True}
 def pipeline_class(card: ModelCard) -> Any:
     """The diffusers class of a model. Raises ModelError if the installed diffusers has none of that name."""
     import diffusers
+    import transformers
 
+    # Before a class is imported: what transformers then says of packages that are not needed is no user's business.
+    transformers.utils.logging.set_verbosity_error()
     found = getattr(diffusers, card.pipeline, None)
     if found is None:
         raise ModelError(
@@ -58,6 +61,7 @@ def load(card: ModelCard, weights: Weights, dtype: Dtype, shared: dict[str, Any]
         if out_of_memory(error):
             raise
         first = (str(error).splitlines() or [type(error).__name__])[0]
+        first = first.replace(f"{weights.folder}/", "").strip()  # a page shows this, and need not tell where files lie
         raise ModelError(f"{card.name} could not be loaded from {card.source}: {first}") from error
     pipe.set_progress_bar_config(disable=True)
     return pipe

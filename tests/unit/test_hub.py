@@ -1,0 +1,252 @@
+"""Models of the Hub through the command line, against a stand-in on loopback: fetched, run, cut off, gone on with,
+refused; every failure one sentence, and no token anywhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from pipeline import download, imagefile
+from pipeline.catalog import ASSETS
+from pipeline.errors import Cancelled
+from tests import tiny
+from tests.hub import CARD, REPO, Faults, Hub
+
+TOKEN = "hf_MARKERmarkerMARKERmarker"
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two commits of one repository: the same model with other weights."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    return [tiny.save("StableDiffusionPipeline", folder / str(seed), seed) for seed in (0, 1)]
+
+
+@pytest.fixture
+def hub(checkpoints) -> Iterator[Hub]:
+    with Hub().running() as hub:
+        hub.commits = hub.add(REPO, *checkpoints)
+        hub.add("someone/gated", checkpoints[1], gated=True)
+        hub.valid = {TOKEN: True, "hf_stranger": False}
+        yield hub
+
+
+class Shell:
+    """Runs commands in a folder of its own, and looks that nothing of a token is left in it."""
+
+    def __init__(self, hub: Hub, folder: Path):
+        self.hub, self.folder = hub, folder
+
+    def start(self, *words: str, stderr: int = subprocess.PIPE, **more: str) -> subprocess.Popen:
+        command = [sys.executable, "-m", "pipeline", *words]
+        environment = self.hub.environment(self.folder, PYTHONPATH=str(ASSETS.parent), **more)
+        pipes = {"stdout": subprocess.PIPE, "stderr": stderr, "text": True}
+        return subprocess.Popen(command, cwd=self.folder, env=environment, **pipes)
+
+    def run(self, *words: str, status: int = 0, **more: str) -> tuple[str, str]:
+        """What it said on stdout and stderr."""
+        with self.start(*words, **more) as process:
+            out, err = process.communicate(timeout=120)
+        assert process.returncode == status, (out, err)
+        assert "Traceback" not in out + err
+        for token in filter(None, [more.get("HF_TOKEN")]):
+            files = [path for path in self.folder.rglob("*") if path.is_file()]
+            assert token not in out + err and not [p for p in files if token.encode() in p.read_bytes()]
+        return out, err
+
+    def refused(self, *words: str, **more: str) -> str:
+        """The one sentence of a command that failed."""
+        _, err = self.run(*words, status=2, **more)
+        assert err.count("\n") == 1, err
+        return err.rstrip("\n")
+
+    def picture(self, *words: str, **more: str) -> np.ndarray:
+        drawn = ("--seed", "7", "--steps", "2", "--width", "32", "--height", "32", "--json")
+        out, err = self.run("generate", "a red apple", *words, *drawn, **more)
+        assert err == ""
+        return np.asarray(imagefile.read(self.folder / json.loads(out.splitlines()[-1])["image"])[0])
+
+    def left_over(self) -> list[Path]:
+        """Parts of files that were not fetched to the end."""
+        return list((self.folder / "hf").rglob("*.incomplete"))
+
+
+@pytest.fixture
+def shell(hub: Hub, tmp_path: Path) -> Shell:
+    return Shell(hub, tmp_path)
+
+
+def test_a_bare_id_is_fetched_and_makes_the_pictures_of_its_folder(hub, shell, checkpoints):
+    sentence = shell.refused("generate", "a red apple", "--model", REPO)
+    assert sentence == f"{REPO} is not on this machine yet; fetch it with: python -m pipeline download {REPO}"
+    out, err = shell.run("download", REPO, "--json", HF_TOKEN=TOKEN)
+    said = json.loads(out.splitlines()[-1])
+    assert said["bytes"] == said["fetched_bytes"] > 0 and err == "" and shell.left_over() == []
+    assert ("127.0.0.1", TOKEN) in hub.tokens and ("localhost", TOKEN) not in hub.tokens
+    there = len(hub.fetched())
+    assert json.loads(shell.run("download", REPO, "--json")[0].splitlines()[-1])["fetched_bytes"] == 0
+    assert len(hub.fetched()) == there
+    made = shell.picture("--model", REPO, HF_TOKEN=TOKEN)
+    assert np.array_equal(made, shell.picture("--model", str(checkpoints[1]), HF_HUB_OFFLINE="1"))
+    assert not [path for path in shell.folder.rglob("*") if path.suffix in (".py", ".bin", ".ckpt")]
+
+
+def test_a_pinned_revision_is_the_one_that_is_fetched_and_run(hub, shell, checkpoints):
+    (shell.folder / "my.toml").write_text(CARD.format(revision=hub.commits[0]))
+    mine = ("--model-file", "my.toml")
+    sentence = shell.refused("generate", "a red apple", "--model", "tiny", *mine)
+    assert "Tiny is not on this machine yet" in sentence and sentence.endswith("python -m pipeline download tiny")
+    shell.run("download", "tiny", *mine)
+    assert {path.split("/")[4] for _, path, _ in hub.asked} == {hub.commits[0]}
+    pinned = shell.picture("--model", f"{REPO}@{hub.commits[0]}")
+    assert np.array_equal(pinned, shell.picture("--model", str(checkpoints[0])))
+    shell.run("compare", "a fox", "--pair", "tiny:tiny", *mine, "--report", "report.html", HF_TOKEN=TOKEN)
+    assert hub.commits[0][:12] in (shell.folder / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("words", "faults", "token", "sentence"),
+    [
+        ("someone/gated", {}, "", "someone/gated is gated: accept its terms at {page}someone/gated, set HF_TOKEN to"),
+        ("someone/gated", {}, "hf_stranger", "someone/gated is gated: accept its terms at"),
+        ("someone/gated", {}, "hf_wrong", "The Hub refuses someone/gated: accept its terms at"),
+        ("someone/none", {}, "", "someone/none is not on the Hub as someone/none, or is private; correct the name"),
+        ("someone/none", {}, TOKEN, "someone/none is not on the Hub as someone/none, or is private; correct the name"),
+        (f"{REPO}@{'0' * 40}", {}, "", "someone/tiny has no such revision on the Hub any more; correct the revision"),
+        (REPO, {"missing": {"vocab.json", WEIGHTS}}, "", "someone/tiny lacks a file on the Hub that it needs; see"),
+        (REPO, {"status": 403}, TOKEN, "The Hub refuses someone/tiny: accept its terms at"),
+        (REPO, {"forbidden": True}, TOKEN, "The Hub refuses someone/tiny: accept its terms at"),
+        (REPO, {"status": 500}, "", "The download of someone/tiny broke off (status 500); check the network and try"),
+        ("nonsense", {}, "", "model must be one of"),
+    ],
+)
+def test_what_the_hub_refuses_is_one_sentence_and_the_next_one_works(hub, shell, words, faults, token, sentence):
+    hub.faults = Faults(**faults)
+    said = shell.refused("download", words, HF_TOKEN=token)
+    assert said.startswith(sentence.format(page=f"{hub.endpoint}/")), said
+    assert shell.left_over() == []
+    if faults:
+        hub.faults = Faults()
+        shell.run("download", REPO, HF_TOKEN=token)
+
+
+def test_accepted_terms_open_a_gated_repository(hub, shell):
+    shell.run("download", "someone/gated", HF_TOKEN=TOKEN)
+    assert WEIGHTS in hub.fetched()
+
+
+def test_no_hub_at_all_and_no_network_wanted_are_said(shell):
+    said = shell.refused("download", REPO, HF_ENDPOINT="http://127.0.0.1:9")
+    assert said.startswith("The download of someone/tiny broke off (ConnectError); check the network and try again")
+    said = shell.refused("download", REPO, HF_HUB_OFFLINE="1")
+    assert said.startswith("someone/tiny cannot be fetched while HF_HUB_OFFLINE is set")
+
+
+def test_a_file_that_is_cut_off_is_asked_for_again(hub, shell, checkpoints):
+    hub.faults.cut = {WEIGHTS: (5000, 1)}
+    _, err = shell.run("download", REPO, HF_TOKEN=TOKEN)
+    assert err == "" and shell.left_over() == []
+    (weights,) = (shell.folder / "hf").rglob(f"unet/{WEIGHTS}")
+    assert weights.read_bytes() == (checkpoints[1] / "unet" / WEIGHTS).read_bytes()
+
+
+def test_a_connection_that_stays_down_is_one_sentence_and_whole_files_are_kept(hub, shell):
+    hub.faults.cut = {WEIGHTS: (0, 99)}
+    said = shell.refused("download", REPO, HF_TOKEN=TOKEN)
+    assert said.startswith("The download of someone/tiny broke off (RemoteProtocolError); check the network")
+    assert "Signature" not in said and shell.left_over() == []
+    assert "is not on this machine yet" in shell.refused("generate", "a fox", "--model", REPO)
+    whole = set(hub.fetched()) - {WEIGHTS}
+    hub.faults, hub.asked = Faults(), []
+    shell.run("download", REPO)
+    assert not whole & set(hub.fetched()) and WEIGHTS in hub.fetched()
+
+
+def test_a_slow_one_tells_how_far_it_is_is_stopped_and_goes_on_with_that_file(hub, shell):
+    hub.faults.slow = {WEIGHTS: 0.2}
+    ours, theirs = pty.openpty()
+    process = shell.start("download", REPO, stderr=theirs, HF_TOKEN=TOKEN)
+    deadline = time.monotonic() + 60
+    while WEIGHTS not in hub.fetched():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    os.close(theirs)
+    told = os.read(ours, 1 << 16).decode()
+    os.close(ours)
+    assert process.returncode == 130 and "Stopped." in told and "Traceback" not in told and TOKEN not in told
+    assert f" of 0.00 GB unet/{WEIGHTS}" in told or f" of 0.00 GB vae/{WEIGHTS}" in told
+    assert shell.left_over() == []
+    whole = set(hub.fetched()) - {WEIGHTS}
+    hub.faults, hub.asked = Faults(), []
+    shell.run("download", REPO)
+    assert not whole & set(hub.fetched()) and WEIGHTS in hub.fetched()
+    assert shell.picture("--model", REPO).std() > 1
+
+
+def test_a_damaged_file_is_one_sentence(hub, shell):
+    shell.run("download", REPO)
+    (weights, *_) = (shell.folder / "hf").rglob(f"unet/{WEIGHTS}")
+    weights.resolve().write_bytes(weights.read_bytes()[:1000])
+    said = shell.refused("generate", "a fox", "--model", REPO, HF_TOKEN=TOKEN)
+    assert said.startswith("tiny could not be loaded from someone/tiny") and str(shell.folder) not in said
+
+
+PROGRESS = """
+import json, threading
+from huggingface_hub import constants
+from pipeline import download
+constants.DOWNLOAD_CHUNK_SIZE = 1000  # of a file: its own 10 MB are more than these have
+plan, told = download.plan_repo("someone/tiny", None), []
+download.fetch(plan, lambda *said: told.append(said), threading.Event())
+print(json.dumps({"told": told, "total": plan.total_bytes}))
+"""
+
+
+def test_progress_only_grows_and_a_cut_file_goes_on_where_it_was_cut(hub, shell):
+    hub.faults.cut = {WEIGHTS: (3500, 1)}
+    environment = hub.environment(shell.folder)
+    command = [sys.executable, "-c", PROGRESS]
+    ran = subprocess.run(command, cwd=ASSETS.parent, env=environment, capture_output=True, text=True, timeout=60)
+    said = json.loads(ran.stdout)
+    done = [done for done, _, _ in said["told"]]
+    assert done == sorted(done) and done[0] == 0 and said["told"][-1] == [said["total"], said["total"], ""]
+    assert {total for _, total, _ in said["told"]} == {said["total"]} and ran.stderr == ""
+    assert len(set(done)) > 100 and [wanted for _, _, wanted in hub.asked if wanted] == ["bytes=3000-"]
+
+
+def test_what_xet_fetches_is_counted_once():
+    from huggingface_hub.utils._xet_progress_reporting import XetDownloadProgressReporter
+
+    wanted = download.Wanted(REPO, "main", WEIGHTS, 100, False)
+    plan, told, stop = download.Plan("tiny", (wanted,), Path()), [], threading.Event()
+    counter = download._counter(plan, wanted, 7, lambda *said: told.append(said), stop)
+    report = {"total_bytes": 100, "total_bytes_completion_rate": 1.0, "total_transfer_bytes_completion_rate": 1.0}
+    with XetDownloadProgressReporter(reconstruction_desc="", total=100, log_level=30, tqdm_class=counter) as bars:
+        for arrived, whole in ((40, 0), (80, 40), (100, 100)):
+            done = {"total_bytes_completed": whole, "total_transfer_bytes_completed": arrived}
+            bars.update_progress(SimpleNamespace(**report, **done))
+        assert [done for done, _, _ in told] == [47, 107]
+        stop.set()
+        with pytest.raises(Cancelled, match="The download of tiny was stopped"):
+            bars.reconstruction_bar.update_transfer(1)
+
+
+def test_a_full_disk_is_said():
+    said = download._sentence("Tiny", REPO, OSError(28, "No space left on device"))
+    assert said.startswith("The disk is full; make room in ") and said.endswith("and fetch Tiny again.")
