@@ -46,6 +46,8 @@ from pipeline.wording import (
 )
 
 SUFFIXES = (".html", ".zip")
+SETTINGS = ("model", "steps", "guidance", "switches")
+"""Of a lane. Comparisons kept by earlier versions have no switches."""
 IMAGES_A_DAY = 1000
 """For the sum by the month."""
 
@@ -288,7 +290,7 @@ def _summary(items: Sequence[Item]) -> dict[str, Any]:
     compared = [item.document for item in items if is_comparison(item.document)]
     settings = [
         (
-            [(lane["model"], lane["steps"], lane["guidance"], lane["switches"]) for lane in document["lanes"]],
+            [tuple(lane.get(name) or None for name in SETTINGS) for lane in document["lanes"]],
             *(document[field] for field in ("width", "height", "device")),
         )
         for document in compared

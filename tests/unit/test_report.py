@@ -164,6 +164,12 @@ def test_no_median_is_taken_over_comparisons_of_different_things(item, page):
     assert "Old and New, seed 7" in text
 
 
+def test_a_comparison_kept_before_there_were_switches_is_like_one_without(item, page):
+    made, old = item("a fox"), item("a cat")
+    lanes = [{name: value for name, value in lane.items() if name != "switches"} for lane in old.document["lanes"]]
+    assert "Median of the 2 measured" in page(made, Item({**old.document, "lanes": lanes}, old.folder))
+
+
 def test_how_the_items_were_chosen_is_said(item, page, catalog, tmp_path):
     text = page(item(), remarks=["All with <b> in the prompt."])
     assert "All with &lt;b&gt; in the prompt." in text
