@@ -61,10 +61,19 @@ def load(card: ModelCard, weights: Weights, dtype: Dtype, shared: dict[str, Any]
         if out_of_memory(error):
             raise
         first = (str(error).splitlines() or [type(error).__name__])[0]
-        first = first.replace(f"{weights.folder}/", "").strip()  # a page shows this, and need not tell where files lie
+        first = _without_places(first, weights)
         raise ModelError(f"{card.name} could not be loaded from {card.source}: {first}") from error
     pipe.set_progress_bar_config(disable=True)
     return pipe
+
+
+def _without_places(text: str, weights: Weights) -> str:
+    """A page shows this, and need not tell where files lie on the server."""
+    places = [weights.folder, *weights.parts.values()]
+    for place in sorted({*places, *(each.parent for each in places)}, key=lambda each: -len(str(each))):
+        if len(place.parts) > 1:
+            text = text.replace(f"{place}/", "").replace(str(place), place.name)
+    return text.strip()
 
 
 def _replacement(beside: Path, place: Path, dtype: Any) -> Any:

@@ -29,8 +29,8 @@ from pipeline.charts import stage_bar
 from pipeline.cost import PriceProfile, PriceTable, machine_formula, month, source_url
 from pipeline.errors import InputError, PlaygroundError, shown
 from pipeline.events import Result
+from pipeline.labels import cell_label
 from pipeline.recipe import result_from_recipe
-from pipeline.sweep import cell_label
 from pipeline.timing import MEASURED, Timings
 from pipeline.wording import (
     claim,

@@ -22,9 +22,6 @@ from pipeline.events import Result
 from pipeline.request import ImageRequest, make_request, random_seed
 from pipeline.wording import count, dollars, seconds_text
 
-DEPTH = ("steps", "guidance")
-"""What a picture is called by where nothing is varied."""
-
 
 @dataclass(frozen=True)
 class Plan:
@@ -159,37 +156,6 @@ def heads(plan: Plan, axis: Axis | None, catalog: Catalog) -> list[str]:
     if axis.name == "models":
         return [catalog.model(model).name for model in plan.values["models"]]
     return [axis.head(value) for value in plan.values[axis.name]]
-
-
-def cell_label(document: Mapping[str, Any], cell: Mapping[str, Any], model: str) -> str:
-    """What sets one picture of a sweep apart from the others; ``model``: its name."""
-    return _label(_varied(document) or DEPTH, cell, model)
-
-
-def setting_label(document: Mapping[str, Any], cell: Mapping[str, Any], model: str) -> str:
-    """What sets a cell's setting apart from the others, whatever the prompt and the seed; ``model``: its name."""
-    return _label([axis for axis in _varied(document) if axis not in ("prompts", "seeds")] or DEPTH, cell, model)
-
-
-def setting_of(cell: Mapping[str, Any]) -> tuple:
-    """What is the same for cells that differ in prompt and seed only."""
-    return cell["model"], cell["steps"], cell["guidance"], tuple(cell["switches"])
-
-
-def _varied(document: Mapping[str, Any]) -> list[str]:
-    return [axis for axis in (document.get("rows"), document.get("columns")) if axis]
-
-
-def _label(axes: Iterable[str], cell: Mapping[str, Any], model: str) -> str:
-    said = {
-        "models": model,
-        "prompts": cell.get("prompt", ""),
-        "seeds": f"seed {cell.get('seed')}",
-        "steps": count(cell["steps"], "step"),
-        "guidance": f"guidance {cell['guidance']:g}",
-        "switches": " + ".join(cell["switches"]) or "no switch",
-    }
-    return ", ".join(said[axis] for axis in axes)
 
 
 def cell_document(result: Result, price: PriceProfile) -> dict[str, Any]:

@@ -11,9 +11,10 @@ from markupsafe import Markup
 
 from pipeline.errors import InputError
 from pipeline.history import Entry
+from pipeline.labels import cell_label
 from pipeline.playground import Playground
 from pipeline.report import Item, title_of, write_report
-from pipeline.sweep import cell_label, sweep_document
+from pipeline.sweep import sweep_document
 from pipeline.sweep_plot import fidelity_plot, votes_plot, votes_table
 from pipeline.sweep_votes import Standing, cells_of, claim, of_sweep, of_vote, told
 from pipeline.tradeoff import compare_cells, tradeoff

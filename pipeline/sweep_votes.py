@@ -15,8 +15,8 @@ from typing import Any
 from pipeline.catalog import Catalog
 from pipeline.errors import InputError
 from pipeline.history import Entry
+from pipeline.labels import setting_label, setting_of
 from pipeline.request import ImageRequest
-from pipeline.sweep import setting_label, setting_of
 from pipeline.sweep_run import Sweeps
 from pipeline.tradeoff import best, rank
 from pipeline.votes import PAIRS_MAX, Cast, Tally, Votes, chance, tally_of

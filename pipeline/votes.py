@@ -249,7 +249,11 @@ class Votes:
 
 
 def _recipe(lane: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    return [*((name, lane[name]) for name in ("model", "steps", "guidance")), ("switches", "+".join(lane["switches"]))]
+    """A lane that was kept before there were switches has none."""
+    return [
+        *((name, lane[name]) for name in ("model", "steps", "guidance")),
+        ("switches", "+".join(lane.get("switches", ()))),
+    ]
 
 
 def _sides(entry: Entry, voter: str, place: int) -> tuple[str, str]:

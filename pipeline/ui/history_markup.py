@@ -56,7 +56,7 @@ def _facts(entry: Entry, catalog: Catalog) -> list[str]:
     """What it is, and what it took."""
     if entry.kind == "comparison":
         return _comparison(entry.document, catalog)
-    names = ", ".join(_model(catalog, model) for model in entry.models)
+    names = ", ".join(catalog.name(model) for model in entry.models)
     if entry.kind == "picture":
         return [
             f"{names}, seed {entry.document['seed']}",
@@ -75,10 +75,6 @@ def _comparison(document: Mapping[str, Any], catalog: Catalog) -> list[str]:
     seconds = f"{seconds_text(fast['seconds']['total'])} against {seconds_text(slow['seconds']['total'])}"
     cost = f"{dollars(fast['cost_usd'])} against {dollars(slow['cost_usd'])}"
     return [f"{name}, seed {document['seed']}", head, f"{seconds} · {cost}"]
-
-
-def _model(catalog: Catalog, model: str) -> str:
-    return catalog.models[model].name if model in catalog.models else model
 
 
 def _buttons(entry: Entry) -> str:

@@ -11,9 +11,9 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 from pipeline.backends.local import LocalBackend
+from pipeline.bench.random_weights import save
 from pipeline.catalog import ASSETS, load_catalog
 from pipeline.engine import Engine
-from tests import tiny
 from tests.hub import CARD, REPO, Faults, Hub
 
 
@@ -21,7 +21,7 @@ def test_the_page_says_what_is_missing_and_runs_once_it_is_there(serve, tmp_path
     # Read from the environment when it is imported, which may be long ago.
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hf" / "hub"))
     with Hub().running() as hub:
-        commit, *_ = hub.add(REPO, tiny.save("StableDiffusionPipeline", tmp_path / "checkpoint"))
+        commit, *_ = hub.add(REPO, save("StableDiffusionPipeline", tmp_path / "checkpoint"))
         own = tmp_path / "my.toml"
         own.write_text(CARD.format(revision=commit))
         client = Client(serve(Engine(load_catalog(more=own), LocalBackend())), verbose=False)

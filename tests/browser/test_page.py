@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import httpx
@@ -167,6 +168,39 @@ def test_a_seed_that_a_browser_cannot_hold_is_refused_and_none_is_a_random_one(s
     seed.fill("")
     visit.run("a fox")
     assert int(seed.input_value()) >= 0
+
+
+def test_by_keyboard_alone_latency_cost_and_throughput_are_measured_and_kept_apart(serve, engine: Engine, browser):
+    visit = Visit(browser, serve(engine), WIDE)
+    keys = visit.page.keyboard
+
+    def reach(text: str) -> None:
+        """Press Tab until the focus is on what has this text or label."""
+        for _ in range(60):
+            focused = visit.page.evaluate(
+                "() => { const at = document.activeElement, label = at.closest('label')?.innerText;"
+                " return (label || at.getAttribute('aria-label') || at.innerText || '').trim() }"
+            )
+            if focused.startswith(text):
+                return
+            keys.press("Tab")
+        raise AssertionError(f"no Tab leads to {text}")
+
+    reach("Prompt")
+    keys.type("a fox")
+    reach("Advanced")
+    keys.press("Enter")
+    playwright.expect(visit.page.get_by_label("Measure throughput")).to_be_visible()
+    reach("Measure throughput")
+    keys.press("Space")
+    playwright.expect(visit.page.locator(".estimate-box")).to_contain_text("at most")
+    visit.prompt.focus()
+    keys.press("Enter")
+    playwright.expect(visit.claims).to_have_text(
+        [re.compile("faster"), re.compile("cheaper"), re.compile("the throughput")]
+    )
+    playwright.expect(visit.verdict).to_contain_text("pictures a minute, 4 against 4 at once")
+    assert visit.faults == []
 
 
 def test_two_visitors_wait_in_line_and_are_told_their_place(serve, engine: Engine, backend: CountingBackend, browser):

@@ -19,9 +19,9 @@ import numpy as np
 import pytest
 
 from pipeline import download, imagefile
+from pipeline.bench.random_weights import save
 from pipeline.catalog import ASSETS
 from pipeline.errors import Cancelled
-from tests import tiny
 from tests.hub import CARD, REPO, Faults, Hub
 
 TOKEN = "hf_MARKERmarkerMARKERmarker"
@@ -32,7 +32,7 @@ WEIGHTS = "diffusion_pytorch_model.safetensors"
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Two commits of one repository: the same model with other weights."""
     folder = tmp_path_factory.mktemp("checkpoints")
-    return [tiny.save("StableDiffusionPipeline", folder / str(seed), seed) for seed in (0, 1)]
+    return [save("StableDiffusionPipeline", folder / str(seed), seed) for seed in (0, 1)]
 
 
 @pytest.fixture

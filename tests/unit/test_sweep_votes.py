@@ -10,8 +10,9 @@ import pytest
 from pipeline.cost import load_prices
 from pipeline.errors import Cancelled, InputError
 from pipeline.history import Entry, History
+from pipeline.labels import setting_of
 from pipeline.playground import Playground
-from pipeline.sweep import plan_sweep, setting_of
+from pipeline.sweep import plan_sweep
 from pipeline.sweep_plot import votes_plot
 from pipeline.sweep_report import write_vote_report
 from pipeline.sweep_run import Kept, Sweeps
