@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.throughput import ROUNDS, SIZES
 from pipeline.wording import count
 
 Document = Mapping[str, Any]
@@ -45,10 +44,11 @@ def method(document: Document) -> list[str]:
 def _throughput(lanes: list[Mapping[str, Any]]) -> list[str]:
     if not all(lane.get("throughput") for lane in lanes):
         return []
+    tried = [batch for lane in lanes for batch in lane["throughput"]["batches"]]
     return [
-        f"Throughput is another question than speed: pictures a minute with as many made at once as pays best, up to "
-        f"{SIZES[-1]}, the median of {ROUNDS} calls each, the models in turn. A call draws one prompt with different "
-        "seeds; the prompt's encoding is counted once a picture."
+        "Throughput is another question than speed: pictures a minute with as many made at once as pays best, of up to "
+        f"{max(batch['size'] for batch in tried)} tried, the median of {len(tried[0]['seconds'])} calls on a warm "
+        "model. A call draws one prompt with different seeds; the prompt's encoding is counted once a picture."
     ]
 
 

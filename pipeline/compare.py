@@ -78,6 +78,8 @@ def throughput_document(result: Result, price: PriceProfile) -> dict[str, Any] |
         return None
     return {
         "images_per_minute": chosen.per_minute,
+        "images_per_minute_min": chosen.spread[0],
+        "images_per_minute_max": chosen.spread[1],
         "batch": chosen.size,
         "cost_usd": machine_cost(60 / chosen.per_minute, price),
         "batches": [
@@ -175,8 +177,8 @@ def estimate_document(
     repeat: int,
     throughput: bool = False,
 ) -> dict[str, Any]:
-    """Before the run: seconds (and their basis) and dollars a lane, and for the whole with ``repeat`` runs and, at
-    most, the measurement of the throughput."""
+    """Before the run: seconds (and their basis) and dollars a lane, and for the whole with ``repeat`` runs and, if it
+    goes on to its end, the measurement of the throughput."""
     lanes = [
         {
             "role": role,
@@ -187,8 +189,8 @@ def estimate_document(
         }
         for role in ROLES
     ]
-    pictures = repeat + (most_pictures() if throughput else 0)
-    total = pictures * sum(lane["seconds"] for lane in lanes)
+    pictures = {role: repeat + (most_pictures(requests[role].steps) if throughput else 0) for role in ROLES}
+    total = sum(pictures[lane["role"]] * lane["seconds"] for lane in lanes)
     return {
         "lanes": lanes,
         "repeat": repeat,

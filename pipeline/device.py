@@ -64,6 +64,18 @@ def cpu_device() -> Device:
     return Device("cpu", f"{name} ({model})" if model else name, memory)
 
 
+def available_bytes() -> int | None:
+    """Bytes of memory that can still be taken without anything being killed for it; None where nobody tells."""
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        told = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+        free = int(told["MemAvailable"].split()[0]) * 1024
+        with contextlib.suppress(OSError, ValueError):  # a container's own limit, "max" where there is none
+            limit = int(Path("/sys/fs/cgroup/memory.max").read_text())
+            free = min(free, limit - int(Path("/sys/fs/cgroup/memory.current").read_text()))
+        return free
+    return None
+
+
 def available_cores() -> int:
     """Cores this process may run on, which in a container is often fewer than the machine has."""
     if hasattr(os, "sched_getaffinity"):

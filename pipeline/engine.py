@@ -95,9 +95,12 @@ class Engine:
         carry_out(self.catalog, self.backend, order, tell, stop)
 
     def _seconds(self, order: Order) -> float:
-        """What an order will take of the device, at most."""
-        pictures = max(1, order.repeat) + (most_pictures() if order.throughput else 0)
-        return sum(self.estimate(order.requests[lane]).seconds for lane in order.lanes) * pictures
+        """What an order will take of the device, about, if the throughput is measured to its end."""
+        total = 0.0
+        for request in (order.requests[lane] for lane in order.lanes):
+            pictures = max(1, order.repeat) + (most_pictures(request.steps) if order.throughput else 0)
+            total += pictures * self.estimate(request).seconds
+        return total
 
     def _run(
         self, requests: tuple[ImageRequest, ...], how: Mapping[str, Any], use_cache: bool, stop: threading.Event

@@ -31,6 +31,7 @@ from pipeline.errors import InputError, PlaygroundError, shown
 from pipeline.events import Result
 from pipeline.labels import cell_label
 from pipeline.recipe import result_from_recipe
+from pipeline.throughput import Batch
 from pipeline.timing import MEASURED, Timings
 from pipeline.wording import (
     claim,
@@ -275,12 +276,11 @@ def _costs(pictures: list[Picture], price: PriceProfile) -> list[dict[str, Any]]
     return costs
 
 
-def _batches(lanes: Sequence[Mapping[str, Any]]) -> dict[int, list[float | None]]:
-    """By how many pictures at once: each lane's pictures a minute, None where it was not tried."""
-    found = [
-        {batch["size"]: batch["images_per_minute"] for batch in (lane.get("throughput") or {}).get("batches", ())}
-        for lane in lanes
-    ]
+def _batches(lanes: Sequence[Mapping[str, Any]]) -> dict[int, list[tuple[float, float, float] | None]]:
+    """By how many pictures at once: each lane's pictures a minute, median, slowest and fastest; None: not tried."""
+    said = [(lane.get("throughput") or {}).get("batches", ()) for lane in lanes]
+    batches = [[Batch(each["size"], tuple(each["seconds"])) for each in lane] for lane in said]
+    found = [{batch.size: (batch.per_minute, *batch.spread) for batch in lane} for lane in batches]
     return {size: [lane.get(size) for lane in found] for size in sorted(set().union(*found))}
 
 

@@ -94,7 +94,7 @@ def fidelity_plot(found: Tradeoff, labels: Mapping[int, str], across: str = "tim
 
 
 def votes_plot(standing: Standing, across: str = "time", link: str = "") -> Markup:
-    """Each setting by how often it was preferred, beside the reference at one half. ``link``: as for the other plot.
+    """Each setting by its score, beside the reference at one half. ``link``: as for the other plot.
 
     Raises InputError where there is nothing to draw.
     """
@@ -107,12 +107,12 @@ def votes_plot(standing: Standing, across: str = "time", link: str = "") -> Mark
     up = _Scale(0, 100, HEIGHT - BOTTOM, TOP, [(float(tick), f"{tick} %") for tick in (0, 25, 50, 75, 100)])
     names = "; ".join(dot.name for dot in front_of(dots))
     caption = (
-        f"Filled: nothing else, the reference among them, is both {ACROSS[across].cheaper} and preferred more often. "
-        f"{ACROSS[across].first} first: {names}. A tie is half a vote for either, so a picture that is as good as the "
-        f"reference ({reference.label}, the diamond) comes to 50 %, whether people say tie or guess. The whiskers are "
-        "95 % Wilson intervals; in brackets the votes."
+        f"Filled: nothing else, the reference among them, is both {ACROSS[across].cheaper} and has a higher score. "
+        f"{ACROSS[across].first} first: {names}. The score is the share of votes for it, a tie being half a vote for "
+        f"either, so a picture as good as the reference ({reference.label}, the diamond) comes to 50 %, whether people "
+        "say tie or guess. The whiskers are 95 % Wilson intervals; in brackets the votes that called one good."
     )
-    return _figure(dots, across, up, "votes", "share preferred", caption, link)
+    return _figure(dots, across, up, "votes", "score", caption, link)
 
 
 def votes_table(standing: Standing) -> Markup:
@@ -125,7 +125,7 @@ def votes_table(standing: Standing) -> Markup:
     last = standing.reference
     rows.append(row.format(last.label, "the reference", "", seconds_text(last.seconds), dollars(last.cost_usd)))
     heads = Markup("").join(
-        Markup('<th scope="col">{}</th>').format(head) for head in ("Preferred", "Votes", "Time", "Cost")
+        Markup('<th scope="col">{}</th>').format(head) for head in ("Score", "Votes", "Time", "Cost")
     )
     return Markup(
         '<div class="vote-table by-setting" tabindex="0" role="region" aria-label="Votes by setting"><table>'
@@ -155,10 +155,10 @@ def _cell(point: Point, label: str, across: str) -> Dot:
 
 def _setting(setting: Setting, across: str) -> Dot:
     score = setting.tally.score
-    said = f"{setting.label}: {_cost(setting)}, preferred in {share_of(setting.tally)} of {said_of(setting.tally)}"
+    said = f"{setting.label}: {_cost(setting)}, score {share_of(setting.tally)}, of {said_of(setting.tally)}"
     return Dot(
         setting.place, setting.label, _x(setting, across), 100 * score.share, said, 100 * score.low, 100 * score.high,
-        f"{setting.label} ({setting.tally.votes})",
+        f"{setting.label} ({setting.tally.scored})",
     )  # fmt: skip
 
 

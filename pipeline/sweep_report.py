@@ -19,6 +19,8 @@ from pipeline.sweep_plot import fidelity_plot, votes_plot, votes_table
 from pipeline.sweep_votes import Standing, cells_of, claim, of_sweep, of_vote, told
 from pipeline.tradeoff import compare_cells, tradeoff
 
+SHOWN = ("width", "height", "model", "models", "device", "price", "rows", "columns")
+"""Of a sweep's document, what every picture of it tells anyway."""
 UP = ("fidelity", "votes")
 """What a plot can have on its vertical axis."""
 
@@ -70,7 +72,11 @@ def write_vote_report(path: Path, playground: Playground, vote: Entry) -> None:
     for i, pair in enumerate(vote.document["pairs"]):
         files |= {pair["reference"]: vote.files.get(2 * i), pair["place"]: vote.files.get(2 * i + 1)}
     cells = cells_of(vote)
-    document = {**vote.document["sweep"], "cells": [{"place": place, **cell} for place, cell in cells.items()]}
+    # Whoever voted may have it: nothing of the sweep is in it that the vote did not show.
+    shown = {name: vote.document["sweep"][name] for name in SHOWN} | {
+        name: vote.document["pairs"][0][name] for name in ("prompt", "seed")
+    }
+    document = {**shown, "cells": [{"place": place, **cell} for place, cell in cells.items()]}
     pictures = {i: files[place] for i, place in enumerate(cells)}
     said = {"Verdict": claim(standing), **told(standing, vote)}
     _write(path, playground, Item(document, pictures=pictures, plot=_voted(standing) or None), said)

@@ -134,13 +134,14 @@ def of_sweep(votes: Votes, sweeps: Sweeps, entry: Entry) -> Standing | None:
     same setting as that of the newest; of one voter's choices on the same pair in two votes, the last counts.
     """
     cells = {cell.place: cell.document for cell in sweeps.cells.of(entry.id)}
-    found = [vote for vote in votes.history.find(kind="vote", sweep=entry.id, limit=-1) if votes.casts(vote)]
+    every = ((vote, votes.casts(vote)) for vote in votes.history.find(kind="vote", sweep=entry.id, limit=-1))
+    found = [(vote, said) for vote, said in every if said]
     pairs: dict[tuple[int, int], dict[str, Any]] = {}
     casts: dict[tuple[str, int, int], Cast] = {}
-    for vote in found:
-        if _reference(vote) != _reference(found[0]):
+    for vote, said in found:
+        if _reference(vote) != _reference(found[0][0]):
             continue
-        for cast in votes.casts(vote):
+        for cast in said:
             pair = vote.document["pairs"][cast.place]
             at = pair["reference"], pair["place"]
             known = casts.get((cast.voter, *at))
@@ -198,15 +199,16 @@ def pair_label(catalog: Catalog, vote: Entry, pair: Mapping[str, Any]) -> str:
 
 
 def share_of(tally: Tally) -> str:
-    """How often a setting was preferred, with its interval."""
+    """A setting's score with its interval."""
     score = tally.score
     return share_text(score.share, score.low, score.high) if score else "nothing said"
 
 
 def said_of(tally: Tally) -> str:
-    """The votes on a setting, told apart."""
-    bad = f", {tally.bad} both bad" if tally.bad else ""
-    return f"{count(tally.votes, 'vote')}: {tally.candidate} better, {tally.tie} as good, {tally.baseline} worse{bad}"
+    """The votes that a setting's score is of, told apart; and those that called neither picture good."""
+    bad = f"; besides {tally.bad} both bad" if tally.bad else ""
+    said = f"{tally.candidate} better, {tally.tie} as good, {tally.baseline} worse"
+    return f"{count(tally.scored, 'vote')}: {said}{bad}"
 
 
 def claim(standing: Standing) -> str:
@@ -232,7 +234,7 @@ def told(standing: Standing, vote: Entry | None = None) -> dict[str, str]:
     }
     for setting in standing.settings:
         if setting.tally.votes:
-            found[setting.label] = f"preferred in {share_of(setting.tally)} of {said_of(setting.tally)}"
+            found[setting.label] = f"score {share_of(setting.tally)}, of {said_of(setting.tally)}"
     if vote and len(vote.document["pairs"]) < vote.document["finished"]:
         found["What was asked"] = (
             f"{len(vote.document['pairs'])} of {vote.document['finished']:,} finished pictures, spread evenly over the "
@@ -240,7 +242,8 @@ def told(standing: Standing, vote: Entry | None = None) -> dict[str, str]:
         )
     found["How it was asked"] = (
         "each picture beside its reference without names, sides and order random for each voter; a reference can come "
-        "again, so who looks closely may know it. A tie is half a vote for either, both bad is left out; 95 % Wilson "
-        "intervals, which take each vote as independent; one in twenty of them misses by chance"
+        "again, so who looks closely may know it. The score is the share of votes for the setting, a tie being half a "
+        "vote for either and both bad left out; 95 % Wilson intervals, which take each vote as independent; one in "
+        "twenty of them misses by chance"
     )
     return found

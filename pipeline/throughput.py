@@ -13,8 +13,8 @@ from pipeline.timing import median_seconds
 
 SIZES = (1, 2, 4, 8)
 """Pictures at once, each twice as many as before while that pays and memory lasts."""
-ROUNDS = 3
-"""Timed calls of each size, after one that is not."""
+ROUNDS, WARM_STEPS = 3, 2
+"""Timed calls of each size, after one of so many steps that is not."""
 PAYS = 0.97
 """Share of the best rate so far below which no larger batch is tried: noise may hide a small gain, not a loss."""
 
@@ -33,6 +33,11 @@ class Batch:
         """Pictures a minute, by the median call."""
         return 60 * self.size / median_seconds(self.seconds)
 
+    @property
+    def spread(self) -> tuple[float, float]:
+        """Pictures a minute of the slowest and of the fastest call."""
+        return 60 * self.size / max(self.seconds), 60 * self.size / min(self.seconds)
+
 
 def best(batches: Sequence[Batch]) -> Batch | None:
     """The one with the most pictures a minute; None of none."""
@@ -44,6 +49,7 @@ def pays(batches: Sequence[Batch]) -> bool:
     return not batches or batches[-1].per_minute >= PAYS * best(batches).per_minute
 
 
-def most_pictures() -> int:
-    """How many pictures a measurement of one model draws at most, those of its warm-ups left out."""
-    return ROUNDS * sum(SIZES)
+def most_pictures(steps: int) -> float:
+    """How many pictures of so many steps a measurement of one model draws if every size is tried, warm-ups counted by
+    their steps."""
+    return sum(SIZES) * (ROUNDS + WARM_STEPS / steps)

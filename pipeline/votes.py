@@ -77,6 +77,11 @@ class Tally:
         return self.candidate + self.baseline + self.tie + self.bad
 
     @property
+    def scored(self) -> int:
+        """Votes that called one of the two good: those that :attr:`score` is of."""
+        return self.candidate + self.baseline + self.tie
+
+    @property
     def wins(self) -> Interval | None:
         """How often the candidate's picture was preferred, of the votes that preferred one; None of none."""
         return wilson(self.candidate, self.candidate + self.baseline)
@@ -84,14 +89,14 @@ class Tally:
     @property
     def as_good(self) -> Interval | None:
         """How often it was at least as good, of the votes that called one of the two good; None of none."""
-        return wilson(self.candidate + self.tie, self.candidate + self.baseline + self.tie)
+        return wilson(self.candidate + self.tie, self.scored)
 
     @property
     def score(self) -> Interval | None:
         """How often it was preferred, of the votes that called one of the two good, a tie being half a vote for
         either; None of none. One half is a picture that is as good as the baseline, whether people who see no
         difference say so or guess; so this is what tells candidates apart that few voters could tell from it."""
-        return wilson(self.candidate + self.tie / 2, self.candidate + self.baseline + self.tie)
+        return wilson(self.candidate + self.tie / 2, self.scored)
 
     @property
     def needed(self) -> int | None:
@@ -153,9 +158,7 @@ class Votes:
     def add(self, document: Mapping[str, Any], results: Sequence[Result], owner: str = "") -> str:
         """Keep a vote and return its id. ``document``: its ``pairs`` each have a prompt, a seed, a size and two lanes
         with their roles. ``results``: their pictures, two a pair. Raises PlaygroundError if it cannot be kept."""
-        entry = self.history.add("vote", document, results, owner)
-        self.history.star(entry, True)  # people were asked: it does not go for room
-        return entry
+        return self.history.add("vote", document, results, owner)
 
     def get(self, entry: object) -> Entry:
         """The vote of this id, whoever asks: to know it is the permission. Raises InputError."""
@@ -190,6 +193,8 @@ class Votes:
             "INSERT OR REPLACE INTO votes (entry, place, voter, choice, cast_at) VALUES (?,?,?,?,?)",
             (entry.id, place, voter, choice, time.time()),
         )
+        if not entry.starred:
+            self.history.star(entry.id, True)  # somebody was asked and has answered: it does not go for room
         return choice
 
     def take_back(self, entry: Entry, voter: str) -> bool:

@@ -105,12 +105,17 @@ def throughput_text(lanes: Sequence[Mapping[str, Any]]) -> str:
     old, new = (lane.get("throughput") for lane in lanes)
     if not old or not new:
         return ""
+    new_rate, old_rate = (
+        f"{figure(said['images_per_minute'])} ({figure(said['images_per_minute_min'])} to "
+        f"{figure(said['images_per_minute_max'])})"
+        for said in (new, old)
+    )
     text = (
-        f"{figure(new['images_per_minute'])} against {figure(old['images_per_minute'])} pictures a minute, "
-        f"{new['batch']} against {old['batch']} at once"
+        f"{new_rate} against {old_rate} pictures a minute, {new['batch']} against {old['batch']} at once, medians of "
+        f"{len(new['batches'][0]['seconds'])} calls"
     )
     if None not in (old["cost_usd"], new["cost_usd"]):
-        text += f", then {dollars(1000 * new['cost_usd'])} against {per_thousand(old['cost_usd'])}"
+        text += f"; then {dollars(1000 * new['cost_usd'])} against {per_thousand(old['cost_usd'])}"
     return text
 
 

@@ -6,6 +6,7 @@ An order is plain data, so that it can be carried out in another process too (se
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -15,13 +16,14 @@ from PIL import Image
 
 from pipeline.backends import Backend, How, Made, key_of
 from pipeline.catalog import Catalog
-from pipeline.errors import BatchTooLarge, Cancelled
+from pipeline.errors import BatchTooLarge, Cancelled, PlaygroundError
 from pipeline.events import Done, Event, Loading, Result, Step
 from pipeline.request import ImageRequest
-from pipeline.throughput import ROUNDS, SIZES, Batch, pays
+from pipeline.throughput import ROUNDS, SIZES, WARM_STEPS, Batch, pays
 from pipeline.timing import Timings
 
 Tell = Callable[[Event], None]
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -67,9 +69,12 @@ class _Work:
             for lane in self._turn(lanes, run):
                 self._picture(lane, run)
         if self._order.throughput:
-            self._throughput()
-            for lane in lanes:
-                self._tell(Done(lane, self._results[lane], True))
+            batches: dict[int, tuple[Batch, ...]] = {}
+            try:
+                batches = self._throughput()
+            finally:  # stopped half way: the pictures and their times are there all the same
+                for lane in lanes:
+                    self._tell(Done(lane, replace(self._results[lane], batches=batches.get(lane, ())), True))
 
     @staticmethod
     def _turn(lanes: Sequence[int], run: int) -> Sequence[int]:
@@ -124,30 +129,33 @@ class _Work:
         self._results[lane] = result
         self._tell(Done(lane, result, run == order.repeat and not order.throughput))
 
-    def _throughput(self) -> None:
-        """Batches of growing size, lanes in turn, until a larger one does not pay or does not fit."""
+    def _throughput(self) -> dict[int, tuple[Batch, ...]]:
+        """By lane: batches of growing size, until a larger one does not pay or cannot be made."""
+        found: dict[int, tuple[Batch, ...]] = dict.fromkeys(self._order.lanes, ())
         going = self._order.lanes
-        for size in SIZES:
-            calls: dict[int, list[Made]] = {}
-            for lane in going:
-                # Where not even the first of a size can be made, the lane's sizes end with the one before.
+        for turn, size in enumerate(SIZES, 1):
+            # All calls of one lane in a row: where both models have no room together, each change loads one anew.
+            for lane in self._turn(going, turn):
                 with contextlib.suppress(BatchTooLarge):
-                    short = self._order.requests[lane].model_copy(update={"steps": 2})
-                    self._make(lane, 0, short, How(batch=size), size)
-                    calls[lane] = []
-            for turn in range(1, ROUNDS + 1):
-                for lane in self._turn(tuple(calls), turn):
-                    with contextlib.suppress(BatchTooLarge):
-                        request = self._order.requests[lane]
-                        calls[lane].append(self._make(lane, turn, request, How(reuse=False, batch=size), size))
-            for lane, made in calls.items():
-                if len(made) == ROUNDS:
-                    before = self._results[lane]
-                    self._results[lane] = replace(before, batches=(*before.batches, _batch(size, made)))
-            going = tuple(lane for lane in calls if len(calls[lane]) == ROUNDS and pays(self._results[lane].batches))
+                    found[lane] += (self._batch(lane, size),)
+            going = tuple(lane for lane in going if len(found[lane]) == turn and pays(found[lane]))
+        return found
 
-
-def _batch(size: int, made: Sequence[Made]) -> Batch:
-    seconds = tuple(size * each.seconds["encode"] + each.seconds["denoise"] + each.seconds["decode"] for each in made)
-    peaks = [each.peak_memory_bytes for each in made if each.peak_memory_bytes is not None]
-    return Batch(size, seconds, max(peaks, default=None))
+    def _batch(self, lane: int, size: int) -> Batch:
+        """One size of one lane: a short call that warms, then the timed ones. Raises BatchTooLarge."""
+        request = self._order.requests[lane]
+        try:
+            self._make(lane, 0, request.model_copy(update={"steps": WARM_STEPS}), How(batch=size), size)
+            made = [
+                self._make(lane, call, request, How(reuse=False, batch=size), size) for call in range(1, ROUNDS + 1)
+            ]
+        except PlaygroundError:
+            raise
+        except Exception as error:
+            if size == 1:
+                raise
+            log.exception("%s of %s at once failed", size, request.model)
+            raise BatchTooLarge(f"{request.model} fails with {size} pictures at once; the log says how.") from error
+        seconds = (size * each.seconds["encode"] + each.seconds["denoise"] + each.seconds["decode"] for each in made)
+        peaks = [each.peak_memory_bytes for each in made if each.peak_memory_bytes is not None]
+        return Batch(size, tuple(seconds), max(peaks, default=None))

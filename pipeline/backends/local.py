@@ -19,7 +19,17 @@ from pipeline.backends import How, Identity, Key, Made, OnPart, OnStep, key_of
 from pipeline.backends.families import FAMILIES
 from pipeline.caches import ByteLRU
 from pipeline.catalog import ModelCard
-from pipeline.device import Device, Facts, PeakMemory, find_device, find_facts, out_of_memory, versions
+from pipeline.device import (
+    Device,
+    Facts,
+    PeakMemory,
+    available_bytes,
+    find_device,
+    find_facts,
+    out_of_memory,
+    resident_bytes,
+    versions,
+)
 from pipeline.errors import BatchTooLarge, Cancelled, ModelError
 from pipeline.fit import RAM_SHARE, Plan, dtype_for, fit_model, room
 from pipeline.request import SEED_MAX, ImageRequest
@@ -29,6 +39,8 @@ from pipeline.timing import StageClock
 from pipeline.weights import locate
 
 EMBEDDING_CACHE_BYTES = 64 * 1024**2
+BATCH_SHARE = 0.8
+"""Of the memory that is free, what a batch may take on a processor."""
 PREVIEW_EVERY_S = 0.25
 """More often than this nobody sees a difference, and each one costs whoever shows it time on the same machine."""
 
@@ -44,6 +56,8 @@ class LocalBackend:
         self._fingerprints: dict[str, str] = {}
         self._ran_out: dict[tuple[str, str], int] = {}
         """(model, how it was placed) -> the fewest pixels for which memory ran out."""
+        self._taken: dict[tuple[Key, int, int, int], int] = {}
+        """(pipeline, width, height, pictures at once) -> bytes that drawing took beside the weights, on a processor."""
 
     @cached_property
     def _device(self) -> Device:
@@ -152,6 +166,9 @@ class LocalBackend:
 
         if how.batch == 1:
             return self._with_the_next_plan(card, request, attempt)
+        too_large = f"{card.name} has no memory for {how.batch} pictures at once on {self._device.name}."
+        if not self._has_room(request, how.batch):
+            raise BatchTooLarge(too_large)
         try:
             return attempt()
         except Exception as error:
@@ -160,7 +177,14 @@ class LocalBackend:
         # Not the model is too large, only the batch: nothing is evicted and no other plan is tried.
         if self._cuda is not None:
             self._cuda.empty_cache()
-        raise BatchTooLarge(f"{card.name} has no memory for {how.batch} pictures at once on {self._device.name}.")
+        raise BatchTooLarge(too_large)
+
+    def _has_room(self, request: ImageRequest, batch: int) -> bool:
+        """On a processor memory does not run out with an error, the process is killed; so a batch is weighed before, at
+        twice what half as large a one took. A GPU says by itself."""
+        taken = self._taken.get((key_of(request), request.width, request.height, batch // 2))
+        free = available_bytes()
+        return self._cuda is not None or taken is None or free is None or 2 * taken < BATCH_SHARE * free
 
     def _make(
         self, resident: Resident, request: ImageRequest, how: How, on_step: OnStep, stop: threading.Event
@@ -169,7 +193,7 @@ class LocalBackend:
 
         card, pipe = resident.card, self._scoped(resident.pipe)
         family, takes = FAMILIES.get(card.pipeline), inspect.signature(pipe.__call__).parameters
-        clock, peak = StageClock(self._cuda), PeakMemory(self._cuda)
+        clock, peak, held = StageClock(self._cuda), PeakMemory(self._cuda), resident_bytes()
         peak.start()
         steps, before, shown = request.steps, None, 0.0
 
@@ -220,8 +244,10 @@ class LocalBackend:
             else:
                 images = self._several(card, family, pipe, request.seed, how.batch, arguments)
             clock.stop()
-        seconds = {"encode": encode_s, **clock.seconds()}
-        return Made(images[0], seconds, cached, peak.bytes())
+        seconds, highest = {"encode": encode_s, **clock.seconds()}, peak.bytes()
+        if highest is not None and held is not None:
+            self._taken[key_of(request), request.width, request.height, how.batch] = highest - held
+        return Made(images[0], seconds, cached, highest)
 
     def _several(
         self, card: ModelCard, family: Any, pipe: Any, seed: int, batch: int, arguments: dict[str, Any]

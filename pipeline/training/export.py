@@ -111,8 +111,9 @@ def publish(
     student, distilled = distil.load_average(work, saved)
     out.mkdir(parents=True, exist_ok=True)
     hardware = hardware_name(saved["settings"]["device"])
+    before = saved["before"]["hardware"]
     history = {
-        "hardware": hardware,
+        "hardware": hardware if before in ("", hardware) else f"{before}, then {hardware}",
         "steps": saved["before"]["steps"] + saved["step"],
         "pictures_seen": saved["before"]["pictures_seen"] + saved["seen"],
         "minutes": round(saved["before"]["minutes"] + saved["active"] / 60, 1),
@@ -128,7 +129,7 @@ def publish(
     }
     training = (
         f"{history['pictures_seen']:,} pictures seen in {history['steps']:,} steps, {history['minutes']:.0f} minutes "
-        f"on {hardware}; flow matching in pixels, the clean picture predicted (arXiv 2511.13720)."
+        f"on {history['hardware']}; flow matching in pixels, the clean picture predicted (arXiv 2511.13720)."
     )
     distillation = (
         f"{distil_history['trajectories']:,} guided trajectories of the predecessor, then {distil_history['steps']:,} "

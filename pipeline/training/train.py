@@ -66,11 +66,11 @@ def published(folder: Path, settings: Settings) -> Predecessor:
 
 
 def history(settings: Settings) -> dict:
-    """What was trained before this run: steps, pictures seen, minutes."""
+    """What was trained before this run, and on what: steps, pictures seen, minutes, hardware."""
     if settings.start is None:
-        return {"steps": 0, "pictures_seen": 0, "minutes": 0.0}
+        return {"steps": 0, "pictures_seen": 0, "minutes": 0.0, "hardware": ""}
     said = json.loads((Path(settings.start) / "training.json").read_text())
-    return {key: said[key] for key in ("steps", "pictures_seen", "minutes")}
+    return {key: said[key] for key in ("steps", "pictures_seen", "minutes", "hardware")}
 
 
 def optimiser(model: Predecessor, settings: Settings) -> torch.optim.AdamW:

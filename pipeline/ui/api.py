@@ -83,7 +83,7 @@ def attach(playground: Playground, jobs: Jobs, visitors: Visitors) -> None:
             predecessor_switches: Efficiency switches, such as fp8-weights; /models lists them.
             efficient_switches: The same for the efficient lane.
             repeat: Runs a model; the median counts.
-            throughput: Also measure pictures a minute, with up to 8 at once; draws up to 45 more a model.
+            throughput: Also measure pictures a minute, with up to 8 at once; draws some 45 more a model, or fewer.
             price: Id of a price profile, or dollars per hour.
             run: A name of your choice for this run, by which /stop can end it; make it hard to guess.
 
@@ -185,7 +185,7 @@ def attach(playground: Playground, jobs: Jobs, visitors: Visitors) -> None:
             width: Pixels; the model's own size if left out.
             height: Pixels; the model's own size if left out.
             repeat: Runs a model.
-            throughput: Whether the throughput is measured too; the seconds are then the most it can take.
+            throughput: Whether the throughput is measured too; the seconds are then for all of it, which may end early.
             price: Id of a price profile, or dollars per hour.
 
         Returns:

@@ -147,7 +147,7 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
             said = estimate_document(requests, estimates, price_of(price_id), runs, throughput)
         except PlaygroundError as error:
             return markup.hint(str(error))
-        most = "at most " if throughput else ""
+        most = "up to about " if throughput else ""
         return markup.hint(
             f"Estimate: {most}{seconds_text(said['seconds'])}, {dollars(said['cost_usd'])} "
             f"({said['lanes'][0]['basis']})"

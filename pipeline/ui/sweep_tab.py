@@ -7,7 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from pipeline.sweep import Plan, forecast, plan_sweep
 from pipeline.sweep_plot import ACROSS
 from pipeline.sweep_report import UP, drawn, write_sweep_report
 from pipeline.sweep_run import Kept
+from pipeline.tradeoff import compare_cells
 from pipeline.ui import markup, report_buttons, sweep_markup
 from pipeline.ui.compare_tab import DEVICE_QUEUE
 from pipeline.ui.compare_view import CompareView
@@ -137,6 +138,15 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
             resume=gr.Button(f"Go on: {left} left", visible=bool(left)),
         )
 
+    def comparing(entry: Entry) -> Iterator[list[Any]]:
+        """Each picture beside its reference, for the plot, told as it goes: hundreds take a while."""
+        told = time.monotonic()
+        with suppress(PlaygroundError):  # deleted meanwhile
+            for done, total in compare_cells(playground.sweeps, playground.history.get(entry.id)):
+                if time.monotonic() - told >= TELL_S:
+                    told = time.monotonic()
+                    yield update(said=markup.hint(f"Comparing pictures: {done} of {total}."))
+
     def run(entry: Entry, session: str | None, plot: Any) -> Iterator[list[Any]]:
         plan = playground.sweeps.plan(entry)
         total, recent, told = len(plan.requests), [], 0.0
@@ -164,6 +174,7 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
             log.exception("a sweep failed")
             problem = "The sweep failed; the server's log says where. What is done stays."
         yield update(changed=_payload(recent))
+        yield from comparing(entry)
         left = total - len(playground.sweeps.cells.places(entry.id))
         text = problem or f"All {total} done."
         yield update(

@@ -59,7 +59,7 @@ def test_compare_keeps_its_contract(capsys):
 def test_compare_tells_the_throughput_when_asked(capsys):
     assert command_line.main(["compare", "a fox", "--seed", "7", "--throughput", "--price", "hf-l4"]) == 0
     said = capsys.readouterr().out
-    assert "throughput: " in said and "pictures a minute, 4 against 4 at once, then $" in said
+    assert "throughput: " in said and "pictures a minute, 4 against 4 at once, medians of 3 calls; then $" in said
     assert "× the throughput" in said
 
 

@@ -112,8 +112,8 @@ def test_the_numbers_of_the_votes_are_there_as_text():
     voted = standing((0.1, tally(1, 9, tie=2, bad=3)), (0.2, tally(0, 0)))
     titles = [title.text for title in drawing(votes_plot(voted)).iter("title")]
     assert titles[0] == (
-        "setting 0: 100 ms, $0.00100, preferred in 17 % (5 % to 45 %) of 15 votes: 1 better, 2 as good, 9 worse, "
-        "3 both bad"
+        "setting 0: 100 ms, $0.00100, score 17 % (5 % to 45 %), of 12 votes: 1 better, 2 as good, 9 worse; "
+        "besides 3 both bad"
     )
     assert len(titles) == 2  # no votes, no point
     table = votes_table(voted)

@@ -6,14 +6,18 @@ import threading
 
 import pytest
 
-from pipeline.catalog import Catalog
+from pipeline.backends import How, local
+from pipeline.backends.families import FAMILIES
+from pipeline.backends.local import LocalBackend
+from pipeline.catalog import Catalog, load_catalog
 from pipeline.caveats import method
 from pipeline.compare import compare_document, estimate_document, repriced
 from pipeline.cost import PriceProfile, load_prices
 from pipeline.engine import Engine
-from pipeline.errors import BatchTooLarge, Cancelled, InputError, PlaygroundError
+from pipeline.errors import BatchTooLarge, Cancelled, InputError
 from pipeline.events import Done, Step, final_results
 from pipeline.report import Item, write_report
+from pipeline.request import make_request
 from pipeline.throughput import SIZES, Batch, best, most_pictures, pays
 from pipeline.ui.markup import verdict
 from pipeline.wording import claims, throughput_text
@@ -50,8 +54,9 @@ def document(measured, catalog: Catalog):
 def test_sizes_double_until_memory_ends_and_lanes_take_turns(measured, backend: CountingBackend):
     assert [[batch.size for batch in result.batches] for result in measured] == [[1, 2, 4], [1, 2, 4]]
     assert all(len(batch.seconds) == 3 for result in measured for batch in result.batches)
-    timed = [(model, size) for model, size, steps in backend.batches if steps != 2 or model == "new"]
-    assert [model for model, size in timed if size == 2] == ["new", "new", "old", "old", "new", "new", "old"]
+    order = [(model, size) for model, size, _ in backend.batches]
+    # All of one lane in a row, so that whoever was loaded anew is warm again; the other one first the next time.
+    assert order == [("old", 2)] * 4 + [("new", 2)] * 4 + [("new", 4)] * 4 + [("old", 4)] * 4
     short = [steps for model, size, steps in backend.batches if model == "old"]
     assert short == [2, 6, 6, 6, 2, 6, 6, 6]  # one of each size is not timed
 
@@ -87,19 +92,27 @@ def test_it_is_a_measurement(engine, requests, backend):
     assert {event.batch for event in events if isinstance(event, Step)} == {None, 1, 2, 4}
 
 
-def test_stop_is_heard_between_the_steps_of_a_batch(engine, requests, backend):
-    backend.step_s, stop = 0.01, threading.Event()
+def test_stop_is_heard_between_the_steps_of_a_batch_and_costs_no_finished_picture(engine, requests, backend):
+    backend.step_s, stop, done = 0.01, threading.Event(), []
     with pytest.raises(Cancelled):
         for event in engine.run(requests, throughput=True, stop=stop):
             if isinstance(event, Step) and event.batch == 2:
                 stop.set()
+            if isinstance(event, Done) and event.final:
+                done.append(event.result)
+    assert [(len(result.runs), result.batches) for result in done] == [(1, ()), (1, ())]
     assert engine.idle(5)
     assert len(backend.batches) <= 1
     assert final_results(engine.run(requests))
 
 
-def test_a_batch_that_is_too_large_is_an_error_of_ours():
-    assert issubclass(BatchTooLarge, PlaygroundError)
+def test_a_size_that_fails_ends_the_sizes_and_not_the_run(engine, requests, backend, monkeypatch):
+    def fails(*_: object) -> None:
+        raise RuntimeError("this operator takes one picture")
+
+    monkeypatch.setattr(backend, "_several", fails)
+    made = final_results(engine.run(requests, throughput=True))
+    assert [[batch.size for batch in result.batches] for result in made] == [[1], [1]]
 
 
 @pytest.mark.parametrize("value", ["yes", 1, None, "false"])
@@ -143,7 +156,7 @@ def test_a_document_without_it_says_nothing_of_it(engine, requests, catalog):
 
 def test_page_and_report_say_it(document, catalog, tmp_path):
     assert "× the throughput" in verdict(document)
-    assert "pictures a minute, 4 against 4 at once" in verdict(document)
+    assert "pictures a minute, 4 against 4 at once, medians of 3 calls" in verdict(document)
     assert any(sentence.startswith("Throughput is another question") for sentence in method(document))
     path = tmp_path / "report.html"
     write_report(path, "Both", [Item(document)], catalog, load_prices())
@@ -152,10 +165,39 @@ def test_page_and_report_say_it(document, catalog, tmp_path):
     assert html.count("at once</th>") == 3
 
 
-def test_the_estimate_says_the_most_it_can_take(engine, requests, catalog):
+def test_the_estimate_counts_every_size_and_the_warm_ups(engine, requests, catalog):
     lanes = dict(zip(("efficient", "predecessor"), requests, strict=True))
     estimates = {role: engine.estimate(request) for role, request in lanes.items()}
-    once = estimate_document(lanes, estimates, PRICE, 1)
+    once = {lane["role"]: lane["seconds"] for lane in estimate_document(lanes, estimates, PRICE, 1)["lanes"]}
     both = estimate_document(lanes, estimates, PRICE, 1, throughput=True)
-    assert most_pictures() == 45
-    assert both["seconds"] == pytest.approx(46 * once["seconds"])
+    assert (most_pictures(2), most_pictures(6)) == (60, 50)  # 45 timed ones, and 15 of two steps
+    assert both["seconds"] == pytest.approx(61 * once["efficient"] + 51 * once["predecessor"])
+
+
+def test_a_batch_with_no_room_is_refused_and_evicts_nothing(monkeypatch):
+    backend = LocalBackend()
+    card = load_catalog().model("diptych-128-efficient")
+    request = make_request(card, "a fox")
+    arguments = (card, request, How(batch=2), lambda *_: None, threading.Event())
+    backend.make(card, request, How(), lambda *_: None, threading.Event())
+    with monkeypatch.context() as patch:
+        patch.setattr(local, "available_bytes", lambda: 1)
+        with pytest.raises(BatchTooLarge, match="Diptych 128 Efficient has no memory for 2 pictures at once on CPU"):
+            backend.make(*arguments)
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalBackend, "_several", _runs_out)
+        with pytest.raises(BatchTooLarge):
+            backend.make(*arguments)
+    assert len(backend.residency) == 1 and not backend._ran_out
+    assert backend.make(*arguments).image.size == (128, 128)
+
+
+def test_a_class_of_no_family_makes_one_at_a_time(monkeypatch):
+    card = load_catalog().model("diptych-128-efficient")
+    monkeypatch.delitem(FAMILIES, card.pipeline)
+    with pytest.raises(BatchTooLarge, match="one picture at a time"):
+        LocalBackend().make(card, make_request(card, "a fox"), How(batch=2), lambda *_: None, threading.Event())
+
+
+def _runs_out(*_: object) -> None:
+    raise MemoryError

@@ -109,6 +109,7 @@ def test_training_goes_on_from_an_exported_predecessor_and_counts_all_of_it(pack
     said = json.loads((folder / "training.json").read_text())
     assert (said["steps"], said["pictures_seen"]) == (30, 240) and said["minutes"] >= 0 and "CPU" in said["hardware"]
 
+    (folder / "training.json").write_text(json.dumps({**said, "hardware": "an abacus"}))
     (work / "predecessor.pt").unlink()
     further = run_train(pack, work, steps=2, learning_rate=1e-6, start=str(folder))
     assert further["loss"] < 2 * first["loss"] and further["before"]["pictures_seen"] == 240
@@ -118,7 +119,9 @@ def test_training_goes_on_from_an_exported_predecessor_and_counts_all_of_it(pack
     (work / "efficient.pt").unlink()
     run_distil(pack, work, steps=1)
     folder, _ = export.publish(work, work / "models", tokenizer, encoder, len(pack.pictures))
-    assert json.loads((folder / "training.json").read_text())["pictures_seen"] == 256
+    said = json.loads((folder / "training.json").read_text())
+    assert said["pictures_seen"] == 256 and said["hardware"].startswith("an abacus, then CPU")
+    assert "an abacus, then CPU" in (folder / "README.md").read_text()
 
 
 def test_levels_start_near_pure_noise_and_come_down_at_last():
