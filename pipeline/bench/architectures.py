@@ -240,7 +240,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     "StableDiffusionPipeline": Architecture(
         {
             "vae": vae(4), "text_encoder": clip(), "tokenizer": tokenizer(), "unet": unet(WIDTH),
-            "scheduler": scheduler("DDIMScheduler"),
+            "scheduler": scheduler("DDIMScheduler", steps_offset=1, clip_sample=False),
         },
         {"safety_checker": None, "feature_extractor": None, "image_encoder": None, "requires_safety_checker": False},
     ),

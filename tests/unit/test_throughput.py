@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from pipeline.backends import How, local
+from pipeline.backends import How, key_of, local
 from pipeline.backends.families import FAMILIES
 from pipeline.backends.local import LocalBackend
 from pipeline.catalog import Catalog, load_catalog
@@ -181,7 +181,9 @@ def test_a_batch_with_no_room_is_refused_and_evicts_nothing(monkeypatch):
     arguments = (card, request, How(batch=2), lambda *_: None, threading.Event())
     backend.make(card, request, How(), lambda *_: None, threading.Event())
     with monkeypatch.context() as patch:
-        patch.setattr(local, "available_bytes", lambda: 1)
+        # How much it took depends on what this process had for itself before.
+        patch.setattr(backend, "_taken", {(key_of(request), 128, 128, 1): 1000})
+        patch.setattr(local, "available_bytes", lambda: 2000)
         with pytest.raises(BatchTooLarge, match="Diptych 128 Efficient has no memory for 2 pictures at once on CPU"):
             backend.make(*arguments)
     with monkeypatch.context() as patch:
