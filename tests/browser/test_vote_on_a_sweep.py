@@ -33,10 +33,7 @@ def test_a_sweep_is_voted_on_by_keyboard_and_plotted_by_votes(serve, engine, bro
     visit.button("Vote on this sweep").click()
     visit.pair(1, 4)
     assert not re.search("reference|step|setting", visit.ballot.inner_html())
-    visit.page.locator("body").focus()
-    for number, key in enumerate(("ArrowLeft", "ArrowUp", "ArrowDown", "ArrowRight"), 1):
-        visit.pair(number, 4)
-        visit.page.keyboard.press(key)
+    visit.vote_by_keys("ArrowLeft", "ArrowUp", "ArrowDown", "ArrowRight")
     playwright.expect(visit.result).to_contain_text("4 by 1 voter")
     playwright.expect(visit.result).to_contain_text("4 steps, the picture with the most steps")
     playwright.expect(visit.result).not_to_contain_text(re.compile("predecessor|efficient", re.IGNORECASE))

@@ -37,6 +37,13 @@ class Voter(Guest):
         playwright.expect(box).to_have_value(re.compile(r"^http.*\?vote=."))
         return box.input_value()
 
+    def vote_by_keys(self, *keys: str) -> None:
+        """One key a pair, on all of them."""
+        self.page.locator("body").focus()
+        for number, key in enumerate(keys, 1):
+            self.pair(number, len(keys))
+            self.page.keyboard.press(key)
+
     def pair(self, number: int, total: int) -> None:
         playwright.expect(self.ballot).to_contain_text(f"pair {number} of {total}")
 
@@ -48,10 +55,7 @@ def test_prompts_are_drawn_voted_on_by_keyboard_and_counted(serve, engine: Engin
     loaded = "[...document.querySelectorAll('.ballot img')].every(image => image.complete && image.naturalWidth)"
     visit.page.wait_for_function(loaded)
     assert violations(visit.page) == []
-    visit.page.locator("body").focus()
-    for number, key in enumerate(("ArrowLeft", "ArrowUp", "ArrowDown", "ArrowRight"), 1):
-        visit.pair(number, 4)
-        visit.page.keyboard.press(key)
+    visit.vote_by_keys("ArrowLeft", "ArrowUp", "ArrowDown", "ArrowRight")
     playwright.expect(visit.result).to_contain_text("4 by 1 voter")
     playwright.expect(visit.result).to_contain_text("Tie 1, Both bad 1")
     playwright.expect(visit.result).to_contain_text(re.compile("needs about [0-9,]+ more votes|no more votes"))

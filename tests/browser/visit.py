@@ -36,7 +36,8 @@ class Visit:
         self.prompt = self.page.get_by_label("Prompt", exact=True)
         self.claims = self.page.locator(".verdict .claim")
         self.verdict = self.page.locator(".verdict")
-        self.compare.wait_for()
+        # Not Compare itself: a vote's link opens another tab, which may come before anybody looks.
+        self.page.get_by_role("tab").and_(self.page.locator(":visible")).first.wait_for()
         self.page.wait_for_function("localStorage.getItem('diptych-visitor') !== null")  # a person is never so quick
 
     def _only_here(self, request) -> None:
