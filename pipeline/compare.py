@@ -16,7 +16,7 @@ from pipeline.events import Result
 from pipeline.quality import fidelity
 from pipeline.request import ImageRequest, make_request
 from pipeline.stats import significance
-from pipeline.throughput import best, most_pictures
+from pipeline.throughput import best, pictures
 
 RUN_ORDER: tuple[Role, ...] = ("efficient", "predecessor")
 """The efficient lane runs first: its picture is there first."""
@@ -189,8 +189,8 @@ def estimate_document(
         }
         for role in ROLES
     ]
-    pictures = {role: repeat + (most_pictures(requests[role].steps) if throughput else 0) for role in ROLES}
-    total = sum(pictures[lane["role"]] * lane["seconds"] for lane in lanes)
+    drawn = {role: pictures(requests[role].steps, repeat, throughput) for role in ROLES}
+    total = sum(drawn[lane["role"]] * lane["seconds"] for lane in lanes)
     return {
         "lanes": lanes,
         "repeat": repeat,

@@ -28,7 +28,7 @@ from pipeline.events import Done, Event, Loading, Queued, Result, Step
 from pipeline.lock import Line, Ticket
 from pipeline.recipe import recipe_of, result_from_recipe
 from pipeline.request import REPEAT_MAX, ImageRequest, whole, yes_or_no
-from pipeline.throughput import most_pictures
+from pipeline.throughput import pictures
 from pipeline.work import Order, Tell, carry_out
 
 HEARTBEAT_S = 0.5
@@ -98,8 +98,8 @@ class Engine:
         """What an order will take of the device, about, if the throughput is measured to its end."""
         total = 0.0
         for request in (order.requests[lane] for lane in order.lanes):
-            pictures = max(1, order.repeat) + (most_pictures(request.steps) if order.throughput else 0)
-            total += pictures * self.estimate(request).seconds
+            drawn = pictures(request.steps, max(1, order.repeat), order.throughput)
+            total += drawn * self.estimate(request).seconds
         return total
 
     def _run(

@@ -49,6 +49,11 @@ def pays(batches: Sequence[Batch]) -> bool:
     return not batches or batches[-1].per_minute >= PAYS * best(batches).per_minute
 
 
+def pictures(steps: int, repeat: int, throughput: bool) -> float:
+    """How many pictures one lane of a run draws, if the throughput is measured to its end."""
+    return repeat + (most_pictures(steps) if throughput else 0)
+
+
 def most_pictures(steps: int) -> float:
     """How many pictures of so many steps a measurement of one model draws if every size is tried, warm-ups counted by
     their steps."""

@@ -245,7 +245,7 @@ class LocalBackend:
                 images = self._several(card, family, pipe, request.seed, how.batch, arguments)
             clock.stop()
         seconds, highest = {"encode": encode_s, **clock.seconds()}, peak.bytes()
-        if highest is not None and held is not None:
+        if self._cuda is None and highest is not None and held is not None:
             self._taken[key_of(request), request.width, request.height, how.batch] = highest - held
         return Made(images[0], seconds, cached, highest)
 

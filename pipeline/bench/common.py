@@ -6,11 +6,14 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 from pipeline.catalog import ROLES, Role
-from pipeline.compare import plan
+from pipeline.compare import compare_document, plan
+from pipeline.cost import PriceProfile
 from pipeline.engine import Engine
 from pipeline.errors import InputError
+from pipeline.events import final_results
 from pipeline.playground import Playground, open_playground
 from pipeline.request import ImageRequest
 from pipeline.timing import median_seconds
@@ -63,6 +66,15 @@ def fewest_steps(opened: Playground) -> list[ImageRequest]:
     if len({card.id for card in cards.values()}) < 2:
         raise InputError(f"pair must have two different models for this bench; {pair.id} has {pair.efficient.model}.")
     return list(requests(opened, steps={role: max(2, int(card.steps.min)) for role, card in cards.items()}).values())
+
+
+def measured(opened: Playground, **how: object) -> tuple[dict[str, Any], PriceProfile]:
+    """The document of the pair, made as the page makes it, at the price proposed for this device. ``how``: arguments
+    of Engine.run."""
+    lanes = requests(opened)
+    results = dict(zip(lanes, final_results(opened.engine.run(list(lanes.values()), **how)), strict=True))
+    price = opened.price(None, results["efficient"].device)
+    return compare_document(opened.catalog.default_pair, results, price), price
 
 
 def spread(name: str, values: Sequence[float]) -> dict[str, float]:

@@ -8,18 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.bench.common import DEFAULT, Subject, playground, requests
-from pipeline.compare import compare_document
-from pipeline.events import final_results
+from pipeline.bench.common import DEFAULT, Subject, measured, playground
 
 
 def run(runs: int, subject: Subject = DEFAULT) -> dict[str, Any]:
     """Both models of a pair: seconds by stage, speed-up and saving."""
     with playground(subject) as opened:
-        lanes = requests(opened)
-        results = dict(zip(lanes, final_results(opened.engine.run(list(lanes.values()), repeat=runs)), strict=True))
-        price = opened.price(None, results["efficient"].device)
-        document = compare_document(opened.catalog.default_pair, results, price)
+        document, price = measured(opened, repeat=runs)
     rows = [
         {
             "lane": lane["role"],

@@ -10,19 +10,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.bench.common import DEFAULT, Subject, playground, requests
-from pipeline.compare import compare_document
-from pipeline.events import final_results
+from pipeline.bench.common import DEFAULT, Subject, measured, playground
 
 
 def run(runs: int, subject: Subject = DEFAULT) -> dict[str, Any]:
     """Pictures a minute with 1 to 8 made at once, beside the latency of one."""
     with playground(subject) as opened:
-        lanes = requests(opened)
-        made = final_results(opened.engine.run(list(lanes.values()), repeat=runs, throughput=True))
-        results = dict(zip(lanes, made, strict=True))
-        price = opened.price(None, results["efficient"].device)
-        document = compare_document(opened.catalog.default_pair, results, price)
+        document, _ = measured(opened, repeat=runs, throughput=True)
     rows = [
         {
             "lane": lane["role"],
