@@ -51,8 +51,10 @@ class Residency:
         key = (card.id, switches)
         if not self.holds(key, plan):
             self.evict(key)
+            # Held here, or a pair that takes turns would read again what both of its models share.
+            shared = self._shared_components(card, plan)
             self._make_room(card, plan, frozenset(keep))
-            self._resident[key] = Resident(card, plan, self._load(card, plan, switches))
+            self._resident[key] = Resident(card, plan, self._load(card, plan, switches, shared))
         self._resident.move_to_end(key)
         return self._resident[key]
 
@@ -122,8 +124,8 @@ class Residency:
         shared = sum(card.part_bytes.get(name, 0) for name in self._shared_components(card, plan))
         return card.bytes_as(plan.dtype) * (card.weight_bytes - shared) // card.weight_bytes, 0
 
-    def _load(self, card: ModelCard, plan: Plan, switches: tuple[str, ...]) -> Any:
-        pipe = load(card, locate(card), plan.dtype, self._shared_components(card, plan))
+    def _load(self, card: ModelCard, plan: Plan, switches: tuple[str, ...], shared: dict[str, Any]) -> Any:
+        pipe = load(card, locate(card), plan.dtype, shared)
         if plan.how == "model offload":
             pipe.enable_model_cpu_offload(device=self.torch_device)
         elif plan.how == "group offload":

@@ -74,10 +74,12 @@ def transformers_alive() -> int:
 def test_twenty_switches_leave_the_count_where_it_was():
     before = transformers_alive()
     residency = Residency("cpu", max(OLD.weight_bytes, NEW.weight_bytes))
+    encoder = residency.get(NEW, WHOLE).pipe.text_encoder
     for _ in range(10):
         for card, other in ((OLD, NEW), (NEW, OLD)):
-            residency.get(card, WHOLE, keep={(OLD.id, ()), (NEW.id, ())})
+            pipe = residency.get(card, WHOLE, keep={(OLD.id, ()), (NEW.id, ())}).pipe
             assert there(residency, card, other) == [True, False]
+            assert pipe.text_encoder is encoder, "what the two share is handed on, not read again"
     assert transformers_alive() == before + 1
     pipe = residency.get(NEW, WHOLE).pipe
     assert residency.used_bytes() == held_by(pipe.text_encoder, pipe.transformer)
