@@ -5,6 +5,8 @@ No test writes outside its temporary folder, and nothing here imports torch.
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,16 +23,14 @@ from tests.fakes import CATALOG, CountingBackend
 settings.register_profile("diptych", deadline=None, database=None, max_examples=200)
 settings.load_profile("diptych")
 
-
-@pytest.fixture(scope="session", autouse=True)
-def _state_in_temporary_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A forgotten ``data=`` must not reach the home folder of whoever runs the tests, nor a test the network."""
-    with pytest.MonkeyPatch.context() as patch:
-        home = tmp_path_factory.mktemp("home")
-        for name in ("XDG_DATA_HOME", "XDG_CACHE_HOME", "HF_HOME", "GRADIO_TEMP_DIR"):
-            patch.setenv(name, str(home / name.lower()))
-        patch.setenv("HF_HUB_OFFLINE", "1")
-        yield
+# A forgotten ``data=`` must not reach the home folder of whoever runs the tests, nor a test the network. Set when this
+# file is read: the Hub's library reads its variables once, and test files import it while they are collected.
+HOME = tempfile.TemporaryDirectory(prefix="diptych-tests-", ignore_cleanup_errors=True)
+os.environ |= {
+    name: str(Path(HOME.name, name.lower()))
+    for name in ("XDG_DATA_HOME", "XDG_CACHE_HOME", "HF_HOME", "GRADIO_TEMP_DIR")
+}
+os.environ["HF_HUB_OFFLINE"] = "1"
 
 
 @pytest.fixture(scope="session")
