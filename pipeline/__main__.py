@@ -21,7 +21,7 @@ from pipeline.device import find_facts
 from pipeline.errors import InputError, PlaygroundError
 from pipeline.events import Event, Loading, Queued, Result, Step, final_results
 from pipeline.history import Entry
-from pipeline.models import models_document
+from pipeline.models import models_document, told
 from pipeline.playground import Playground, open_playground
 from pipeline.recipe import recipe_of
 from pipeline.report import Item, check_target, title_of, write_report
@@ -324,8 +324,7 @@ def _models(options: argparse.Namespace) -> dict[str, Any]:
         state = "runs here" if model["runs_here"] else f"does not run here: {model['why_not']}"
         print(f"{model['id']:<24} {model['weight_bytes'] / 1e6:>7.0f} MB  {model['licence']:<12} {state}")
     for pair in document["pairs"]:
-        state = f"fits: {pair['how']}" if pair["how"] else f"does not fit: {pair['why_not']}"
-        print(f"pair {pair['id']}: {pair['predecessor']} → {pair['efficient']}: {pair['question']} {state}")
+        print(f"pair {pair['id']}: {pair['predecessor']} → {pair['efficient']}: {pair['question']} {told(pair)}")
     print(f"best for {document['device']}: {document['recommended']}")
     return document
 

@@ -15,6 +15,7 @@ from pipeline.catalog import DTYPE_BYTES, ROLES, Catalog, Dtype, ModelCard, Pair
 from pipeline.device import Facts
 
 How = Literal["resident", "turns", "model offload", "group offload"]
+"""From the fastest to the slowest."""
 WORDS: dict[How, str] = {
     "resident": "all in memory at once",
     "turns": "one model in memory at a time",
@@ -43,6 +44,11 @@ class Plan:
     def whole(self) -> bool:
         """All weights of the model lie on the device while it makes a picture."""
         return self.how in ("resident", "turns")
+
+    @property
+    def slower(self) -> int:
+        """0 for the fastest way, then 1, 2 …"""
+        return list(WORDS).index(self.how)
 
     @property
     def words(self) -> str:
@@ -86,9 +92,11 @@ def fit_model(card: ModelCard, facts: Facts) -> Fit:
     return _fit((card,), facts)
 
 
-def fit_pair(catalog: Catalog, pair: Pair, facts: Facts) -> Fit:
-    """How both models of a pair run on this machine, in one comparison."""
-    cards = {card.id: card for card in (catalog.model(pair.lane(role).model) for role in ROLES)}
+def fit_pair(
+    catalog: Catalog, pair: Pair, facts: Facts, weigh: Callable[[ModelCard], ModelCard] = lambda card: card
+) -> Fit:
+    """How both models of a pair run on this machine, in one comparison. ``weigh``: a card with other bytes instead."""
+    cards = {card.id: weigh(card) for card in (catalog.model(pair.lane(role).model) for role in ROLES)}
     return _fit(tuple(cards.values()), facts)
 
 

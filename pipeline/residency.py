@@ -18,7 +18,7 @@ from pipeline.device import give_back, one_arena
 from pipeline.errors import ModelError
 from pipeline.fit import Plan
 from pipeline.loading import load
-from pipeline.switches import switch_on
+from pipeline.switches import SWITCHES, switch_on
 from pipeline.weights import locate
 
 
@@ -126,6 +126,9 @@ class Residency:
 
     def _load(self, card: ModelCard, plan: Plan, switches: tuple[str, ...], shared: dict[str, Any]) -> Any:
         pipe = load(card, locate(card), plan.dtype, shared)
+        early = [switch for switch in switches if SWITCHES[switch].weights_left < 1]
+        for switch in early:
+            switch_on(switch, card, pipe)
         if plan.how == "model offload":
             pipe.enable_model_cpu_offload(device=self.torch_device)
         elif plan.how == "group offload":
@@ -133,7 +136,8 @@ class Residency:
         else:
             pipe.to(self.torch_device)
         for switch in switches:
-            switch_on(switch, card, pipe)
+            if switch not in early:
+                switch_on(switch, card, pipe)
         return pipe
 
     def _offload_groups(self, pipe: Any) -> None:

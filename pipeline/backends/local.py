@@ -34,7 +34,7 @@ from pipeline.errors import BatchTooLarge, Cancelled, ModelError
 from pipeline.fit import RAM_SHARE, Plan, dtype_for, fit_model, room
 from pipeline.request import SEED_MAX, ImageRequest
 from pipeline.residency import Residency, Resident
-from pipeline.switches import check_supported, supported
+from pipeline.switches import check_supported, lighter, supported
 from pipeline.timing import StageClock
 from pipeline.weights import locate
 
@@ -54,8 +54,8 @@ class LocalBackend:
         self._given_facts = facts
         self._embeddings = ByteLRU(EMBEDDING_CACHE_BYTES)
         self._fingerprints: dict[str, str] = {}
-        self._ran_out: dict[tuple[str, str], int] = {}
-        """(model, how it was placed) -> the fewest pixels for which memory ran out."""
+        self._ran_out: dict[tuple[Key, str], int] = {}
+        """(pipeline, how it was placed) -> the fewest pixels for which memory ran out."""
         self._taken: dict[tuple[Key, int, int, int], int] = {}
         """(pipeline, width, height, pictures at once) -> bytes that drawing took beside the weights, on a processor."""
 
@@ -97,7 +97,7 @@ class LocalBackend:
 
     def place(self, card: ModelCard, request: ImageRequest) -> None:
         """Have the model in memory, not warm: on a lent GPU that is all that can be done before somebody asks."""
-        self.residency.get(card, self._plan(card, request), request.switches)
+        self.residency.get(lighter(card, request.switches), self._plan(card, request), request.switches)
 
     def resident(
         self,
@@ -111,7 +111,7 @@ class LocalBackend:
         if not self.residency.holds(key, plan):
             check_supported(card, request.switches, self._device.kind)
             on_part("weights", 0, 2)
-        resident = self.residency.get(card, plan, request.switches, keep)
+        resident = self.residency.get(lighter(card, request.switches), plan, request.switches, keep)
         kind = (request.width, request.height, card.evaluations(1, request.guidance))
         if kind not in resident.warmed:
             on_part("warm-up", 1, 2)
@@ -125,10 +125,10 @@ class LocalBackend:
 
     def _plan(self, card: ModelCard, request: ImageRequest) -> Plan:
         """The best plan that this machine has room for and that has not run out of memory for such a picture."""
-        fit, pixels = fit_model(card, self.facts), request.width * request.height
+        fit, pixels = fit_model(lighter(card, request.switches), self.facts), request.width * request.height
         if fit.plan is None:
             raise ModelError(fit.why_not)
-        left = [plan for plan in fit.plans if pixels < self._ran_out.get((card.id, plan.how), pixels + 1)]
+        left = [plan for plan in fit.plans if pixels < self._ran_out.get((key_of(request), plan.how), pixels + 1)]
         if not left:
             raise ModelError(self._too_large(card, request))
         return left[0]
@@ -149,7 +149,8 @@ class LocalBackend:
             if alone:
                 how = self._plan(card, request).how
                 pixels = request.width * request.height
-                self._ran_out[card.id, how] = min(pixels, self._ran_out.get((card.id, how), pixels))
+                placed = key_of(request), how
+                self._ran_out[placed] = min(pixels, self._ran_out.get(placed, pixels))
             if last:
                 raise ModelError(self._too_large(card, request))
 

@@ -8,7 +8,7 @@ import gradio as gr
 
 from pipeline.catalog import Catalog
 from pipeline.device import find_facts
-from pipeline.models import models_document
+from pipeline.models import models_document, told
 
 HEADERS = ["Model", "Runs here", "Steps", "Guidance", "Pixels", "Weights", "Licence", "From"]
 PAIR_HEADERS = ["Pair", "On this machine", "Question"]
@@ -49,4 +49,4 @@ def _model(model: dict[str, Any]) -> list[str]:
 
 def _pair(pair: dict[str, Any]) -> list[str]:
     remarks = " ".join(text for text in (pair["question"], pair["note"], pair["opt_in"]) if text)
-    return [pair["name"], f"fits: {pair['how']}" if pair["how"] else f"does not fit: {pair['why_not']}", remarks]
+    return [pair["name"], told(pair), remarks]

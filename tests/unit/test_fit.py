@@ -7,6 +7,8 @@ import pytest
 from pipeline.catalog import load_catalog
 from pipeline.device import Facts
 from pipeline.fit import MACHINES, default_pair, dtype_for, fit_model, fit_pair
+from pipeline.models import models_document, told
+from pipeline.switches import lighter
 
 SHIPPED = load_catalog()
 
@@ -108,6 +110,31 @@ def test_the_default_pair_is_the_best_that_runs_without_offloading(facts, expect
 def test_nothing_that_is_not_here_is_a_default():
     assert default_pair(SHIPPED, H200, here=lambda card: card.repo is None).id == "bundled"
     assert default_pair(SHIPPED, H200, here=lambda card: "sdxl" in card.id).id == "sdxl"
+
+
+def test_half_the_weights_make_a_faster_way_fit_and_the_page_says_which():
+    said = {pair["id"]: pair for pair in models_document(SHIPPED, A10G)["pairs"]}
+    klein = said["flux2-klein"]
+    assert klein["how"] == "bfloat16, one model in memory at a time, 20.0 GB"
+    left = 8_050_000_000 + 170_000_000 + 2 * 7_750_000_000 * 0.51 + 4_030_000_000
+    assert klein["faster_with"] == {
+        "switch": "fp8-weights", "how": f"bfloat16, all in memory at once, {left / 1e9:.1f} GB",
+    }  # fmt: skip
+    assert told(klein).endswith("20.0 GB; with fp8-weights on both all in memory at once, 20.2 GB")
+    assert said["sdxl"]["faster_with"] is None, "there is nothing faster than all at once"
+    assert "would do. With fp8-weights on both: " in told(said["flux1"])
+
+
+@pytest.mark.parametrize("model", ["sdxl", "z-image"])
+def test_lighter_weights_are_the_networks_alone(model):
+    card = SHIPPED.model(model)
+    light = lighter(card, ["compile", "fp8-weights"])
+    network = "unet" if model == "sdxl" else "transformer"
+    saved = card.part_bytes[network] - light.part_bytes[network]
+    assert saved == int(card.part_bytes[network] * 0.49)
+    assert card.weight_bytes - light.weight_bytes == card.memory_bytes - light.memory_bytes == saved
+    assert {name for name in card.part_bytes if card.part_bytes[name] != light.part_bytes[name]} == {network}
+    assert lighter(card, ["compile"]) == card == lighter(card, [])
 
 
 def test_every_shipped_pair_runs_on_some_usual_machine():

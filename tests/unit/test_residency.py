@@ -11,6 +11,7 @@ import sys
 import threading
 import weakref
 
+import diffusers
 import pytest
 import torch
 
@@ -170,6 +171,33 @@ def test_a_card_of_any_size_makes_the_same_picture(card, gb, how):
     first, again = run(backend, card), run(backend, card)
     assert backend._plan(card, make_request(card, "x")).how == how
     assert first.image.tobytes() == again.image.tobytes() == roomy.tobytes()
+
+
+@pytest.mark.parametrize(("gb", "how"), [(24, "resident"), (8.5, "model offload"), (6, "group offload")])
+def test_weights_are_lightened_before_they_are_placed_and_need_less_room(card, gb, how, monkeypatch):
+    roomy = run(LocalBackend(facts=gpu(80)), card, switches=["fp8-weights"]).image
+    order = []
+    placed = diffusers.DiffusionPipeline.to
+
+    def to(pipe, *args, **kwargs):
+        order.append(next(pipe.unet.down_blocks[0].resnets[0].conv1.parameters()).dtype)
+        return placed(pipe, *args, **kwargs)
+
+    monkeypatch.setattr(diffusers.DiffusionPipeline, "to", to)
+    backend = LocalBackend(facts=gpu(gb))
+    made = run(backend, card, switches=["fp8-weights"])
+    assert backend._plan(card, make_request(card, "x", switches=["fp8-weights"])).how == how
+    assert order[:1] == [torch.float8_e4m3fn][: how != "group offload"]
+    assert made.image.tobytes() == roomy.tobytes()
+
+
+def test_what_fits_only_with_lighter_weights_runs_with_them(card):
+    # A pair of SDXL's size that has no room whole: 11 GB each, and 2.5 GB less with its network in 8 bits.
+    plain, light = (
+        LocalBackend(facts=gpu(11))._plan(card, make_request(card, "x", switches=switches)).how
+        for switches in ([], ["fp8-weights"])
+    )
+    assert (plain, light) == ("model offload", "resident")
 
 
 class Greedy:
