@@ -163,5 +163,12 @@ class Residency:
 def _tensors(pipe: Any) -> Iterable[Any]:
     for module in pipe.components.values():
         if hasattr(module, "parameters"):
-            yield from module.parameters()
-            yield from module.buffers()
+            for tensor in (*module.parameters(), *module.buffers()):
+                yield from _inside(tensor)
+
+
+def _inside(tensor: Any) -> Iterable[Any]:
+    """What a quantised tensor really holds: of itself it says the bytes that it would have unquantised."""
+    if not hasattr(tensor, "__tensor_flatten__"):
+        return [tensor]
+    return [inner for name in tensor.__tensor_flatten__()[0] for inner in _inside(getattr(tensor, name))]

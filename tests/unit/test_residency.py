@@ -128,6 +128,17 @@ def test_what_is_shared_needs_no_room_of_its_own(residency):
     assert there(residency, OLD, card) == [True, True]
 
 
+def test_a_tensor_of_tensors_weighs_what_is_inside(residency):
+    """As torchao's quantised weights are: torch's own example of one, that shows one half of what it holds."""
+    from torch.testing._internal.two_tensor import TwoTensor
+
+    before = residency.get(OLD, WHOLE).pipe.transformer
+    used, layer = residency.used_bytes(), before.final_layer.linear
+    weight = layer.weight.detach()
+    layer.weight = torch.nn.Parameter(TwoTensor(weight, weight.clone()), requires_grad=False)
+    assert residency.used_bytes() == used + weight.nbytes
+
+
 def test_a_model_larger_than_the_machine_is_refused_with_both_numbers(residency):
     residency.device_bytes = 10**6
     with pytest.raises(ModelError, match=r"needs 0\.\d GB for its weights and this machine has 0\.0 GB"):
