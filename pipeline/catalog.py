@@ -51,13 +51,21 @@ Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 
 
 class Part(_Data):
-    """One component that comes from elsewhere than the model's own repository."""
+    """One component that comes from elsewhere than the model's own repository or folder: ``repo`` of the Hub, or
+    ``path`` of this disk, which in a user's own catalogue may begin at the catalogue's folder."""
 
-    repo: str
+    repo: str | None = None
+    path: str | None = None
     revision: Commit | None = None
     file: str | None = None
     """One safetensors file with the component's weights; its config is then that of the model's own repository.
     None: the repository is the component, in the diffusers layout."""
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Part:
+        if bool(self.path) == bool(self.repo):
+            raise ValueError("a part needs either a path or a repo")
+        return self
 
 
 class Scheduler(_Data):
@@ -84,7 +92,7 @@ class ModelCard(_Data):
     replace: dict[str, Part] = Field(default_factory=dict)
     """Component name -> where it comes from instead."""
     lora: Part | None = None
-    """Low-rank weights put on top when the model is loaded; needs the package peft."""
+    """Low-rank weights put on the denoiser when the model is loaded; needs the package peft."""
     scheduler: Scheduler | None = None
     gated: Literal["no", "yes", "unclear"] = "no"
     """Whether the Hub asks for a login and accepted terms before it gives the files out."""
@@ -266,10 +274,16 @@ def _with_own(shipped: Catalog, path: Path) -> Catalog:
         for key, entry in entries.items():
             if key in tables[name]:
                 raise ModelError(f"The catalogue {path} is wrong at {name}.{key}: that id is taken; choose another.")
-            if name == "models" and isinstance(entry.get("path"), str):
-                entry = entry | {"path": str(path.parent / Path(entry["path"]).expanduser())}
-            tables[name][key] = entry
+            tables[name][key] = _from_here(path.parent, entry)
     return _parsed(path, tables)
+
+
+def _from_here(folder: Path, entry: dict) -> dict:
+    """``entry`` and the tables in it with every ``path`` absolute."""
+    found = {key: _from_here(folder, value) if isinstance(value, dict) else value for key, value in entry.items()}
+    if isinstance(found.get("path"), str):
+        found["path"] = str(folder / Path(found["path"]).expanduser())
+    return found
 
 
 def _parsed(path: Path, tables: dict[str, dict]) -> Catalog:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from pipeline.catalog import Dtype, ModelCard
 from pipeline.device import out_of_memory
 from pipeline.errors import ModelError
-from pipeline.weights import LORA, Weights
+from pipeline.weights import DENOISERS, LORA, Weights
 
 ONLY_HERE = {"use_safetensors": True, "local_files_only": True}
 
@@ -18,8 +19,10 @@ def pipeline_class(card: ModelCard) -> Any:
     import diffusers
     import transformers
 
-    # Before a class is imported: what transformers then says of packages that are not needed is no user's business.
-    transformers.utils.logging.set_verbosity_error()
+    # Before a class is imported: what transformers then says of packages that are not needed is no user's business, and
+    # what diffusers says of a prompt that is too long would put it into the log.
+    for library in (diffusers.utils.logging, transformers.utils.logging):
+        library.set_verbosity_error()
     found = getattr(diffusers, card.pipeline, None)
     if found is None:
         raise ModelError(
@@ -27,6 +30,13 @@ def pipeline_class(card: ModelCard) -> Any:
             "run pip install -U diffusers."
         )
     return found
+
+
+def package_missing(card: ModelCard) -> str | None:
+    """A sentence on a package that this model needs and that is not installed."""
+    if card.lora is not None and find_spec("peft") is None:
+        return f"{card.name} puts low-rank weights on a model, for which peft is needed; run pip install peft."
+    return None
 
 
 def load(card: ModelCard, weights: Weights, dtype: Dtype, shared: dict[str, Any]) -> Any:
@@ -56,7 +66,9 @@ def load(card: ModelCard, weights: Weights, dtype: Dtype, shared: dict[str, Any]
             scheduler = getattr(diffusers, card.scheduler.name)
             pipe.scheduler = scheduler.from_config(pipe.scheduler.config, **card.scheduler.settings)
         if LORA in weights.parts:
-            _add_lora(pipe, weights.parts[LORA])
+            _add_lora(card, pipe, weights.parts[LORA])
+    except ModelError:
+        raise
     except Exception as error:  # whatever a library raises while reading weights, a user gets one sentence
         if out_of_memory(error):
             raise
@@ -93,8 +105,17 @@ def _replacement(beside: Path, place: Path, dtype: Any) -> Any:
     return made.eval()
 
 
-def _add_lora(pipe: Any, place: Path) -> None:
-    """Fused into the weights: afterwards the model is as fast as without."""
-    pipe.load_lora_weights(str(place.parent), weight_name=place.name, local_files_only=True)
-    pipe.fuse_lora()
+def _add_lora(card: ModelCard, pipe: Any, place: Path) -> None:
+    """Fused into the denoiser's weights: afterwards the model is as fast as without. Other components may be another
+    model's too, so low-rank weights for those are refused."""
+    if lacks := package_missing(card):
+        raise ModelError(lacks)
+    denoiser = next(name for name in DENOISERS if getattr(pipe, name, None) is not None)
+    pipe.load_lora_weights(str(place.parent), weight_name=place.name, local_files_only=True, use_safetensors=True)
+    found = pipe.get_list_adapters()
+    if found.keys() - {denoiser}:
+        raise ModelError(
+            f"{card.name} cannot be used: {place.name} changes {', '.join(sorted(found))}, not {denoiser} alone."
+        )
+    pipe.fuse_lora(components=[denoiser])
     pipe.unload_lora_weights()

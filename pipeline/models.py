@@ -8,6 +8,7 @@ from pipeline.catalog import ROLES, Catalog, ModelCard, Pair
 from pipeline.device import Facts
 from pipeline.errors import ModelError
 from pipeline.fit import Fit, default_pair, fit_model, fit_pair
+from pipeline.loading import package_missing
 from pipeline.switches import SWITCHES, lighter, supported
 from pipeline.weights import NotDownloaded, locate
 
@@ -69,7 +70,7 @@ def _model(card: ModelCard, facts: Facts) -> dict[str, Any]:
     fit, here = fit_model(card, facts), True
     try:
         locate(card)
-        why_not = fit.why_not
+        why_not = fit.why_not or package_missing(card)
     except ModelError as error:
         here = not isinstance(error, NotDownloaded)
         why_not = fit.why_not or str(error)

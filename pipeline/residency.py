@@ -19,7 +19,7 @@ from pipeline.errors import ModelError
 from pipeline.fit import Plan
 from pipeline.loading import load
 from pipeline.switches import SWITCHES, switch_on
-from pipeline.weights import locate
+from pipeline.weights import Weights, locate
 
 
 @dataclass
@@ -51,10 +51,13 @@ class Residency:
         key = (card.id, switches)
         if not self.holds(key, plan):
             self.evict(key)
+            weights = locate(card)
+            # What the disk proves to be equal counts more than what the card says.
+            card = card.model_copy(update={"shared": card.shared | weights.contents})
             # Held here, or a pair that takes turns would read again what both of its models share.
             shared = self._shared_components(card, plan)
             self._make_room(card, plan, frozenset(keep))
-            self._resident[key] = Resident(card, plan, self._load(card, plan, switches, shared))
+            self._resident[key] = Resident(card, plan, self._load(card, weights, plan, switches, shared))
         self._resident.move_to_end(key)
         return self._resident[key]
 
@@ -124,8 +127,10 @@ class Residency:
         shared = sum(card.part_bytes.get(name, 0) for name in self._shared_components(card, plan))
         return card.bytes_as(plan.dtype) * (card.weight_bytes - shared) // card.weight_bytes, 0
 
-    def _load(self, card: ModelCard, plan: Plan, switches: tuple[str, ...], shared: dict[str, Any]) -> Any:
-        pipe = load(card, locate(card), plan.dtype, shared)
+    def _load(
+        self, card: ModelCard, weights: Weights, plan: Plan, switches: tuple[str, ...], shared: dict[str, Any]
+    ) -> Any:
+        pipe = load(card, weights, plan.dtype, shared)
         early = [switch for switch in switches if SWITCHES[switch].weights_left < 1]
         for switch in early:
             switch_on(switch, card, pipe)
@@ -156,7 +161,10 @@ class Residency:
             name: getattr(resident.pipe, name)
             for name, key in card.shared.items()
             for resident in self._resident.values()
-            if resident.card.shared.get(name) == key and resident.plan.whole and resident.plan.dtype == plan.dtype
+            if resident.card.shared.get(name) == key
+            and resident.plan.whole
+            and resident.plan.dtype == plan.dtype
+            and name in resident.pipe.components
         }
 
 

@@ -18,11 +18,10 @@ from typing import Any
 from pipeline.catalog import ModelCard
 from pipeline.errors import InputError, ModelError, shown
 from pipeline.loading import pipeline_class
+from pipeline.weights import DENOISERS
 
 STEP_CACHE_MIN_STEPS = 8
 """Below this a step cache has nothing left to skip after its first steps."""
-DENOISERS = ("transformer", "unet")
-"""What pipelines call the network that is evaluated every step."""
 FIRST_BLOCK_THRESHOLD = 0.1
 """Relative change of the first block's output under which the others are skipped; diffusers' docs use 0.1 to 0.2."""
 

@@ -8,12 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pipeline.catalog import ModelCard, Part, check_files
 from pipeline.errors import ModelError
 
+DENOISERS = ("transformer", "unet")
+"""What pipelines call the network that is evaluated every step."""
+COMMON = ("text_encoder", "tokenizer", "vae")
+"""What the names of components begin with that two models can hold in common: never the denoiser, on which switches
+and low-rank weights are put."""
 INDEX = "model_index.json"
 LORA = "lora"
 
@@ -25,11 +32,13 @@ class NotDownloaded(ModelError):
 @dataclass(frozen=True)
 class Weights:
     """``folder``: the pipeline in diffusers' layout. ``parts``: what replaces a component of it, a file or a folder,
-    and the low-rank weights under the name "lora". ``fingerprint`` changes when anything of it does."""
+    and the low-rank weights under the name "lora". ``fingerprint`` changes when anything of it does. ``contents``: a
+    digest of each component that two models could hold in common, where the disk tells it without reading."""
 
     folder: Path
     fingerprint: str
     parts: dict[str, Path] = field(default_factory=dict)
+    contents: dict[str, str] = field(default_factory=dict)
 
 
 def locate(card: ModelCard) -> Weights:
@@ -40,19 +49,59 @@ def locate(card: ModelCard) -> Weights:
     if card.bundled:
         return Weights(card.folder, check_files(card))
     if card.folder is not None:
-        return Weights(card.folder, _own_folder(card))
-    index = cached(card.repo, card.revision, INDEX)
-    if index is None or missing(index.parent, card):
-        raise NotDownloaded(_not_here(card))
-    parts = {}
-    for name, part in parts_of(card).items():
-        place = cached(part.repo, part.revision, part.file or "config.json")
-        place = place.parent if place and not part.file else place
-        if place is None or not (part.file or _has_weights(place)):
+        folder, marks = card.folder, [_own_folder(card)]
+    else:
+        index = cached(card.repo, card.revision, INDEX)
+        if index is None or missing(index.parent, card):
             raise NotDownloaded(_not_here(card))
-        parts[name] = place
-    commits = [_commit(index), *(f"{name}={_commit(place)}" for name, place in parts.items())]
-    return Weights(index.parent, "+".join(commits), parts)
+        folder, marks = index.parent, [_commit(index)]
+    parts = {name: _place(card, name, part) for name, part in parts_of(card).items()}
+    marks += [f"{name}={_mark(part, parts[name])}" for name, part in parts_of(card).items()]
+    return Weights(folder, "+".join(marks), parts, dict(_contents(folder, parts, card.variant)))
+
+
+def _place(card: ModelCard, name: str, part: Part) -> Path:
+    """Where a part that comes from elsewhere lies: a file of weights, or a component's folder."""
+    if part.path:
+        place = Path(part.path, part.file or "")
+        if not (place.is_file() or _has_weights(place)):
+            raise ModelError(f"{card.name} takes its {name} from {place}, where no safetensors weights are.")
+        return place
+    place = cached(part.repo, part.revision, part.file or "config.json")
+    place = place.parent if place and not part.file else place
+    if place is None or not (part.file or _has_weights(place)):
+        raise NotDownloaded(_not_here(card))
+    return place
+
+
+def _mark(part: Part, place: Path) -> str:
+    """Changes when the part does."""
+    return _digest(place if place.is_dir() else place.parent, [place]) if part.path else _commit(place)
+
+
+def _contents(folder: Path, parts: Mapping[str, Path], variant: str | None) -> Iterator[tuple[str, str]]:
+    """Component and digest. huggingface_hub's cache links to files that are named by their content's hash."""
+    for name in sorted({path.name for path in folder.iterdir() if path.is_dir()} | parts.keys()):
+        place = parts.get(name, folder / name)
+        if not name.startswith(COMMON) or not place.is_dir():
+            continue
+        marked = f".{variant}" if variant and name not in parts else ""
+        files = [path for path in place.glob("*.safetensors") if marked in path.name]
+        if name.startswith("tokenizer"):
+            files = [path for path in place.iterdir() if path.is_file()]
+        if files and all(path.is_symlink() and path.resolve().parent.name == "blobs" for path in files):
+            named = sorted(path.resolve().name for path in files)
+            yield name, hashlib.sha256(json.dumps([named, _config(place)]).encode()).hexdigest()
+
+
+def _config(component: Path) -> dict[str, Any]:
+    """A component's settings, without what only says who wrote them."""
+    try:
+        settings = json.loads((component / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # none, or damaged, which loading will say
+        return {}
+    said = ("transformers_version", "torch_dtype", "dtype")
+    return {key: settings[key] for key in sorted(settings) if not key.startswith("_") and key not in said}
 
 
 def is_here(card: ModelCard) -> bool:
@@ -119,8 +168,12 @@ def _own_folder(card: ModelCard) -> str:
         raise ModelError(f"{card.name} lies in {folder}, which is no folder; correct its path.")
     if lacks := missing(folder, card):
         raise ModelError(f"{card.name} in {folder} lacks {lacks}; a folder in diffusers' layout is needed.")
+    return _digest(folder, sorted(path for path in folder.rglob("*") if path.is_file()))
+
+
+def _digest(folder: Path, files: Iterable[Path]) -> str:
     digest = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+    for path in files:
         status = path.stat()
         digest.update(f"{path.relative_to(folder).as_posix()} {status.st_size} {status.st_mtime_ns}\n".encode())
     return digest.hexdigest()

@@ -39,6 +39,8 @@ from pipeline.timing import StageClock
 from pipeline.weights import locate
 
 EMBEDDING_CACHE_BYTES = 64 * 1024**2
+ENCODERS = ("text_encoder", "tokenizer")
+"""What the names of components begin with that a prompt's embeddings depend on."""
 BATCH_SHARE = 0.8
 """Of the memory that is free, what a batch may take on a processor."""
 PREVIEW_EVERY_S = 0.25
@@ -275,10 +277,10 @@ class LocalBackend:
         """Call arguments for the prompt, the seconds they took when they were made, and whether all were reused."""
         guided = card.evaluations(1, request.guidance) == 2
         texts = [request.prompt, request.negative_prompt] if guided else [request.prompt]
-        encoder = card.shared.get("text_encoder", card.id)
+        encoders = tuple(card.shared.get(name, card.id) for name in pipe.components if name.startswith(ENCODERS))
         tensors, seconds, cached = [], 0.0, True
         for negative, text in enumerate(texts):
-            key = (encoder, card.pipeline, bool(negative), text)
+            key = (encoders, card.pipeline, bool(negative), text)
             entry = self._embeddings.get(key) if reuse else None
             if entry is None:
                 cached = False
