@@ -30,7 +30,7 @@ from pipeline.stored import remake
 from pipeline.sweep import forecast, plan_sweep, sweep_document
 from pipeline.sweep_report import write_sweep_report
 from pipeline.sweep_run import Working, price_of
-from pipeline.wording import claim, count, dollars, seconds_text, significance_text, slug, throughput_text
+from pipeline.wording import claim, count, dollars, seconds_text, significance_text, size_text, slug, throughput_text
 
 
 class _Parser(argparse.ArgumentParser):
@@ -322,7 +322,7 @@ def _models(options: argparse.Namespace) -> dict[str, Any]:
     document = models_document(_catalog(options), find_facts())
     for model in document["models"]:
         state = "runs here" if model["runs_here"] else f"does not run here: {model['why_not']}"
-        print(f"{model['id']:<24} {model['weight_bytes'] / 1e6:>7.0f} MB  {model['licence']:<12} {state}")
+        print(f"{model['id']:<24} {size_text(model['weight_bytes']):>8}  {model['licence']:<12} {state}")
     for pair in document["pairs"]:
         print(f"pair {pair['id']}: {pair['predecessor']} → {pair['efficient']}: {pair['question']} {told(pair)}")
     print(f"best for {document['device']}: {document['recommended']}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -62,6 +62,13 @@ def plan_card(card: ModelCard) -> Plan:
         wants = part.file.__eq__ if part.file else lambda file: "/" not in file and _useful(file)
         files += _listed(card.name, part.repo, part.revision, wants)
     return _plan(card.name, files)
+
+
+def plan_cards(cards: Sequence[ModelCard]) -> Plan:
+    """The same for several models; a file that two of them need comes once."""
+    plans = [plan_card(card) for card in cards]
+    files = {(wanted.repo, wanted.revision, wanted.file): wanted for plan in plans for wanted in plan.files}
+    return _plan(" and ".join(plan.name for plan in plans), list(files.values()))
 
 
 def plan_repo(repo: str, revision: str | None) -> Plan:

@@ -42,7 +42,10 @@ def models_document(catalog: Catalog, facts: Facts) -> dict[str, Any]:
 
 def _faster_with(catalog: Catalog, pair: Pair, facts: Facts, plain: Fit) -> dict[str, str] | None:
     """The switch that leaves so little of both models' weights that they fit in a faster way, and that way; None where
-    there is none. Never taken by itself: it changes the pictures, so it is for whoever compares to choose."""
+    there is none. Never taken by itself: it changes the pictures, so it is for whoever compares to choose. Not on a
+    processor, where casting the weights back costs more than taking turns."""
+    if facts.kind == "cpu":
+        return None
     cards = [catalog.model(pair.lane(role).model) for role in ROLES]
     best = plain.plan
     found = None
@@ -80,6 +83,7 @@ def _model(card: ModelCard, facts: Facts) -> dict[str, Any]:
         "summary": card.summary,
         "source": card.source,
         "licence": card.licence,
+        "licence_url": card.licence_url,
         "weight_bytes": card.weight_bytes,
         "steps": card.steps.model_dump(),
         "guidance": card.guidance.model_dump(),

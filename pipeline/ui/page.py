@@ -97,7 +97,7 @@ def build_page(playground: Playground, readiness: Readiness) -> gr.Blocks:
             with gr.Tab("Prices") as prices:
                 prices_tab.build(playground, view, prices)
             with gr.Tab("Models") as models:
-                models_tab.build(playground.catalog, models)
+                models_tab.build(playground.catalog, visitors, models)
             with gr.Tab("Bundled pair"):
                 report_tab.build(ASSETS / "models")
             with gr.Tab("About"):

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -33,15 +35,15 @@ def browser(chromium) -> Iterator:
         context.close()
 
 
-@pytest.fixture(scope="module")
-def bundled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The real thing: python app.py with the bundled pair, offline."""
+@contextmanager
+def served_app(data: Path, *options: str, env: dict[str, str] | None = None) -> Iterator[str]:
+    """The real thing: python app.py, with its data and log in ``data``. Gives its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    data = tmp_path_factory.mktemp("data")
-    command = [sys.executable, "app.py", "--port", str(port), "--data", str(data), "--offline"]
-    with (data / "log").open("w") as log, subprocess.Popen(command, cwd=ASSETS.parent, stdout=log, stderr=log) as app:
+    command = [sys.executable, "app.py", "--port", str(port), "--data", str(data), *options]
+    streams = {"stdout": (data / "log").open("w"), "stderr": subprocess.STDOUT}
+    with streams["stdout"], subprocess.Popen(command, cwd=ASSETS.parent, env=env, **streams) as app:
         url = f"http://127.0.0.1:{port}/"
         try:
             deadline = time.monotonic() + 60
@@ -53,3 +55,10 @@ def bundled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             app.terminate()
             app.wait(20)
     assert "Traceback" not in (data / "log").read_text()
+
+
+@pytest.fixture(scope="module")
+def bundled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The page with the bundled pair, offline."""
+    with served_app(tmp_path_factory.mktemp("data"), "--offline") as url:
+        yield url

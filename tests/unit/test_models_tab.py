@@ -1,0 +1,52 @@
+"""The Models tab's pieces without a browser: its table escaped, what can be fetched here, and by which key."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.catalog import load_catalog
+from pipeline.device import Facts
+from pipeline.errors import InputError
+from pipeline.models import models_document
+from pipeline.ui import models_markup
+from pipeline.ui.models_tab import cards_of, fetchable, terms_of
+
+SHIPPED = load_catalog()
+A10G = Facts("cuda", "<b>A10G</b>", 24 * 10**9, 23 * 10**9, 64 * 10**9, (8, 6), True)
+LAPTOP = Facts("cpu", "CPU, 4 cores", 16 * 10**9, 16 * 10**9, 16 * 10**9)
+
+
+def test_everything_on_the_table_is_escaped():
+    document = models_document(SHIPPED, A10G)
+    hostile = "<script>alert(1)</script>"
+    document["pairs"][0] |= {"name": hostile, "question": hostile, "how": hostile, "note": hostile, "opt_in": hostile}
+    same = dict.fromkeys(("name", "summary", "how", "licence", "source"), hostile)
+    document["models"][0] |= {**same, "licence_url": 'javascript:"<script>'}
+    html = models_markup.catalogue(document)
+    assert "<script" not in html and "<b>" not in html and 'javascript:"' not in html
+    assert html.count("&lt;script&gt;alert(1)") == 10
+
+
+def test_what_is_offered_runs_here_and_is_not_here(monkeypatch):
+    monkeypatch.setattr("pipeline.ui.models_tab.is_here", lambda card: card.id == "flux2-klein-4b")
+    offered = {key: name for name, key in fetchable(SHIPPED, A10G)}
+    assert next(iter(offered)) == "pair:z-image"
+    assert offered["pair:flux2-klein"] == "FLUX.2 klein base 4B → klein 4B, up to 16.0 GB"
+    assert "model:flux2-klein-4b" not in offered and "model:sdxl-lightning-lora" in offered
+    assert "pair:qwen-image" not in offered, "it fits no GPU of this size"
+    assert "pair:bundled" not in offered
+    assert [key for _, key in fetchable(SHIPPED, LAPTOP)] == ["pair:sd", "model:sd-2.1", "model:sd-turbo"]
+
+
+def test_a_key_names_models_of_the_hub_and_their_terms():
+    assert [card.id for card in cards_of(SHIPPED, "pair:sd")] == ["sd-2.1", "sd-turbo"]
+    assert "gated: needs accepted terms and HF_TOKEN" in terms_of(SHIPPED, "pair:flux1")
+    assert terms_of(SHIPPED, None).count("Everything that fits this machine is here.") == 1
+    for key, sentence in {
+        None: "Choose what to fetch first",
+        "model:nonsense": "model must be one of",
+        "pair:bundled": "needs no download",
+        "model:diptych-128": "diptych-128 needs no download",
+    }.items():
+        with pytest.raises(InputError, match=sentence):
+            cards_of(SHIPPED, key)
