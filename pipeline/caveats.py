@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.reading import reading_text
 from pipeline.wording import count
 
 Document = Mapping[str, Any]
@@ -117,12 +118,18 @@ def _of_measuring(document: Document, lanes: list[Mapping[str, Any]]) -> list[tu
             any(lane["encode_cached"] for lane in lanes),
             "A prompt's embedding was used again: its encode time is what it took when it was made.",
         ),
+        *[(True, sentence) for sentence in dict.fromkeys(_unread(lane) for lane in lanes) if sentence],
         (cpu, "Measured on a CPU: on a GPU the times are others, and their ratio can be."),
         (
             cpu and is_comparison(document) and any(lane["peak_memory_bytes"] for lane in lanes),
             "Peak memory is that of the whole process, with everything it had loaded.",
         ),
     ]
+
+
+def _unread(lane: Mapping[str, Any]) -> str:
+    said = reading_text(lane.get("reading"))
+    return f"{lane['model']} {said}." if said else ""
 
 
 def _overlap(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -67,6 +67,7 @@ def lane_document(result: Result, price: PriceProfile, role: str | None = None) 
         "previews": result.previews,
         "cost_usd": machine_cost(timings.total, price),
         "peak_memory_bytes": result.peak_memory_bytes,
+        "reading": result.reading and result.reading.as_dict(),
         "throughput": throughput_document(result, price),
     }
 

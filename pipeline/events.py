@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from pipeline.reading import Reading
 from pipeline.request import ImageRequest
 from pipeline.throughput import Batch
 from pipeline.timing import Timings, median, spread
@@ -68,6 +69,8 @@ class Result:
     """The embeddings were reused; ``encode`` is the time they took when they were made."""
     previews: bool
     peak_memory_bytes: int | None
+    reading: Reading | None = None
+    """How much of the prompt the model read; None where nobody can tell."""
     batches: tuple[Batch, ...] = ()
     """Where the throughput was measured: every number of pictures at once that was tried."""
 

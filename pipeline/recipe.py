@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from pipeline import __version__
 from pipeline.errors import InputError
 from pipeline.events import Result
+from pipeline.reading import Reading
 from pipeline.request import ImageRequest
 from pipeline.timing import Timings
 
@@ -28,6 +29,7 @@ def recipe_of(result: Result) -> dict[str, Any]:
             "encode_cached": result.encode_cached,
             "previews": result.previews,
             "peak_memory_bytes": result.peak_memory_bytes,
+            "reading": result.reading and result.reading.as_dict(),
         },
         "versions": {"diptych": __version__, **result.versions},
     }
@@ -65,6 +67,7 @@ def result_from_recipe(image: Image.Image, recipe: dict[str, Any], cache: str = 
             encode_cached=said["encode_cached"],
             previews=said["previews"],
             peak_memory_bytes=said["peak_memory_bytes"],
+            reading=Reading.from_dict(said.get("reading")),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError("The recipe in this file is incomplete or changed; it cannot be restored.") from error

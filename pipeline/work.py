@@ -125,6 +125,7 @@ class _Work:
             encode_cached=made.encode_cached,
             previews=order.previews,
             peak_memory_bytes=made.peak_memory_bytes,
+            reading=made.reading,
         )
         self._results[lane] = result
         self._tell(Done(lane, result, run == order.repeat and not order.throughput))

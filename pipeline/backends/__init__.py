@@ -11,6 +11,7 @@ from PIL import Image
 
 from pipeline.catalog import ModelCard
 from pipeline.device import Device
+from pipeline.reading import Reading
 from pipeline.request import ImageRequest
 
 Key = tuple[str, tuple[str, ...]]
@@ -59,6 +60,8 @@ class Made:
     seconds: dict[str, float]
     encode_cached: bool
     peak_memory_bytes: int | None
+    reading: Reading | None = None
+    """How much of the prompt the model read; None where nobody can tell."""
 
 
 class Backend(Protocol):

@@ -14,6 +14,7 @@ from typing import Any
 from PIL import Image
 
 from pipeline.backends.previews import clean_state, picture, small_decode
+from pipeline.reading import Reading, read
 from pipeline.request import ImageRequest
 
 Tensors = tuple[Any, ...]
@@ -41,6 +42,20 @@ class Family:
         takes, has = (inspect.signature(method).parameters for method in (pipe.encode_prompt, pipe.__call__))
         shared = (takes.keys() & has.keys() & ENCODING) - {"device"}
         return {name: call.get(name, has[name].default) for name in shared}
+
+    def reading(self, pipe: Any, text: str, call: Mapping[str, Any]) -> Reading:
+        """How much of a prompt the model reads."""
+        tokenizer = self.tokenizer(pipe)
+        limit = self.options(pipe, call).get("max_sequence_length") or tokenizer.model_max_length
+        return read(tokenizer, text, limit, self.before(pipe))
+
+    def tokenizer(self, pipe: Any) -> Any:
+        """Of the encoder that reads most of a prompt."""
+        return pipe.tokenizer
+
+    def before(self, pipe: Any) -> int:
+        """Tokens that come before every prompt and count for the limit; what comes after is cut first."""
+        return 0
 
     def arguments(self, positive: Tensors, negative: Tensors | None) -> dict[str, Any]:
         """The call's arguments for an encoded prompt and, with guidance, an encoded negative one."""
@@ -107,6 +122,9 @@ class PRX(Family):
 class PRXPixel(PRX):
     """PRXPixelPipeline: as PRX, but what it denoises are the pixels (1, 3, H, W)."""
 
+    def reading(self, pipe: Any, text: str, call: Mapping[str, Any]) -> Reading:
+        return read(pipe.tokenizer, text, pipe.config.prompt_max_tokens)
+
     def preview(
         self, pipe: Any, request: ImageRequest, before: Any, after: Any, sigma: float, next_sigma: float
     ) -> Image.Image:
@@ -140,12 +158,28 @@ class Flux(Family):
     def encode(self, pipe: Any, text: str, negative: bool = False, call: Mapping[str, Any] | None = None) -> Tensors:
         return pipe.encode_prompt(text, None, **self.options(pipe, call or {}))[:2]
 
+    def tokenizer(self, pipe: Any) -> Any:
+        return pipe.tokenizer_2
+
     def for_vae(self, pipe: Any, request: ImageRequest, latents: Any) -> Any:
         unpacked = pipe._unpack_latents(latents, request.height, request.width, pipe.vae_scale_factor)
         return super().for_vae(pipe, request, unpacked)
 
 
-class Flux2Klein(Family):
+class Chat(Family):
+    """The encoder is a language model that is asked in its chat template, which counts for its limit."""
+
+    thinking = False
+
+    def before(self, pipe: Any) -> int:
+        asked = [{"role": "user", "content": "PROMPT"}]
+        written = pipe.tokenizer.apply_chat_template(
+            asked, tokenize=False, add_generation_prompt=True, enable_thinking=self.thinking
+        )
+        return len(pipe.tokenizer(written.partition("PROMPT")[0]).input_ids)
+
+
+class Flux2Klein(Chat):
     """Flux2KleinPipeline: packed latents in rows of patches, normalised by the VAE's batch norm."""
 
     def for_vae(self, pipe: Any, request: ImageRequest, latents: Any) -> Any:
@@ -156,8 +190,10 @@ class Flux2Klein(Family):
         return pipe._unpatchify_latents(rows * deviation.to(rows) + norm.running_mean.view(1, -1, 1, 1).to(rows))
 
 
-class ZImage(Family):
+class ZImage(Chat):
     """ZImagePipeline: embeddings of each text's own length, in lists."""
+
+    thinking = True
 
     def encode(self, pipe: Any, text: str, negative: bool = False, call: Mapping[str, Any] | None = None) -> Tensors:
         embeds, _ = pipe.encode_prompt(text, do_classifier_free_guidance=False, **self.options(pipe, call or {}))
@@ -177,6 +213,13 @@ class Sana(Family):
     def encode(self, pipe: Any, text: str, negative: bool = False, call: Mapping[str, Any] | None = None) -> Tensors:
         options = self.options(pipe, call or {}) | ({"complex_human_instruction": None} if negative else {})
         return pipe.encode_prompt(text, **self.unguided, **options)[:2]
+
+    def reading(self, pipe: Any, text: str, call: Mapping[str, Any]) -> Reading:
+        options = self.options(pipe, call)
+        limit = options["max_sequence_length"]
+        if options.get("complex_human_instruction"):  # room for both, less two for what begins and ends a text
+            limit += len(pipe.tokenizer("").input_ids) - 2
+        return read(pipe.tokenizer, text, limit)
 
     def arguments(self, positive: Tensors, negative: Tensors | None) -> dict[str, Any]:
         # The call's own default for the negative prompt is a text, which it refuses beside embeddings.
@@ -203,6 +246,10 @@ class QwenImage(Family):
 
     def encode(self, pipe: Any, text: str, negative: bool = False, call: Mapping[str, Any] | None = None) -> Tensors:
         return pipe.encode_prompt(text, **self.options(pipe, call or {}))
+
+    def before(self, pipe: Any) -> int:
+        written = pipe.prompt_template_encode.partition("{}")[0]
+        return len(pipe.tokenizer(written).input_ids) - pipe.prompt_template_encode_start_idx
 
     def for_vae(self, pipe: Any, request: ImageRequest, latents: Any) -> None:
         return None  # its VAE is one for video, too slow to decode on the side

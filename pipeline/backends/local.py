@@ -224,12 +224,13 @@ class LocalBackend:
 
         with torch.inference_mode(), self._clean_up(pipe):
             if family is None:
-                encode_s, cached = 0.0, False
+                encode_s, cached, reading = 0.0, False, None
                 prompt = {"prompt": request.prompt, "guidance_scale": request.guidance}
                 if request.negative_prompt:
                     prompt["negative_prompt"] = request.negative_prompt
             else:
                 prompt, encode_s, cached = self._encode(card, family, pipe, request, how.reuse)
+                reading = family.reading(pipe, request.prompt, card.call)
             clock.start("denoise")
             arguments = {
                 **prompt,
@@ -250,7 +251,7 @@ class LocalBackend:
         seconds, highest = {"encode": encode_s, **clock.seconds()}, peak.bytes()
         if self._cuda is None and highest is not None and held is not None:
             self._taken[key_of(request), request.width, request.height, how.batch] = highest - held
-        return Made(images[0], seconds, cached, highest)
+        return Made(images[0], seconds, cached, highest, reading)
 
     def _several(
         self, card: ModelCard, family: Any, pipe: Any, seed: int, batch: int, arguments: dict[str, Any]

@@ -10,6 +10,7 @@ from html import escape
 from typing import Any
 
 from pipeline.cost import PriceProfile, machine_formula
+from pipeline.reading import reading_text
 from pipeline.timing import MEASURED
 from pipeline.wording import claims, count, dollars, per_thousand, seconds_text, significance_text, throughput_text
 
@@ -92,8 +93,14 @@ def lane(document: Mapping[str, Any], price: PriceProfile, longest_s: float, dev
         '<div class="lane-numbers">'
         f"<p><strong>{seconds_text(seconds['total'])}</strong> · <strong>{dollars(cost)}</strong> "
         f'<span class="note">{per_thousand(cost)}</span>{cached}{spread}</p>'
-        f"{_bar(seconds, longest_s)}{_legend(document, device)}{_how(document, price, device)}</div>"
+        f"{_unread(document)}{_bar(seconds, longest_s)}{_legend(document, device)}{_how(document, price, device)}</div>"
     )
+
+
+def _unread(document: Mapping[str, Any]) -> str:
+    """That not all of the prompt was read is seen in the picture, and looks like a fault of the model."""
+    said = reading_text(document.get("reading"))
+    return f'<p class="unread">This model {escape(said)}.</p>' if said else ""
 
 
 def _bar(seconds: Mapping[str, float], longest_s: float) -> str:

@@ -65,7 +65,7 @@ def test_its_keys_are_the_contract(document):
     }
     added = {"seconds_min", "seconds_max", "encode_cached", "previews"}
     for lane in document["lanes"]:
-        assert set(lane) == agreed | added | {"cost_usd", "peak_memory_bytes", "throughput"}
+        assert set(lane) == agreed | added | {"cost_usd", "peak_memory_bytes", "reading", "throughput"}
         assert set(lane["seconds"]) == {"wait", "load", "encode", "denoise", "decode", "total"}
     assert set(document["fidelity"]) == {"psnr_db", "ssim"}
     assert json.loads(json.dumps(document, allow_nan=False)) == document
