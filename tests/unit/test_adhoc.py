@@ -1,0 +1,64 @@
+"""A model that is in no catalogue: what its folder says, what one of its class in the catalogue says, and the rest."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+
+import pytest
+
+from pipeline.adhoc import catalog_with
+from pipeline.backends import How
+from pipeline.backends.local import LocalBackend
+from pipeline.bench.random_weights import save
+from pipeline.catalog import load_catalog
+from pipeline.errors import ModelError
+from pipeline.request import make_request
+from pipeline.weights import NotDownloaded
+
+SHIPPED = load_catalog()
+
+
+@pytest.fixture(scope="module")
+def flux(tmp_path_factory) -> Path:
+    return save("FluxPipeline", tmp_path_factory.mktemp("flux"))
+
+
+def test_a_folder_of_a_known_class_begins_with_what_that_class_wants(flux):
+    card = catalog_with(SHIPPED, str(flux)).model(str(flux))
+    like = SHIPPED.model("flux1-dev")
+    assert (card.steps.default, card.guidance.default, card.size.default) == (28, 3.5, 1024)
+    assert (card.dtypes, card.negative_prompt, card.size.multiple) == (like.dtypes, False, 16)
+    assert (card.steps.min, card.steps.max, card.size.min, card.size.max) == (1, 200, 16, 2048)
+    assert card.evaluations(28, 3.5) == 28, "guidance is an input of this network, not a second evaluation"
+    sizes = {path.parent.name: path.stat().st_size for path in flux.glob("*/*.safetensors")}
+    assert card.part_bytes == sizes and card.weight_bytes == sum(sizes.values())
+    request = make_request(card, "a red apple", steps=2, width=32, height=32)
+    made = LocalBackend().make(card, request, How(), lambda *_: None, threading.Event())
+    assert made.image.size == (32, 32)
+
+
+def test_a_folder_of_an_unknown_class_forbids_nothing(flux, tmp_path):
+    (tmp_path / "unet").mkdir()
+    (tmp_path / "unet" / "some.safetensors").write_bytes(b"x" * 10)
+    (tmp_path / "loose.safetensors").write_bytes(b"x" * 1000)
+    (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "NobodysPipeline"}))
+    card = catalog_with(SHIPPED, str(tmp_path)).model(str(tmp_path))
+    assert (card.pipeline, card.weight_bytes, card.part_bytes) == ("NobodysPipeline", 10, {"unet": 10})
+    assert (card.steps.default, card.guidance.default, card.dtypes) == (20, 1.0, ("bfloat16", "float32"))
+
+
+def test_what_is_no_pipeline_is_one_sentence(tmp_path):
+    with pytest.raises(ModelError, match=r"has no readable model_index\.json; a pipeline in diffusers' layout"):
+        catalog_with(SHIPPED, str(tmp_path))
+    (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "FluxPipeline"}))
+    with pytest.raises(ModelError, match="has no safetensors files, and other weights are not read"):
+        catalog_with(SHIPPED, str(tmp_path))
+
+
+def test_a_hub_id_that_is_not_here_names_the_command_and_a_known_id_stays_as_it_is():
+    with pytest.raises(NotDownloaded, match=r"python -m pipeline download someone/nothing$"):
+        catalog_with(SHIPPED, "someone/nothing")
+    assert catalog_with(SHIPPED, "sdxl") is SHIPPED
+    assert catalog_with(SHIPPED, "no such model") is SHIPPED
