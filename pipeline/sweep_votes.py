@@ -200,8 +200,7 @@ def pair_label(catalog: Catalog, vote: Entry, pair: Mapping[str, Any]) -> str:
 
 def share_of(tally: Tally) -> str:
     """A setting's score with its interval."""
-    score = tally.score
-    return share_text(score.share, score.low, score.high) if score else "nothing said"
+    return share_text(tally.score) if tally.score else "nothing said"
 
 
 def said_of(tally: Tally) -> str:

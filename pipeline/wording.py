@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from pipeline.stats import Interval
+
 
 def figure(number: float) -> str:
     """Three significant digits without an exponent: 9.42, 89.1, 1,230."""
@@ -65,9 +67,9 @@ def percent(share: float) -> str:
     return f"{min(value, 99.9):.1f} %" if 99 <= value < 100 else f"{value:.0f} %"
 
 
-def share_text(share: float, low: float, high: float) -> str:
+def share_text(found: Interval) -> str:
     """A share with its interval: 90 % (60 % to 98 %)."""
-    return f"{percent(share)} ({percent(low)} to {percent(high)})"
+    return f"{percent(found.share)} ({percent(found.low)} to {percent(found.high)})"
 
 
 def speed(ratio: float) -> str:

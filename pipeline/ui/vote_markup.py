@@ -86,22 +86,18 @@ def told(tally: Tally) -> Mapping[str, str]:
     found = {"Votes": f"{tally.votes:,} by {count(tally.voters, 'voter')}: {numbers}"}
     if tally.wins:
         found["The efficient picture was preferred in"] = (
-            f"{_interval(tally.wins)} of the votes that preferred one; ties and both bad are not in it"
+            f"{share_text(tally.wins)} of the votes that preferred one; ties and both bad are not in it"
         )
         found["To tell who is ahead"] = (
             "no more votes are needed" if tally.needed == 0 else f"needs about {tally.needed:,} more votes like these"
         )
     if tally.as_good:
-        found["It was at least as good in"] = f"{_interval(tally.as_good)} of the votes that called one good"
+        found["It was at least as good in"] = f"{share_text(tally.as_good)} of the votes that called one good"
     found["How it was asked"] = (
         "pictures without names, sides and order random for each voter; 95 % Wilson intervals, which take each vote as "
         "independent: many votes of few people are worth less than they say"
     )
     return found
-
-
-def _interval(share: Interval) -> str:
-    return share_text(share.share, share.low, share.high)
 
 
 def _bar(share: Interval | None) -> str:
