@@ -28,6 +28,9 @@ RAM_SHARE = {"cpu": 0.5, "cuda": 0.8}
 """Part of the machine's own memory that weights may take."""
 GROUP_BYTES = 1_000_000_000
 """What one group of layers and its successor take of the GPU, beside activations; a bound, not a measurement."""
+PINNED = 1.5
+"""What group offload takes of the machine's memory for every byte of weights: it pins them, in blocks whose sizes torch
+rounds up to powers of two. A middle of 1 and 2."""
 UNKNOWN_WORK = 0.15
 """Activations as part of the weights, where a card does not say."""
 
@@ -137,17 +140,18 @@ def _plans(cards: Sequence[ModelCard], dtype: Dtype, facts: Facts) -> list[Plan 
     """Every plan that fits, best first; None for those that do not."""
     work = max(_work(card) for card in cards)
     largest = max(max(_parts(card, dtype).values()) for card in cards)
-    ram = _together(cards, dtype) <= facts.ram_bytes * RAM_SHARE[facts.kind]
+    together = _together(cards, dtype)
+    # Without a GPU there is nothing to offload from.
+    ram = facts.ram_bytes * RAM_SHARE[facts.kind] if facts.kind == "cuda" else 0
 
     def plan(how: How, needed: int, possible: bool = True) -> Plan | None:
         return Plan(how, dtype, needed) if possible and needed * HEADROOM <= room(facts) else None
 
-    offload = facts.kind == "cuda" and ram
     return [
-        plan("resident", _together(cards, dtype) + work),
+        plan("resident", together + work),
         plan("turns", max(_whole(card, dtype) for card in cards), len(cards) > 1),
-        plan("model offload", largest + work, offload and all(card.part_bytes for card in cards)),
-        plan("group offload", GROUP_BYTES + work, offload),
+        plan("model offload", largest + work, together <= ram and all(card.part_bytes for card in cards)),
+        plan("group offload", GROUP_BYTES + work, together * PINNED <= ram),
     ]
 
 

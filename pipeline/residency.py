@@ -81,7 +81,7 @@ class Residency:
                 id(tensor): tensor.nbytes
                 for resident in self._resident.values()
                 if resident.plan.whole == whole
-                for tensor in _tensors(resident.pipe)
+                for tensor in tensors_of(resident.pipe)
             }.values()
         )
 
@@ -113,12 +113,17 @@ class Residency:
             for key in list(self._resident):
                 on_device, in_ram = self._needs(card, plan)
                 if (
-                    self.used_bytes() + on_device <= self.device_bytes
+                    self.used_bytes() + on_device + self._work(card, plan) <= self.device_bytes
                     and self.used_bytes(whole=False) + in_ram <= self.ram_bytes
                 ):
                     return
                 if key not in spared:
                     self.evict(key)
+
+    def _work(self, card: ModelCard, plan: Plan) -> int:
+        """Bytes that a picture takes beside the weights, of whichever model takes most; one runs at a time."""
+        both = [(card, plan), *((resident.card, resident.plan) for resident in self._resident.values())]
+        return max(0, *(each.device_bytes - of.bytes_as(each.dtype) for of, each in both if each.whole), 0)
 
     def _needs(self, card: ModelCard, plan: Plan) -> tuple[int, int]:
         """Bytes that loading would add on the device and in the machine's own memory."""
@@ -168,7 +173,8 @@ class Residency:
         }
 
 
-def _tensors(pipe: Any) -> Iterable[Any]:
+def tensors_of(pipe: Any) -> Iterable[Any]:
+    """Weights and buffers of all components."""
     for module in pipe.components.values():
         if hasattr(module, "parameters"):
             for tensor in (*module.parameters(), *module.buffers()):

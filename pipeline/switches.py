@@ -8,6 +8,7 @@ warm-up run of every model is the last probe.
 from __future__ import annotations
 
 import inspect
+import os
 import shutil
 import typing
 from collections.abc import Callable, Iterable
@@ -57,6 +58,9 @@ def denoiser_class(card: ModelCard) -> type:
 def _compile_why_not(card: ModelCard, kind: type, device: str) -> str | None:
     if device == "cpu" and not any(map(shutil.which, ("c++", "g++", "clang++"))):
         return "torch.compile on a processor needs a C++ compiler, and none is installed."
+    # Triton compiles its launchers with one.
+    if device == "cuda" and not any(map(shutil.which, (os.environ.get("CC", "cc"), "gcc", "clang"))):
+        return "torch.compile on a GPU needs a C compiler, and none is installed."
     return None
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import inspect
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -30,11 +31,11 @@ from pipeline.device import (
     resident_bytes,
     versions,
 )
-from pipeline.errors import BatchTooLarge, Cancelled, ModelError
+from pipeline.errors import BatchTooLarge, Cancelled, ModelError, PlaygroundError
 from pipeline.fit import RAM_SHARE, Plan, dtype_for, fit_model, room
 from pipeline.request import SEED_MAX, ImageRequest
-from pipeline.residency import Residency, Resident
-from pipeline.switches import check_supported, lighter, supported
+from pipeline.residency import Residency, Resident, tensors_of
+from pipeline.switches import SWITCHES, check_supported, lighter, supported
 from pipeline.timing import StageClock
 from pipeline.weights import locate
 
@@ -45,6 +46,8 @@ BATCH_SHARE = 0.8
 """Of the memory that is free, what a batch may take on a processor."""
 PREVIEW_EVERY_S = 0.25
 """More often than this nobody sees a difference, and each one costs whoever shows it time on the same machine."""
+
+log = logging.getLogger(__name__)
 
 
 class LocalBackend:
@@ -117,13 +120,29 @@ class LocalBackend:
         kind = (request.width, request.height, card.evaluations(1, request.guidance))
         if kind not in resident.warmed:
             on_part("warm-up", 1, 2)
-            # Two steps of the same shape: allocators, kernels and thread pools are then as every later run finds them.
-            short = request.model_copy(update={"steps": 2})
-            self._make(resident, short, How(), lambda *_: None, threading.Event())
+            self._warm_up(resident, request)
             # What was encoded cold would later be reported as the time that encoding takes.
             self._embeddings.clear()
             resident.warmed.add(kind)
         return resident
+
+    def _warm_up(self, resident: Resident, request: ImageRequest) -> None:
+        """Two steps of the same shape: allocators, kernels and thread pools are then as every later run finds them.
+
+        It is also the last probe of a switch. Raises ModelError if one fails here, and leaves no trace of it.
+        """
+        short = request.model_copy(update={"steps": 2})
+        try:
+            self._make(resident, short, How(), lambda *_: None, threading.Event())
+            return
+        except Exception as error:
+            if not request.switches or isinstance(error, PlaygroundError) or out_of_memory(error):
+                raise
+            log.exception("%s cannot be run with %s", request.model, ", ".join(request.switches))
+        # Outside the except block: the error's traceback would keep the tensors alive.
+        self.residency.evict(key_of(request))
+        names = " and ".join(SWITCHES[switch].name for switch in request.switches)
+        raise ModelError(f"{names} failed with {resident.card.name} on this machine; turn it off. The log says how.")
 
     def _plan(self, card: ModelCard, request: ImageRequest) -> Plan:
         """The best plan that this machine has room for and that has not run out of memory for such a picture."""
@@ -197,7 +216,7 @@ class LocalBackend:
         card, pipe = resident.card, self._scoped(resident.pipe)
         family, takes = FAMILIES.get(card.pipeline), inspect.signature(pipe.__call__).parameters
         clock, peak, held = StageClock(self._cuda), PeakMemory(self._cuda), resident_bytes()
-        peak.start()
+        peak.start(sum({id(tensor): tensor.nbytes for tensor in tensors_of(pipe) if tensor.is_cuda}.values()))
         steps, before, shown = request.steps, None, 0.0
 
         def after_step(running: Any, index: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:

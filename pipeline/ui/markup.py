@@ -124,7 +124,7 @@ def _legend(document: Mapping[str, Any], device: str) -> str:
     ]
     notes = [f"not counted: {' and '.join(apart)}"] if apart else []
     if document["peak_memory_bytes"]:
-        whose = " of the whole process" if device.startswith("CPU") else ""
+        whose = " of the whole process" if device.startswith("CPU") else " of this model"
         notes.append(f"peak memory{whose} {document['peak_memory_bytes'] / 1e9:.2f} GB")
     rest = f'<span class="note">{" · ".join(notes)}</span>' if notes else ""
     return f'<p class="legend">{"".join(items)}{rest}</p>'

@@ -18,7 +18,9 @@ from pipeline.backends.local import LocalBackend
 from pipeline.bench.architectures import ARCHITECTURES
 from pipeline.bench.random_weights import save
 from pipeline.catalog import ModelCard, Range, load_catalog
+from pipeline.device import Facts
 from pipeline.errors import Cancelled, ModelError
+from pipeline.fit import Plan
 from pipeline.loading import load
 from pipeline.request import ImageRequest, make_request
 from pipeline.weights import Weights
@@ -108,6 +110,21 @@ def test_the_engine_makes_what_diffusers_makes(model, negative, folders, backend
     assert np.abs(ours - theirs).max() <= (2 if card.pipeline == "PRXPipeline" else 0)
     assert len(steps) == request.steps
     assert min(made.seconds.values()) > 0
+
+
+@pytest.mark.parametrize("switches", [(), ("fp8-weights",)], ids=["plain", "fp8"])
+@pytest.mark.parametrize("model", [next(c.id for c in REAL if c.pipeline == pipeline) for pipeline in ARCHITECTURES])
+def test_offloaded_it_makes_the_same_picture_again_and_again(model, switches, folders, monkeypatch):
+    """In the type that GPUs hold, by every way of placing a model; twice, for the hooks of the first run stay."""
+    card = card_of(model, folders).model_copy(update={"dtypes": ("bfloat16",)})
+    gpu = Facts("cuda", "NVIDIA Test", 10**12, 10**12, 10**12, (8, 6), True)
+    made = []
+    for how in ("resident", "model offload", "group offload"):
+        backend = LocalBackend(facts=gpu)
+        monkeypatch.setattr(backend, "_plan", lambda card, request, how=how: Plan(how, "bfloat16", 0))
+        request = request_of(card, switches=switches)
+        made += [run(backend, card, request).image.tobytes() for _ in range(2)]
+    assert len(set(made)) == 1
 
 
 @pytest.mark.parametrize(

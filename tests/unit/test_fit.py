@@ -93,6 +93,15 @@ def test_a_machine_with_little_memory_cannot_offload():
     assert "4 GB of memory beside" in why_not("qwen-image", gpu("Lonely", 24, (8, 9), ram=4))
 
 
+def test_group_offload_wants_more_memory_than_the_weights_have():
+    """FLUX.1's pair is 67 GB without what it may share: pinned that is 101."""
+    small = [
+        [plan.how for plan in fit_pair(SHIPPED, SHIPPED.pair("flux1"), gpu("Card", 40, (8, 6), ram=ram)).plans]
+        for ram in (80, 100, 130)
+    ]
+    assert small == [[], ["model offload"], ["model offload", "group offload"]]
+
+
 def test_there_is_a_next_plan_for_when_memory_runs_out():
     plans = fit_pair(SHIPPED, SHIPPED.pair("flux2-klein"), H200).plans
     assert [plan.how for plan in plans] == ["resident", "turns", "model offload", "group offload"]

@@ -7,10 +7,55 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
-from pipeline.device import PeakMemory, available_cores, cpu_device, plain_name, resident_bytes
+from pipeline.device import PeakMemory, available_cores, cpu_device, out_of_memory, plain_name, resident_bytes
 from pipeline.errors import PlaygroundError
 from pipeline.playground import open_playground
+
+
+class Cuda:
+    """Stands in for torch.cuda's allocator."""
+
+    def __init__(self, given: int):
+        self.given = self.most = given
+
+    def reset_peak_memory_stats(self) -> None:
+        self.most = self.given
+
+    def memory_allocated(self) -> int:
+        return self.given
+
+    def max_memory_allocated(self) -> int:
+        return self.most
+
+
+def test_the_peak_on_a_gpu_is_that_of_the_model_that_runs():
+    """It lies beside another one of 9 bytes, weighs 5 itself, and takes 3 more to draw."""
+    peak = PeakMemory(cuda := Cuda(9 + 5))
+    cuda.most = 100
+    peak.start(own=5)
+    cuda.most = 9 + 5 + 3
+    assert peak.bytes() == 8
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), True),
+        (MemoryError(), True),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+            True,
+        ),
+        (RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), False),
+        (ValueError("CUDA error: out of memory"), False),
+    ],
+)
+def test_memory_that_ran_out_is_known_by_every_way_in_which_it_is_said(error, expected):
+    assert out_of_memory(error) is expected
 
 
 def test_state_lies_below_the_given_folder(tmp_path):

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import weakref
+from dataclasses import replace
 
 import diffusers
 import pytest
@@ -117,6 +118,19 @@ def test_the_least_recently_used_goes_first_and_who_is_kept_stays(residency):
     assert there(residency, OLD, NEW, third) == [True, False, True]
     residency.get(NEW, WHOLE, keep={(OLD.id, ())})
     assert there(residency, OLD, NEW, third) == [True, True, False]
+
+
+def test_room_is_left_for_what_a_picture_takes_beside_the_weights(residency):
+    """Else two models would lie side by side that run out of memory as soon as one draws."""
+    held = residency.get(OLD, WHOLE) and residency.used_bytes()
+    roomy = replace(WHOLE, device_bytes=NEW.weight_bytes + 10**9)
+    residency.device_bytes = held + NEW.weight_bytes + 10**9
+    residency.get(NEW, roomy)
+    assert there(residency, OLD, NEW) == [True, True]
+    residency.evict((NEW.id, ()))
+    residency.device_bytes -= 1
+    residency.get(NEW, roomy)
+    assert there(residency, OLD, NEW) == [False, True]
 
 
 def test_what_is_shared_needs_no_room_of_its_own(residency):

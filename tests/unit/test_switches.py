@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import diffusers
@@ -140,6 +142,32 @@ def test_compiled_it_draws_the_same_to_the_eye(backend):
 def test_a_switch_that_cannot_be_used_is_one_sentence(backend):
     with pytest.raises(ModelError, match=r"^Step cache cannot be used with Diptych 128: PRXPixelPipeline has no step"):
         run(backend, OLD, "step-cache")
+
+
+def test_a_switch_that_fails_when_it_is_first_run_is_one_sentence_and_leaves_no_trace(backend, monkeypatch, caplog):
+    plain = run(backend, OLD, steps=2)
+    there = len(backend.residency)
+
+    def fails(pipe, denoiser):
+        denoiser.register_forward_pre_hook(lambda *_: (_ for _ in ()).throw(RuntimeError("ptxas: no such file")))
+
+    monkeypatch.setitem(SWITCHES, "compile", replace(SWITCHES["compile"], apply=fails, why_not=lambda *_: None))
+    fresh = {"steps": 3, "switches": ["compile", "fp8-weights"]}
+    with pytest.raises(ModelError) as caught:
+        run(backend, OLD, **fresh)
+    assert str(caught.value) == (
+        "Compiled and 8-bit float weights failed with Diptych 128 on this machine; turn it off. The log says how."
+    )
+    assert "ptxas: no such file" in caplog.text
+    assert len(backend.residency) == there
+    assert run(backend, OLD, steps=2).tobytes() == plain.tobytes()
+
+
+def test_compiling_for_a_gpu_needs_a_c_compiler(monkeypatch):
+    assert supported(OLD, "cuda")["compile"] is None or not any(map(shutil.which, ("cc", "gcc", "clang")))
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert supported(OLD, "cuda")["compile"] == "torch.compile on a GPU needs a C compiler, and none is installed."
+    assert "C++ compiler" in supported(OLD, "cpu")["compile"]
 
 
 def test_a_pipeline_that_diffusers_does_not_have_supports_nothing():
