@@ -93,6 +93,9 @@ class ModelCard(_Data):
     """Component name -> where it comes from instead."""
     lora: Part | None = None
     """Low-rank weights put on the denoiser when the model is loaded; needs the package peft."""
+    preview_vae: Part | None = None
+    """A tiny VAE for live previews, of the class AutoencoderTiny; where it is not on the disk, or none is named, the
+    model's own VAE decodes them at a reduced size, if it can."""
     scheduler: Scheduler | None = None
     gated: Literal["no", "yes", "unclear"] = "no"
     """Whether the Hub asks for a login and accepted terms before it gives the files out."""

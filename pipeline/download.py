@@ -7,6 +7,7 @@ Only safetensors, JSON and tokenizer files are taken; never code.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +21,7 @@ from pipeline.errors import Cancelled, ModelError
 from pipeline.weights import INDEX, cached, parts_of
 
 SETTINGS = ("*.json", "*.txt", "*.model", "*.jinja")
+TINY_VAE = "diffusion_pytorch_model.safetensors"
 OnBytes = Callable[[int, int, str], None]
 """Called with the bytes here, the bytes in all, and the file being read."""
 
@@ -61,6 +63,10 @@ def plan_card(card: ModelCard) -> Plan:
     for part in parts_of(card).values():
         wants = part.file.__eq__ if part.file else lambda file: "/" not in file and _useful(file)
         files += _listed(card.name, part.repo, part.revision, wants)
+    if card.preview_vae is not None and card.preview_vae.repo is not None:
+        tiny = card.preview_vae
+        with contextlib.suppress(ModelError):  # only previews need it
+            files += _listed(card.name, tiny.repo, tiny.revision, ("config.json", TINY_VAE).__contains__)
     return _plan(card.name, files)
 
 

@@ -79,6 +79,13 @@ def load(card: ModelCard, weights: Weights, dtype: Dtype, shared: dict[str, Any]
     return pipe
 
 
+def load_preview_vae(place: Path, dtype: Any, device: Any) -> Any:
+    """A tiny VAE (about 10 MB) for live previews."""
+    import diffusers
+
+    return diffusers.AutoencoderTiny.from_pretrained(str(place), dtype=dtype, **ONLY_HERE).to(device)
+
+
 def _without_places(text: str, weights: Weights) -> str:
     """A page shows this, and need not tell where files lie on the server."""
     places = [weights.folder, *weights.parts.values()]

@@ -10,6 +10,7 @@ import gc
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from pipeline.backends import Key
@@ -17,8 +18,8 @@ from pipeline.catalog import ModelCard
 from pipeline.device import give_back, one_arena
 from pipeline.errors import ModelError
 from pipeline.fit import Plan
-from pipeline.loading import load
-from pipeline.switches import SWITCHES, switch_on
+from pipeline.loading import load, load_preview_vae
+from pipeline.switches import SWITCHES, denoiser_of, switch_on
 from pipeline.weights import Weights, locate
 
 
@@ -29,7 +30,14 @@ class Resident:
     card: ModelCard
     plan: Plan
     pipe: Any
+    weights: Weights
     warmed: set = field(default_factory=set)
+
+    @cached_property
+    def preview_vae(self) -> Any | None:
+        """The tiny VAE of its card, if it is on the disk; read when it is first asked for, so within a preview."""
+        place, device = self.weights.preview_vae, self.pipe._execution_device
+        return None if place is None else load_preview_vae(place, denoiser_of(self.pipe).dtype, device)
 
 
 class Residency:
@@ -57,7 +65,7 @@ class Residency:
             # Held here, or a pair that takes turns would read again what both of its models share.
             shared = self._shared_components(card, plan)
             self._make_room(card, plan, frozenset(keep))
-            self._resident[key] = Resident(card, plan, self._load(card, weights, plan, switches, shared))
+            self._resident[key] = Resident(card, plan, self._load(card, weights, plan, switches, shared), weights)
         self._resident.move_to_end(key)
         return self._resident[key]
 

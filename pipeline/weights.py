@@ -33,12 +33,14 @@ class NotDownloaded(ModelError):
 class Weights:
     """``folder``: the pipeline in diffusers' layout. ``parts``: what replaces a component of it, a file or a folder,
     and the low-rank weights under the name "lora". ``fingerprint`` changes when anything of it does. ``contents``: a
-    digest of each component that two models could hold in common, where the disk tells it without reading."""
+    digest of each component that two models could hold in common, where the disk tells it without reading.
+    ``preview_vae``: its folder, if it is here; it decides no picture."""
 
     folder: Path
     fingerprint: str
     parts: dict[str, Path] = field(default_factory=dict)
     contents: dict[str, str] = field(default_factory=dict)
+    preview_vae: Path | None = None
 
 
 def locate(card: ModelCard) -> Weights:
@@ -57,7 +59,8 @@ def locate(card: ModelCard) -> Weights:
         folder, marks = index.parent, [_commit(index)]
     parts = {name: _place(card, name, part) for name, part in parts_of(card).items()}
     marks += [f"{name}={_mark(part, parts[name])}" for name, part in parts_of(card).items()]
-    return Weights(folder, "+".join(marks), parts, dict(_contents(folder, parts, card.variant)))
+    contents = dict(_contents(folder, parts, card.variant))
+    return Weights(folder, "+".join(marks), parts, contents, _preview_vae(card.preview_vae))
 
 
 def _place(card: ModelCard, name: str, part: Part) -> Path:
@@ -72,6 +75,13 @@ def _place(card: ModelCard, name: str, part: Part) -> Path:
     if place is None or not (part.file or _has_weights(place)):
         raise NotDownloaded(_not_here(card))
     return place
+
+
+def _preview_vae(part: Part | None) -> Path | None:
+    if part is None:
+        return None
+    config = Path(part.path, "config.json") if part.path else cached(part.repo, part.revision, "config.json")
+    return config.parent if config and config.is_file() and _has_weights(config.parent) else None
 
 
 def _mark(part: Part, place: Path) -> str:

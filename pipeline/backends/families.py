@@ -13,7 +13,7 @@ from typing import Any
 
 from PIL import Image
 
-from pipeline.backends.previews import clean_state, picture, small_decode
+from pipeline.backends.previews import decode, own_decode, picture
 from pipeline.reading import Reading, read
 from pipeline.request import ImageRequest
 
@@ -72,15 +72,20 @@ class Family:
         """What a call for several pictures at once needs round it."""
         return contextlib.nullcontext()
 
-    def preview(
-        self, pipe: Any, request: ImageRequest, before: Any, after: Any, sigma: float, next_sigma: float
-    ) -> Image.Image | None:
-        """The clean picture that the last step pointed at, small and rough, from the latents at both its ends."""
-        latents = self.for_vae(pipe, request, clean_state(before, after, sigma, next_sigma))
-        return None if latents is None else small_decode(pipe, latents)
+    def preview(self, pipe: Any, request: ImageRequest, clean: Any, tiny: Any | None = None) -> Image.Image | None:
+        """A clean state as a small, rough picture. ``tiny``: a VAE for that, instead of the pipeline's own."""
+        latents = self.unpacked(pipe, request, clean)
+        if tiny is not None:
+            return decode(tiny, latents)
+        latents = self.for_vae(pipe, latents)
+        return None if latents is None else own_decode(pipe, latents)
 
-    def for_vae(self, pipe: Any, request: ImageRequest, latents: Any) -> Any | None:
-        """Latents as the VAE decodes them; None where this family shows no previews."""
+    def unpacked(self, pipe: Any, request: ImageRequest, latents: Any) -> Any:
+        """Latents as a grid (1, C, H, W), which some families denoise in another shape."""
+        return latents
+
+    def for_vae(self, pipe: Any, latents: Any) -> Any | None:
+        """Latents (1, C, H, W) as the VAE decodes them; None where this family shows no previews."""
         config = pipe.vae.config
         return latents / config.scaling_factor + (getattr(config, "shift_factor", None) or 0.0)
 
@@ -125,10 +130,8 @@ class PRXPixel(PRX):
     def reading(self, pipe: Any, text: str, call: Mapping[str, Any]) -> Reading:
         return read(pipe.tokenizer, text, pipe.config.prompt_max_tokens)
 
-    def preview(
-        self, pipe: Any, request: ImageRequest, before: Any, after: Any, sigma: float, next_sigma: float
-    ) -> Image.Image:
-        return picture(clean_state(before, after, sigma, next_sigma))
+    def preview(self, pipe: Any, request: ImageRequest, clean: Any, tiny: Any | None = None) -> Image.Image:
+        return picture(clean)
 
 
 class StableDiffusion(Family):
@@ -161,9 +164,8 @@ class Flux(Family):
     def tokenizer(self, pipe: Any) -> Any:
         return pipe.tokenizer_2
 
-    def for_vae(self, pipe: Any, request: ImageRequest, latents: Any) -> Any:
-        unpacked = pipe._unpack_latents(latents, request.height, request.width, pipe.vae_scale_factor)
-        return super().for_vae(pipe, request, unpacked)
+    def unpacked(self, pipe: Any, request: ImageRequest, latents: Any) -> Any:
+        return pipe._unpack_latents(latents, request.height, request.width, pipe.vae_scale_factor)
 
 
 class Chat(Family):
@@ -182,9 +184,11 @@ class Chat(Family):
 class Flux2Klein(Chat):
     """Flux2KleinPipeline: packed latents in rows of patches, normalised by the VAE's batch norm."""
 
-    def for_vae(self, pipe: Any, request: ImageRequest, latents: Any) -> Any:
+    def unpacked(self, pipe: Any, request: ImageRequest, latents: Any) -> Any:
         patch = pipe.vae_scale_factor * 2
-        rows = latents.permute(0, 2, 1).unflatten(2, (request.height // patch, request.width // patch))
+        return latents.permute(0, 2, 1).unflatten(2, (request.height // patch, request.width // patch))
+
+    def for_vae(self, pipe: Any, rows: Any) -> Any:
         norm = pipe.vae.bn
         deviation = (norm.running_var + pipe.vae.config.batch_norm_eps).sqrt().view(1, -1, 1, 1)
         return pipe._unpatchify_latents(rows * deviation.to(rows) + norm.running_mean.view(1, -1, 1, 1).to(rows))
@@ -234,7 +238,7 @@ class SanaSprint(Sana):
     def settings(self, request: ImageRequest) -> dict[str, Any]:
         return super().settings(request) | ({} if request.steps == 2 else {"intermediate_timesteps": None})
 
-    def for_vae(self, pipe: Any, request: ImageRequest, latents: Any) -> None:
+    def for_vae(self, pipe: Any, latents: Any) -> None:
         return None  # two steps: over before a preview would be seen
 
 
@@ -251,7 +255,7 @@ class QwenImage(Family):
         written = pipe.prompt_template_encode.partition("{}")[0]
         return len(pipe.tokenizer(written).input_ids) - pipe.prompt_template_encode_start_idx
 
-    def for_vae(self, pipe: Any, request: ImageRequest, latents: Any) -> None:
+    def for_vae(self, pipe: Any, latents: Any) -> None:
         return None  # its VAE is one for video, too slow to decode on the side
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from pipeline.backends import How, Identity, Key, Made, OnPart, OnStep, key_of
 from pipeline.backends.families import FAMILIES
+from pipeline.backends.previews import clean_state
 from pipeline.caches import ByteLRU
 from pipeline.catalog import ModelCard
 from pipeline.device import (
@@ -233,9 +234,8 @@ class LocalBackend:
                 after, now = tensors["latents"], time.monotonic()
                 if before is not None and now - shown > PREVIEW_EVERY_S:
                     with clock.paused():
-                        preview = family.preview(
-                            pipe, request, before, after, float(sigmas[index]), float(sigmas[index + 1])
-                        )
+                        clean = clean_state(before, after, float(sigmas[index]), float(sigmas[index + 1]))
+                        preview = family.preview(pipe, request, clean, resident.preview_vae)
                     shown = now
                 before = after
             on_step(index + 1, total, preview)

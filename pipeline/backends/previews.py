@@ -18,8 +18,8 @@ def clean_state(before: Any, after: Any, sigma: float, next_sigma: float) -> Any
     return after - next_sigma * (before - after) / (sigma - next_sigma)
 
 
-def small_decode(pipe: Any, latents: Any) -> Image.Image | None:
-    """Latents (1, C, H, W) through the VAE at a reduced size; None where that would be slow or unsound."""
+def own_decode(pipe: Any, latents: Any) -> Image.Image | None:
+    """Latents (1, C, H, W) through the pipeline's own VAE; None where that would be slow or unsound."""
     import torch
 
     vae = pipe.vae
@@ -27,6 +27,13 @@ def small_decode(pipe: Any, latents: Any) -> Image.Image | None:
         return None  # offloaded: the VAE would push the network out of the GPU
     if vae.dtype == torch.float16 and getattr(vae.config, "force_upcast", False):
         return None  # this VAE overflows in half precision
+    return decode(vae, latents)
+
+
+def decode(vae: Any, latents: Any) -> Image.Image:
+    """Latents (1, C, H, W) through any VAE at a reduced size."""
+    import torch
+
     factor = -(-max(latents.shape[2:]) // PREVIEW_LATENTS)
     if factor > 1:
         latents = torch.nn.functional.avg_pool2d(latents.float(), factor)

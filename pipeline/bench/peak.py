@@ -1,10 +1,11 @@
 """Peak memory of one picture against the figure on the model's card, by which Diptych decides what fits.
 
 One model at a time, all its weights there, the default size and steps. ``peak_mb``: on a GPU the most that torch's
-allocator had given out for the model while a picture was made, and ``taken_mb`` the most that it had taken from the device, which is
-what other programs see; on a processor the most that the whole process held, interpreter and libraries included, so
-that there ``ratio`` to the card's figure, which is a GPU's, is not formed. Target: no more than 1.1 x the card's
-figure, the headroom that the plans leave. Leaves out CUDA's own context, some hundred megabytes outside the allocator.
+allocator had given out for the model while a picture was made, and ``taken_mb`` the most that it had taken from the
+device, which is what other programs see; on a processor the most that the whole process held, interpreter and
+libraries included, so that there ``ratio`` to the card's figure, which is a GPU's, is not formed. Target: no more than
+1.1 x the card's figure, the headroom that the plans leave. Leaves out CUDA's own context, some hundred megabytes
+outside the allocator.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@ weights take, with tiny random weights in the Hub's layout."""
 
 from __future__ import annotations
 
+import json
 import threading
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from pipeline.backends.families import FAMILIES
 from pipeline.backends.local import LocalBackend
 from pipeline.bench.architectures import ARCHITECTURES
 from pipeline.bench.random_weights import save
-from pipeline.catalog import ModelCard, Range, load_catalog
+from pipeline.catalog import ModelCard, Part, Range, load_catalog
 from pipeline.device import Facts
 from pipeline.errors import Cancelled, ModelError
 from pipeline.fit import Plan
@@ -139,6 +140,28 @@ def test_previews_change_no_pixel(model, folders, backend, monkeypatch):
     assert watched.tobytes() == plain.tobytes()
     previews = [preview for preview in seen if preview is not None]
     assert {(preview.size, preview.mode) for preview in previews} == {((SIZE, SIZE), "RGB")}
+
+
+@pytest.mark.parametrize("how", ["resident", "model offload", "group offload"])
+@pytest.mark.parametrize("model", ["sd-2.1", "sdxl", "z-image", "flux1-dev"])
+def test_a_tiny_vae_shows_previews_also_where_the_models_own_lies_elsewhere(model, how, folders, tmp_path, monkeypatch):
+    monkeypatch.setattr(local, "PREVIEW_EVERY_S", 0)
+    own = json.loads((folders[SHIPPED.model(model).pipeline] / "vae" / "config.json").read_text())
+    channels = own["latent_channels"]
+    small = {"encoder_block_out_channels": (8, 8), "decoder_block_out_channels": (8, 8)}
+    blocks = {"num_encoder_blocks": (1, 1), "num_decoder_blocks": (1, 1)}
+    diffusers.AutoencoderTiny(latent_channels=channels, **small, **blocks).save_pretrained(tmp_path / "tiny")
+    plain = card_of(model, folders)
+    card = plain.model_copy(update={"id": f"{model}-tiny", "preview_vae": Part(path=str(tmp_path / "tiny"))})
+    backend = LocalBackend(facts=Facts("cuda", "NVIDIA Test", 10**12, 10**12, 10**12, (8, 6), True))
+    monkeypatch.setattr(backend, "_plan", lambda card, request: Plan(how, "float32", 0))
+    pictures, shown = [], []
+    for each in (plain, card):
+        pictures.append(run(backend, each, request_of(each), previews=True, steps=(seen := [])).image.tobytes())
+        shown.append([preview for preview in seen if preview is not None])
+    assert pictures[0] == pictures[1]
+    assert len(shown[1]) == 2 and (shown[0] == [] or how != "model offload")
+    assert shown[1][0].tobytes() not in [preview.tobytes() for preview in shown[0]]
 
 
 @pytest.mark.parametrize("pipeline", list(ARCHITECTURES))

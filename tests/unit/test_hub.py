@@ -250,3 +250,22 @@ def test_what_xet_fetches_is_counted_once():
 def test_a_full_disk_is_said():
     said = download._sentence("Tiny", REPO, OSError(28, "No space left on device"))
     assert said.startswith("The disk is full; make room in ") and said.endswith("and fetch Tiny again.")
+
+
+def test_a_tiny_vae_for_previews_comes_along_and_is_not_missed(hub, shell, tmp_path):
+    import diffusers
+
+    own = CARD.format(revision=hub.commits[0]) + 'preview_vae = { repo = "someone/tinyvae" }\n'
+    (shell.folder / "my.toml").write_text(own)
+    mine = ("--model-file", "my.toml", "--json")
+    fetched = json.loads(shell.run("download", "tiny", *mine)[0].splitlines()[-1])["bytes"]
+    shell.picture("--model", "tiny", "--model-file", "my.toml")
+    small = {"encoder_block_out_channels": (8, 8), "decoder_block_out_channels": (8, 8)}
+    tiny = diffusers.AutoencoderTiny(**small, num_encoder_blocks=(1, 1), num_decoder_blocks=(1, 1))
+    tiny.save_pretrained(tmp_path / "tinyvae")
+    (tmp_path / "tinyvae" / "another.safetensors").write_bytes(b"x")
+    hub.add("someone/tinyvae", tmp_path / "tinyvae")
+    here = len(hub.fetched())
+    said = json.loads(shell.run("download", "tiny", *mine)[0].splitlines()[-1])
+    assert said["fetched_bytes"] == said["bytes"] - fetched > 0
+    assert sorted(hub.fetched()[here:]) == ["config.json", WEIGHTS]
