@@ -15,6 +15,12 @@ def options(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--data", metavar="DIR", help="where caches are kept (default: the user's data folder)")
     parser.add_argument("--price", metavar="PROFILE", help="a profile of assets/prices.toml, or dollars per hour")
     parser.add_argument("--model-file", metavar="TOML", help="your own models and pairs, beside the shipped ones")
+    parser.add_argument(
+        "--fetch",
+        metavar="PAIR",
+        default=os.environ.get("DIPTYCH_FETCH"),
+        help="fetch this pair of the Hub before the page is up, as far as it is not here (also: DIPTYCH_FETCH)",
+    )
     parser.add_argument("--share", action="store_true", help="a public link through Gradio's tunnel")
     parser.add_argument("--offline", action="store_true", help="never reach for the Hub")
     return parser.parse_args(argv)
@@ -28,11 +34,14 @@ def main() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     if chosen.offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
+    from pipeline import download
     from pipeline.errors import PlaygroundError
     from pipeline.playground import open_playground
 
     try:
         playground = open_playground(chosen.data, chosen.price, chosen.model_file)
+        if chosen.fetch:
+            download.bring(playground.catalog.cards(playground.catalog.pair(chosen.fetch)))
     except PlaygroundError as error:
         fail(str(error))
     os.environ.setdefault("GRADIO_TEMP_DIR", str(playground.data / "served"))

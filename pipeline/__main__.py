@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -102,7 +101,8 @@ def _parser() -> argparse.ArgumentParser:
     models.set_defaults(run=_models)
 
     fetched = commands.add_parser("download", parents=[everywhere], help="bring a model of the Hub onto this machine")
-    fetched.add_argument("model", metavar="ID", help="a model of the catalogue, or a bare Hub id")
+    fetched.add_argument("model", nargs="?", metavar="ID", help="a model of the catalogue, or a bare Hub id")
+    fetched.add_argument("--pair", metavar="ID", help="both models of a pair instead")
     fetched.set_defaults(run=_download)
 
     bench = commands.add_parser("bench", parents=[everywhere], help="benchmarks; without a name, the list")
@@ -337,20 +337,18 @@ def _download(options: argparse.Namespace) -> dict[str, Any]:
     from pipeline import download
     from pipeline.adhoc import HUB_ID
 
-    catalog, bare = _catalog(options), HUB_ID.fullmatch(options.model)
-    if options.model not in catalog.models and bare:
+    catalog, bare = _catalog(options), HUB_ID.fullmatch(options.model or "")
+    if bool(options.model) == bool(options.pair):
+        raise InputError("Name a model or a --pair to download, and not both; python -m pipeline models lists them.")
+    if options.pair:
+        plan = download.plan_cards(catalog.cards(catalog.pair(options.pair)))
+    elif options.model not in catalog.models and bare:
         plan = download.plan_repo(bare["repo"], bare["revision"])
     else:
         plan = download.plan_card(catalog.model(options.model))
-    print(f"{plan.name}: {plan.missing_bytes / 1e9:.2f} of {plan.total_bytes / 1e9:.2f} GB to fetch, into {plan.place}")
-
-    def told(done: int, total: int, file: str) -> None:
-        if sys.stderr.isatty():
-            print(f"\r\x1b[K{done / 1e9:.2f} of {total / 1e9:.2f} GB {file}", end="", file=sys.stderr, flush=True)
-
-    download.fetch(plan, told, threading.Event())
-    print("\nEverything is here.")
-    return {"model": options.model, "bytes": plan.total_bytes, "fetched_bytes": plan.missing_bytes}
+    download.fetch_here(plan)
+    asked = {"pair": options.pair} if options.pair else {"model": options.model}
+    return {**asked, "bytes": plan.total_bytes, "fetched_bytes": plan.missing_bytes}
 
 
 def _bench(options: argparse.Namespace) -> dict[str, Any]:

@@ -222,6 +222,10 @@ class Catalog(_Data):
             return self._own_pair(*pair_id.split(":", 1))
         return _known(self.pairs, "pair", pair_id)
 
+    def cards(self, pair: Pair) -> list[ModelCard]:
+        """The models of a pair, the predecessor first; one that is on both sides once."""
+        return [self.model(model) for model in dict.fromkeys(pair.lane(role).model for role in ROLES)]
+
     def pair_id_of(self, predecessor: str, efficient: str) -> str:
         """The id of the pair of these two models with their own settings: a shipped one if there is one."""
         lanes = Lane(model=predecessor), Lane(model=efficient)

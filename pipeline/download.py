@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ from typing import Any
 
 from pipeline.catalog import ModelCard
 from pipeline.errors import Cancelled, ModelError
-from pipeline.weights import INDEX, cached, parts_of
+from pipeline.weights import INDEX, cached, is_here, parts_of
+from pipeline.wording import size_text
 
 SETTINGS = ("*.json", "*.txt", "*.model", "*.jinja")
 TINY_VAE = "diffusion_pytorch_model.safetensors"
@@ -72,7 +74,8 @@ def plan_card(card: ModelCard) -> Plan:
 
 def plan_cards(cards: Sequence[ModelCard]) -> Plan:
     """The same for several models; a file that two of them need comes once."""
-    plans = [plan_card(card) for card in cards]
+    wanted = [card for card in cards if card.repo is not None]
+    plans = [plan_card(card) for card in wanted or cards[:1]]  # the first says that nothing is to be fetched
     files = {(wanted.repo, wanted.revision, wanted.file): wanted for plan in plans for wanted in plan.files}
     return _plan(" and ".join(plan.name for plan in plans), list(files.values()))
 
@@ -105,6 +108,32 @@ def fetch(plan: Plan, on_bytes: OnBytes, stop: threading.Event) -> None:
             raise ModelError(_sentence(plan.name, wanted.repo, error)) from error
         done += wanted.size
     on_bytes(done, plan.total_bytes, "")
+
+
+def fetch_here(plan: Plan) -> None:
+    """The same, told on the terminal: in place on one, else a line at every tenth."""
+    told = -1
+
+    def tell(done: int, total: int, file: str) -> None:
+        nonlocal told
+        said = f"{size_text(done)} of {size_text(total)}"
+        tenth = 10 * done // total if total else 10
+        if sys.stderr.isatty():
+            print(f"\r\x1b[K{said} {file}", end="", file=sys.stderr, flush=True)
+        elif tenth > told:
+            print(said, flush=True)
+        told = max(told, tenth)
+
+    print(f"{plan.name}: {size_text(plan.missing_bytes)} of {size_text(plan.total_bytes)} to fetch, into {plan.place}")
+    fetch(plan, tell, threading.Event())
+    print("\nEverything is here." if sys.stderr.isatty() else "Everything is here.", flush=True)
+
+
+def bring(cards: Sequence[ModelCard]) -> None:
+    """Fetch those of the models that are not here, told on the terminal; nothing is asked of the Hub if all are."""
+    absent = [card for card in cards if card.repo is not None and not is_here(card)]
+    if absent:
+        fetch_here(plan_cards(absent))
 
 
 def _plan(name: str, files: list[Wanted]) -> Plan:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.catalog import DTYPE_BYTES, ROLES, Catalog, Dtype, ModelCard, Pair
+from pipeline.catalog import DTYPE_BYTES, Catalog, Dtype, ModelCard, Pair
 from pipeline.device import Facts
 
 How = Literal["resident", "turns", "model offload", "group offload"]
@@ -99,15 +99,14 @@ def fit_pair(
     catalog: Catalog, pair: Pair, facts: Facts, weigh: Callable[[ModelCard], ModelCard] = lambda card: card
 ) -> Fit:
     """How both models of a pair run on this machine, in one comparison. ``weigh``: a card with other bytes instead."""
-    cards = {card.id: weigh(card) for card in (catalog.model(pair.lane(role).model) for role in ROLES)}
-    return _fit(tuple(cards.values()), facts)
+    return _fit([weigh(card) for card in catalog.cards(pair)], facts)
 
 
 def default_pair(catalog: Catalog, facts: Facts, here: Callable[[ModelCard], bool] = lambda card: True) -> Pair:
     """The pair to begin with: on a GPU the first real one that fits without offloading and whose weights are
     ``here``, if it may be a default at all; else the catalogue's own, which runs everywhere."""
     for pair in catalog.pairs.values():
-        cards = [catalog.model(pair.lane(role).model) for role in ROLES]
+        cards = catalog.cards(pair)
         if facts.kind == "cpu" or pair.opt_in or any(card.repo is None or not here(card) for card in cards):
             continue
         plan = fit_pair(catalog, pair, facts).plan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.catalog import ROLES, Catalog, ModelCard, Pair
+from pipeline.catalog import Catalog, ModelCard, Pair
 from pipeline.device import Facts
 from pipeline.errors import ModelError
 from pipeline.fit import Fit, default_pair, fit_model, fit_pair
@@ -46,7 +46,7 @@ def _faster_with(catalog: Catalog, pair: Pair, facts: Facts, plain: Fit) -> dict
     processor, where casting the weights back costs more than taking turns."""
     if facts.kind == "cpu":
         return None
-    cards = [catalog.model(pair.lane(role).model) for role in ROLES]
+    cards = catalog.cards(pair)
     best = plain.plan
     found = None
     for switch in SWITCHES.values():

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from pipeline.catalog import ROLES, Catalog, ModelCard
+from pipeline.catalog import Catalog, ModelCard
 from pipeline.device import Facts, find_facts
 from pipeline.errors import InputError
 from pipeline.fit import fit_model, fit_pair
@@ -88,9 +88,9 @@ def fetchable(catalog: Catalog, facts: Facts) -> list[tuple[str, str]]:
     absent = {card.id for card in catalog.models.values() if card.repo and not is_here(card)}
     found = []
     for pair in sorted(catalog.pairs.values(), key=lambda pair: bool(pair.opt_in)):
-        lacking = absent & {pair.lane(role).model for role in ROLES}
+        lacking = [card for card in catalog.cards(pair) if card.id in absent]
         if lacking and fit_pair(catalog, pair, facts).plan:
-            found.append((_named(pair.name, [catalog.model(model) for model in lacking]), f"pair:{pair.id}"))
+            found.append((_named(pair.name, lacking), f"pair:{pair.id}"))
     for card in catalog.models.values():
         if card.id in absent and fit_model(card, facts).plan:
             found.append((_named(card.name, [card]), f"model:{card.id}"))
@@ -101,15 +101,12 @@ def cards_of(catalog: Catalog, key: object) -> list[ModelCard]:
     """The models behind a key that are fetched from the Hub. Raises InputError."""
     kind, _, name = key.partition(":") if isinstance(key, str) else ("", "", "")
     if kind == "pair":
-        lanes = [catalog.pair(name).lane(role).model for role in ROLES]
-        cards = [catalog.model(model) for model in dict.fromkeys(lanes)]
+        cards = catalog.cards(catalog.pair(name))
     elif kind == "model":
         cards = [catalog.model(name)]
     else:
         raise InputError("Choose what to fetch first.")
-    if cards := [card for card in cards if card.repo]:
-        return cards
-    raise InputError(f"{catalog.pair(name).name if kind == 'pair' else name} needs no download.")
+    return cards
 
 
 def terms_of(catalog: Catalog, key: object) -> str:

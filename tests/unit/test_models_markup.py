@@ -45,8 +45,6 @@ def test_a_key_names_models_of_the_hub_and_their_terms():
     for key, sentence in {
         None: "Choose what to fetch first",
         "model:nonsense": "model must be one of",
-        "pair:bundled": "needs no download",
-        "model:diptych-128": "diptych-128 needs no download",
     }.items():
         with pytest.raises(InputError, match=sentence):
             cards_of(SHIPPED, key)
