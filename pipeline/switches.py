@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import os
 import shutil
+import sys
 import typing
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -118,13 +119,21 @@ def _int8(pipe: Any, denoiser: Any) -> None:
 def _cudnn_why_not(card: ModelCard, kind: type, device: str) -> str | None:
     if device != "cuda":
         return "cuDNN's attention runs on NVIDIA GPUs only."
-    if not hasattr(kind, "set_attention_backend"):
+    if card.dtypes[0] == "float32":
+        return "cuDNN's attention is for 16-bit weights."
+    # A UNet has the method too, but none of its attention asks for what it sets.
+    if not any(hasattr(part, "_attention_backend") for part in vars(sys.modules[kind.__module__]).values()):
         return f"{kind.__name__} cannot change its attention."
     return None
 
 
 def _cudnn(pipe: Any, denoiser: Any) -> None:
-    denoiser.set_attention_backend("_native_cudnn")
+    from diffusers.models.attention_dispatch import attention_backend
+
+    # It sets the backend of all other models, too, which the context takes back: the lane without the switch would
+    # else be measured with it.
+    with attention_backend("native"):
+        denoiser.set_attention_backend("_native_cudnn")
 
 
 SWITCHES: dict[str, Switch] = {

@@ -17,8 +17,10 @@ from pipeline.bench.architectures import ARCHITECTURES
 from pipeline.bench.random_weights import save
 from pipeline.catalog import ModelCard, Range, load_catalog
 from pipeline.errors import Cancelled, InputError, ModelError
+from pipeline.loading import load
 from pipeline.request import ImageRequest, make_request
-from pipeline.switches import SWITCHES, checked, denoiser_class, denoiser_of, supported
+from pipeline.switches import SWITCHES, checked, denoiser_class, denoiser_of, supported, switch_on
+from pipeline.weights import locate
 
 SHIPPED = load_catalog()
 OLD = SHIPPED.model("diptych-128")
@@ -99,6 +101,15 @@ def test_every_model_of_the_catalogue_says_which_it_can_use(folders):
         )
         assert (on_a_gpu["step-cache"] is None) == caches, card.id
         assert "NVIDIA" in supported(card, "cpu")["cudnn-attention"]
+        if card.pipeline in (
+            "StableDiffusionXLPipeline",
+            "StableDiffusionPipeline",
+            "SanaPipeline",
+            "SanaSprintPipeline",
+        ):
+            assert "cannot change its attention" in on_a_gpu["cudnn-attention"]
+        else:
+            assert (on_a_gpu["cudnn-attention"] is None) == (not card.bundled), card.id
 
 
 @pytest.mark.parametrize("pipeline", list(ARCHITECTURES))
@@ -137,6 +148,26 @@ def test_weights_of_8_bits_are_half_as_large_and_draw_nearly_the_same(backend):
 @pytest.mark.skipif(supported(OLD, "cpu")["compile"] is not None, reason="no C++ compiler")
 def test_compiled_it_draws_the_same_to_the_eye(backend):
     assert apart(run(backend, OLD, steps=4), run(backend, OLD, "compile", steps=4)) < 0.5
+
+
+@pytest.mark.parametrize("model", ["z-image", "prx-512-sft", "flux1-dev", "flux2-klein-base-4b", "qwen-image"])
+def test_another_attention_is_one_models_own(model, folders, backend):
+    """diffusers sets it for every model of the process at once."""
+    from diffusers.models.attention_dispatch import _AttentionBackendRegistry
+
+    card = tiny_card(model, folders)
+    plain = run(backend, card)
+    active = _AttentionBackendRegistry.get_active_backend()
+    switched = load(card, locate(card), "float32", {})
+    switch_on("cudnn-attention", card, switched)
+    processors = [
+        module.processor
+        for module in denoiser_of(switched).modules()
+        if hasattr(getattr(module, "processor", None), "_attention_backend")
+    ]
+    assert processors and {processor._attention_backend for processor in processors} == {"_native_cudnn"}
+    assert _AttentionBackendRegistry.get_active_backend() == active
+    assert run(backend, card).tobytes() == plain.tobytes()
 
 
 def test_a_switch_that_cannot_be_used_is_one_sentence(backend):
