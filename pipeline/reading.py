@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from string import punctuation
 from typing import Any
 
 ENDLESS = 10**6
@@ -44,8 +45,9 @@ def read(tokenizer: Any, text: str, limit: int | None, before: int = 0) -> Readi
     def known(word: str) -> bool:
         return blank not in tokenizer(word, add_special_tokens=False, verbose=False).input_ids
 
-    words = [] if blank is None or known(text) else [word for word in dict.fromkeys(text.split()) if not known(word)]
-    return Reading(tokens, limit, tuple(words[:UNKNOWN_MAX]))
+    words = [] if blank is None or known(text) else [word.strip(punctuation) for word in text.split()]
+    unknown = dict.fromkeys(word for word in words if word and not known(word))
+    return Reading(tokens, limit, tuple(unknown)[:UNKNOWN_MAX])
 
 
 def reading_text(said: Mapping[str, Any] | None) -> str:

@@ -34,7 +34,7 @@ def tokenizer():
     [
         ("a red apple", Reading(5, 24)),
         ("", Reading(2, 24)),
-        ("苹果 on a blue 苹果 桌子", Reading(11, 24, ("苹果", "桌子"))),
+        ("苹果, on a (blue) 苹果 桌子!", Reading(15, 24, ("苹果", "桌子"))),
         ("a " * 30, Reading(32, 24)),
     ],
 )
