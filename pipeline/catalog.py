@@ -7,6 +7,7 @@ A new model is data: nothing in the code names a single model.
 from __future__ import annotations
 
 import hashlib
+import math
 import tomllib
 from functools import lru_cache
 from pathlib import Path
@@ -42,6 +43,20 @@ class Sizes(_Data):
     min: int
     max: int
     multiple: int
+
+    def common(self, other: Sizes) -> Sizes | None:
+        """What both make, at the smaller default as far as that is one of them; None where they have no size in
+        common."""
+        step = math.lcm(self.multiple, other.multiple)
+        least = -(-max(self.min, other.min) // step) * step
+        most = min(self.max, other.max) // step * step
+        if least > most:
+            return None
+        default = min(max(min(self.default, other.default), least), most) // step * step
+        return Sizes(default=default, min=least, max=most, multiple=step)
+
+    def __str__(self) -> str:
+        return f"{self.min} to {self.max}" if self.min < self.max else f"{self.min}"
 
 
 Dtype = Literal["float32", "bfloat16", "float16"]
@@ -225,6 +240,17 @@ class Catalog(_Data):
     def cards(self, pair: Pair) -> list[ModelCard]:
         """The models of a pair, the predecessor first; one that is on both sides once."""
         return [self.model(model) for model in dict.fromkeys(pair.lane(role).model for role in ROLES)]
+
+    def sizes(self, pair: Pair) -> Sizes:
+        """Of pictures that both models of a pair can make. Raises InputError where there are none."""
+        old, new = (self.model(pair.lane(role).model) for role in ROLES)
+        sizes = old.size.common(new.size)
+        if sizes is None:
+            raise InputError(
+                f"{old.name} and {new.name} make no pictures of one size ({old.size} and {new.size} pixels), so they "
+                "cannot be compared; choose others."
+            )
+        return sizes
 
     def pair_id_of(self, predecessor: str, efficient: str) -> str:
         """The id of the pair of these two models with their own settings: a shipped one if there is one."""

@@ -30,6 +30,9 @@ def plan(catalog: Catalog, pair: Pair, prompt: object, **fields: object) -> dict
     """
     own = {name: fields.pop(name, None) or {} for name in ("steps", "guidance", "switches")}
     negative = fields.pop("negative_prompt", "")
+    # One size for both, also where nobody says which and the two have other defaults.
+    size = catalog.sizes(pair).default
+    fields |= {name: size for name in ("width", "height") if fields.get(name) is None}
     requests: dict[Role, ImageRequest] = {}
     for role in RUN_ORDER:
         lane = pair.lane(role)

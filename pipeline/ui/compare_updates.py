@@ -13,10 +13,11 @@ import gradio as gr
 from pipeline.catalog import ROLES, Catalog, Pair, Role
 from pipeline.compare import lane_document, plan
 from pipeline.cost import PriceProfile
+from pipeline.errors import InputError
 from pipeline.events import Done, Event, Loading, Queued, Result, Step
 from pipeline.quality import difference
 from pipeline.recipe import recipe_of
-from pipeline.request import ImageRequest
+from pipeline.request import ImageRequest, make_request
 from pipeline.ui import markup
 from pipeline.ui.compare_view import (
     VIEWS,
@@ -131,17 +132,23 @@ def stopped(view: CompareView, results: Mapping[Role, Result], text: str, kind: 
 
 def pair_chosen(view: CompareView, catalog: Catalog, pair: Pair) -> Updates:
     """The controls of another pair at its own settings; the old comparison goes."""
-    own = controls(view, catalog, pair, plan(catalog, pair, "x"))
-    return own | cleared(view) | {view.verdict: markup.message(pair.question)}
+    try:
+        requests, said = plan(catalog, pair, "x"), markup.message(pair.question)
+    except InputError as error:  # two that cannot be compared: their own settings, and why not
+        cards = {role: catalog.model(pair.lane(role).model) for role in ROLES}
+        requests = {role: make_request(card, "x") for role, card in cards.items()}
+        said = markup.message(str(error), "error")
+    return controls(view, catalog, pair, requests) | cleared(view) | {view.verdict: said}
 
 
 def controls(view: CompareView, catalog: Catalog, pair: Pair, requests: Mapping[Role, ImageRequest]) -> Updates:
     """The sliders, headings and reasons of a pair, set to what the requests say."""
     cards = {role: catalog.model(pair.lane(role).model) for role in ROLES}
     updates: Updates = {view.negative: gr.Textbox(info=negative_info(cards))}
+    sizes = cards["predecessor"].size.common(cards["efficient"].size) or cards["predecessor"].size
     for box, name in ((view.width, "Width"), (view.height, "Height")):
         pixels = getattr(requests["predecessor"], name.lower())
-        updates |= {box: gr.Slider(**size_slider(name, cards["predecessor"], pixels))}
+        updates |= {box: gr.Slider(**size_slider(name, sizes, pixels))}
     for role in ROLES:
         lane, card, request = view.lanes[role], cards[role], requests[role]
         updates |= {

@@ -10,7 +10,7 @@ from pathlib import Path
 import gradio as gr
 
 from pipeline import stored
-from pipeline.catalog import ROLES, Catalog, ModelCard, Pair, Role
+from pipeline.catalog import ROLES, Catalog, ModelCard, Pair, Role, Sizes
 from pipeline.playground import Playground
 from pipeline.quality import difference
 from pipeline.recipe import recipe_of
@@ -144,7 +144,7 @@ def build(playground: Playground, status_html: str) -> CompareView:
             )
             use_cache = gr.Checkbox(True, label="Use cached pictures", info="Same recipe: show the picture made before")
         with gr.Row():
-            width, height = (gr.Slider(**size_slider(name, cards["predecessor"])) for name in ("Width", "Height"))
+            width, height = (gr.Slider(**size_slider(name, catalog.sizes(pair))) for name in ("Width", "Height"))
         recipe_file = gr.File(
             label="Recipe of a PNG saved by Diptych", file_types=["image"], height=140, elem_id="recipe-file"
         )
@@ -257,14 +257,14 @@ def switches_box(role: Role, usable: Sequence[str], value: Sequence[str]) -> dic
     }
 
 
-def size_slider(name: str, card: ModelCard, value: int | None = None) -> dict:
-    """Arguments of the width or height slider; where a model makes one size only it is disabled and says so."""
-    fixed = card.size.min == card.size.max
+def size_slider(name: str, sizes: Sizes, value: int | None = None) -> dict:
+    """Arguments of the width or height slider; where a pair makes one size only it is disabled and says so."""
+    fixed = sizes.min == sizes.max
     return {
-        "minimum": card.size.min - card.size.multiple if fixed else card.size.min,
-        "maximum": card.size.max,
-        "value": card.size.default if value is None else value,
-        "step": card.size.multiple,
+        "minimum": sizes.min - sizes.multiple if fixed else sizes.min,
+        "maximum": sizes.max,
+        "value": sizes.default if value is None else value,
+        "step": sizes.multiple,
         "label": f"{name}, pixels",
         "info": "This pair was trained at one size only." if fixed else "",
         "interactive": not fixed,

@@ -9,7 +9,7 @@ import tomllib
 import pytest
 
 from pipeline import catalog as module
-from pipeline.catalog import ASSETS, ROLES, check_files, load_catalog
+from pipeline.catalog import ASSETS, ROLES, Sizes, check_files, load_catalog
 from pipeline.errors import InputError, ModelError
 from pipeline.request import make_request
 from tests.fakes import CATALOG
@@ -228,3 +228,20 @@ def test_a_models_bytes_follow_its_type(catalog):
 def test_pipelines_differ_in_where_guidance_begins():
     model = load_catalog().model("z-image")
     assert (model.evaluations(9, 0), model.evaluations(9, 1)) == (9, 18)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "common"),
+    [
+        ((512, 256, 768, 8), (1024, 512, 1536, 32), (512, 512, 768, 32)),
+        ((1024, 256, 1536, 16), (1024, 256, 1536, 16), (1024, 256, 1536, 16)),
+        ((128, 128, 128, 16), (512, 96, 1024, 32), (128, 128, 128, 32)),
+        ((100, 90, 110, 12), (100, 90, 200, 8), (96, 96, 96, 24)),
+        ((128, 128, 128, 16), (1024, 512, 1536, 8), None),
+    ],
+)
+def test_two_models_are_compared_at_sizes_that_both_make(one, other, common):
+    names = ("default", "min", "max", "multiple")
+    left, right = (Sizes(**dict(zip(names, sizes, strict=True))) for sizes in (one, other))
+    expected = common and Sizes(**dict(zip(names, common, strict=True)))
+    assert left.common(right) == right.common(left) == expected

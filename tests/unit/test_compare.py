@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from pipeline.catalog import load_catalog
 from pipeline.compare import (
     compare_document,
     estimate_document,
@@ -15,6 +16,7 @@ from pipeline.compare import (
     repriced,
 )
 from pipeline.cost import load_prices
+from pipeline.errors import InputError
 from pipeline.estimate import Estimate
 from pipeline.events import Result
 from tests.fakes import results
@@ -172,3 +174,17 @@ def test_several_runs_say_whether_the_difference_is_significant(catalog, engine,
     assert said(1) is None
     assert said(3)["significant"] is False and said(3)["runs_needed"] == 4
     assert said(5, 0.1, 0.5, 0.51, 0.11, 0.12, 0.52, 0.53, 0.13, 0.14, 0.54)["significant"] is True
+
+
+def test_both_get_one_size_also_where_their_own_differ():
+    shipped = load_catalog()
+    requests = plan(shipped, shipped.pair("sd-2.1:sdxl"), "a fox")
+    assert {(request.width, request.height) for request in requests.values()} == {(512, 512)}
+    wide = plan(shipped, shipped.pair("sd-2.1:sdxl"), "a fox", width=768)
+    assert {(request.width, request.height) for request in wide.values()} == {(768, 512)}
+    with pytest.raises(InputError) as caught:
+        plan(shipped, shipped.pair("diptych-128:sdxl"), "a fox")
+    assert str(caught.value) == (
+        "Diptych 128 and SDXL 1.0 make no pictures of one size (128 and 512 to 1536 pixels), so they cannot be "
+        "compared; choose others."
+    )
