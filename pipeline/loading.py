@@ -101,15 +101,18 @@ def _replacement(beside: Path, place: Path, dtype: Any) -> Any:
     import json
 
     import diffusers
+    import torch
     from safetensors.torch import load_file
 
     config = (place if place.is_dir() else beside) / "config.json"
     component_class = getattr(diffusers, json.loads(config.read_text(encoding="utf-8"))["_class_name"])
     if place.is_dir():
         return component_class.from_pretrained(str(place), dtype=dtype, **ONLY_HERE)
-    made = component_class.from_config(component_class.load_config(str(beside))).to(dtype)
-    made.load_state_dict(load_file(place))
-    return made.eval()
+    # Without weights of its own first: those, in float32 and drawn at random, would cost gigabytes and a minute.
+    with torch.device("meta"):
+        made = component_class.from_config(component_class.load_config(str(beside)))
+    made.load_state_dict(load_file(place), assign=True)
+    return made.to(dtype).eval()
 
 
 def _add_lora(card: ModelCard, pipe: Any, place: Path) -> None:

@@ -38,7 +38,9 @@ class Playground:
     def default_pair(self) -> Pair:
         """The best pair that this machine has both the weights and the memory for; without a GPU or without weights of
         the Hub's the bundled one."""
-        downloaded = {card.id for card in self.catalog.models.values() if card.repo and is_here(card)}
+        placed = self.engine.backend.placed
+        hub = [card for card in self.catalog.models.values() if card.repo]
+        downloaded = {card.id for card in hub if card.id in placed or is_here(card)}
         if not downloaded:
             return self.catalog.default_pair  # known without importing torch
         return fit.default_pair(self.catalog, find_facts(), here=lambda card: card.id in downloaded)

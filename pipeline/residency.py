@@ -47,6 +47,8 @@ class Residency:
         self.torch_device = torch_device
         self.device_bytes = device_bytes
         self.ram_bytes = device_bytes if ram_bytes is None else ram_bytes
+        self.share = True
+        """False: nothing is held once, for a bench to compare with."""
         self._resident: OrderedDict[Key, Resident] = OrderedDict()
         one_arena()
 
@@ -77,6 +79,10 @@ class Residency:
             and (found.plan.whole, found.plan.dtype) == (plan.whole, plan.dtype)
             and (plan.whole or found.plan.how == plan.how)
         )
+
+    def has_others(self, key: Key) -> bool:
+        """Whether any other pipeline is there."""
+        return any(other != key for other in self._resident)
 
     def __len__(self) -> int:
         return len(self._resident)
@@ -129,14 +135,15 @@ class Residency:
                     self.evict(key)
 
     def _work(self, card: ModelCard, plan: Plan) -> int:
-        """Bytes that a picture takes beside the weights, of whichever model takes most; one runs at a time."""
-        both = [(card, plan), *((resident.card, resident.plan) for resident in self._resident.values())]
-        return max(0, *(each.device_bytes - of.bytes_as(each.dtype) for of, each in both if each.whole), 0)
+        """Bytes that drawing takes on the device beside the weights that lie there, of whichever model takes most: one
+        draws at a time. Of an offloaded model the parts that are there in turn are among them."""
+        everyone = [(card, plan), *((resident.card, resident.plan) for resident in self._resident.values())]
+        return max(0, *(each.device_bytes - (of.bytes_as(each.dtype) if each.whole else 0) for of, each in everyone))
 
     def _needs(self, card: ModelCard, plan: Plan) -> tuple[int, int]:
         """Bytes that loading would add on the device and in the machine's own memory."""
         if not plan.whole:
-            return plan.device_bytes, card.bytes_as(plan.dtype)
+            return 0, card.bytes_as(plan.dtype)
         shared = sum(card.part_bytes.get(name, 0) for name in self._shared_components(card, plan))
         return card.bytes_as(plan.dtype) * (card.weight_bytes - shared) // card.weight_bytes, 0
 
@@ -168,7 +175,7 @@ class Residency:
     def _shared_components(self, card: ModelCard, plan: Plan) -> dict[str, Any]:
         """Components that a resident pipeline already holds under the same key, in the same type. Offloading puts
         hooks on modules, which two pipelines must not both have."""
-        if not plan.whole:
+        if not (plan.whole and self.share):
             return {}
         return {
             name: getattr(resident.pipe, name)

@@ -18,10 +18,14 @@ from importlib.util import find_spec
 from typing import Any
 
 from pipeline.catalog import ModelCard
+from pipeline.device import out_of_memory
 from pipeline.errors import InputError, ModelError, shown
 from pipeline.loading import pipeline_class
 from pipeline.weights import DENOISERS
 
+RECOMPILE_LIMIT = 64
+CACHE_STEPS = 6
+"""Steps after which a step cache has skipped one."""
 STEP_CACHE_MIN_STEPS = 8
 """Below this a step cache has nothing left to skip after its first steps."""
 FIRST_BLOCK_THRESHOLD = 0.1
@@ -57,6 +61,10 @@ def denoiser_class(card: ModelCard) -> type:
 
 
 def _compile_why_not(card: ModelCard, kind: type, device: str) -> str | None:
+    from pipeline import zerogpu  # which imports what imports this
+
+    if zerogpu.active():
+        return "ZeroGPU makes every run in a process of its own, which would compile anew."
     if device == "cpu" and not any(map(shutil.which, ("c++", "g++", "clang++"))):
         return "torch.compile on a processor needs a C++ compiler, and none is installed."
     # Triton compiles its launchers with one.
@@ -66,10 +74,15 @@ def _compile_why_not(card: ModelCard, kind: type, device: str) -> str | None:
 
 
 def _compile(pipe: Any, denoiser: Any) -> None:
+    import torch._dynamo
+
+    # A shape that comes anew is compiled for anew, up to here; beyond it would silently run uncompiled. From the second
+    # on what has changed is compiled as variable.
+    torch._dynamo.config.recompile_limit = max(RECOMPILE_LIMIT, torch._dynamo.config.recompile_limit)
     if getattr(denoiser, "_repeated_blocks", None):
-        denoiser.compile_repeated_blocks(fullgraph=False, dynamic=False)
+        denoiser.compile_repeated_blocks(fullgraph=False)
     else:
-        denoiser.compile(dynamic=False)
+        denoiser.compile()
 
 
 def _step_cache_why_not(card: ModelCard, kind: type, device: str) -> str | None:
@@ -200,5 +213,7 @@ def switch_on(switch: str, card: ModelCard, pipe: Any) -> None:
     try:
         SWITCHES[switch].apply(pipe, denoiser_of(pipe))
     except Exception as error:  # see above
+        if out_of_memory(error):
+            raise
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise ModelError(f"{SWITCHES[switch].name} could not be turned on for {card.name}: {first}") from error

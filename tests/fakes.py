@@ -84,6 +84,7 @@ class CountingBackend:
         self.most = 4
         """So many pictures fit at once. Two take half as long again as one, four twice as long."""
         self.versions = {"fake": "1"}
+        self.placed: frozenset[str] = frozenset()
         self.peak = 0
         self.served: list[str] = []
         self.made: list[ImageRequest] = []

@@ -70,6 +70,9 @@ class Backend(Protocol):
     def device(self) -> Device:
         """What the pictures are made on."""
 
+    placed: frozenset[str]
+    """Ids of the models that :meth:`place` put into memory for good: they are here even if their files are gone."""
+
     def identity(self, card: ModelCard) -> Identity:
         """Raises ModelError if the weights are missing or damaged. May be called by any thread."""
 

@@ -36,7 +36,7 @@ from pipeline.errors import BatchTooLarge, Cancelled, ModelError, PlaygroundErro
 from pipeline.fit import RAM_SHARE, Plan, dtype_for, fit_model, room
 from pipeline.request import SEED_MAX, ImageRequest
 from pipeline.residency import Residency, Resident, tensors_of
-from pipeline.switches import SWITCHES, check_supported, lighter, supported
+from pipeline.switches import CACHE_STEPS, SWITCHES, check_supported, lighter, supported
 from pipeline.timing import StageClock
 from pipeline.weights import locate
 
@@ -62,6 +62,7 @@ class LocalBackend:
         self._fingerprints: dict[str, str] = {}
         self._ran_out: dict[tuple[Key, str], int] = {}
         """(pipeline, how it was placed) -> the fewest pixels for which memory ran out."""
+        self.placed: frozenset[str] = frozenset()
         self._taken: dict[tuple[Key, int, int, int], int] = {}
         """(pipeline, width, height, pictures at once) -> bytes that drawing took beside the weights, on a processor."""
 
@@ -103,7 +104,10 @@ class LocalBackend:
 
     def place(self, card: ModelCard, request: ImageRequest) -> None:
         """Have the model in memory, not warm: on a lent GPU that is all that can be done before somebody asks."""
-        self.residency.get(lighter(card, request.switches), self._plan(card, request), request.switches)
+        resident = self.residency.get(lighter(card, request.switches), self._plan(card, request), request.switches)
+        # The package that lends the GPU packs the weights and deletes their files.
+        self._fingerprints[card.id] = resident.weights.fingerprint
+        self.placed |= {card.id}
 
     def resident(
         self,
@@ -118,7 +122,7 @@ class LocalBackend:
             check_supported(card, request.switches, self._device.kind)
             on_part("weights", 0, 2)
         resident = self.residency.get(lighter(card, request.switches), plan, request.switches, keep)
-        kind = (request.width, request.height, card.evaluations(1, request.guidance))
+        kind = (request.width, request.height, card.evaluations(1, request.guidance), *self._lengths(resident, request))
         if kind not in resident.warmed:
             on_part("warm-up", 1, 2)
             self._warm_up(resident, request)
@@ -127,12 +131,23 @@ class LocalBackend:
             resident.warmed.add(kind)
         return resident
 
+    def _lengths(self, resident: Resident, request: ImageRequest) -> tuple:
+        """What else a compiled network is compiled anew for: how long the texts are, in tokens. Else that would happen
+        within the time that is measured."""
+        family = FAMILIES.get(resident.card.pipeline)
+        texts = (request.prompt, request.negative_prompt)
+        if "compile" not in request.switches:
+            return ()
+        if family is None:
+            return texts
+        return tuple(family.reading(resident.pipe, text, resident.card.call).tokens for text in texts)
+
     def _warm_up(self, resident: Resident, request: ImageRequest) -> None:
-        """Two steps of the same shape: allocators, kernels and thread pools are then as every later run finds them.
+        """Few steps of the same shape: allocators, kernels and thread pools are then as every later run finds them.
 
         It is also the last probe of a switch. Raises ModelError if one fails here, and leaves no trace of it.
         """
-        short = request.model_copy(update={"steps": 2})
+        short = request.model_copy(update={"steps": CACHE_STEPS if "step-cache" in request.switches else 2})
         try:
             self._make(resident, short, How(), lambda *_: None, threading.Event())
             return
@@ -156,25 +171,25 @@ class LocalBackend:
         return left[0]
 
     def _with_the_next_plan(self, card: ModelCard, request: ImageRequest, attempt: Callable[[], Any]) -> Any:
-        """Memory runs out: everything is evicted and it is tried once more, with the next plan if the model had been
-        alone already."""
-        for last in (False, True):
+        """Memory runs out: the others are evicted and it is tried again; of a model that was alone already, once
+        more with the next plan."""
+        key, pixels, fell_back = key_of(request), request.width * request.height, False
+        while True:
             try:
                 return attempt()
             except Exception as error:
                 if not out_of_memory(error):
                     raise
             # Outside the except block: the error's traceback would keep the tensors alive.
-            alone = len(self.residency) <= 1
+            alone = not self.residency.has_others(key)
             self.residency.evict_all()
             self._embeddings.clear()
             if alone:
-                how = self._plan(card, request).how
-                pixels = request.width * request.height
-                placed = key_of(request), how
+                placed = key, self._plan(card, request).how
                 self._ran_out[placed] = min(pixels, self._ran_out.get(placed, pixels))
-            if last:
-                raise ModelError(self._too_large(card, request))
+                if fell_back:
+                    raise ModelError(self._too_large(card, request))
+                fell_back = True
 
     def _too_large(self, card: ModelCard, request: ImageRequest) -> str:
         return (
@@ -298,9 +313,11 @@ class LocalBackend:
         guided = card.evaluations(1, request.guidance) == 2
         texts = [request.prompt, request.negative_prompt] if guided else [request.prompt]
         encoders = tuple(card.shared.get(name, card.id) for name in pipe.components if name.startswith(ENCODERS))
+        # The same encoder gives other embeddings where a card cuts prompts elsewhere.
+        options = repr(sorted(family.options(pipe, card.call).items()))
         tensors, seconds, cached = [], 0.0, True
         for negative, text in enumerate(texts):
-            key = (encoders, card.pipeline, bool(negative), text)
+            key = (encoders, card.pipeline, options, bool(negative), text)
             entry = self._embeddings.get(key) if reuse else None
             if entry is None:
                 cached = False

@@ -17,7 +17,7 @@ from typing import Any
 from pipeline.backends.local import LocalBackend
 from pipeline.bench.common import DEFAULT, Subject, fewest_steps, playground, spread
 from pipeline.bench.memory import GIVEN_OUT, held_bytes, room_for_one
-from pipeline.catalog import Catalog, ModelCard
+from pipeline.catalog import Catalog
 from pipeline.engine import Engine
 from pipeline.errors import ModelError
 from pipeline.request import ImageRequest
@@ -26,12 +26,11 @@ from pipeline.request import ImageRequest
 def run(runs: int, subject: Subject = DEFAULT) -> dict[str, Any]:
     """The pair with shared parts held once against both models by themselves: bytes, seconds to switch."""
     with playground(subject) as opened:
-        lanes, together = fewest_steps(opened), opened.catalog
-        apart = together.model_copy(update={"models": {card.id: _alone(card) for card in together.models.values()}})
-        room = room_for_one(together, lanes, opened.engine.backend.facts)
-        shared = _Held(together, lanes, None, runs)
-        separate = _Held(apart, lanes, None, runs)
-        turns = _Held(together, lanes, room, runs)
+        lanes, catalog = fewest_steps(opened), opened.catalog
+        room = room_for_one(catalog, lanes, opened.engine.backend.facts)
+        shared = _Held(catalog, lanes, None, runs)
+        separate = _Held(catalog, lanes, None, runs, share=False)
+        turns = _Held(catalog, lanes, room, runs)
     ways = {"both, shared parts once": shared, "both, each by itself": separate, "one at a time": turns}
     saved = separate.bytes - shared.bytes
     return {
@@ -48,15 +47,12 @@ def run(runs: int, subject: Subject = DEFAULT) -> dict[str, Any]:
     }
 
 
-def _alone(card: ModelCard) -> ModelCard:
-    return card.model_copy(update={"shared": {}})
-
-
 class _Held:
     """Have both models in memory, or as many as there is room for; weigh them, switch, and let go of them."""
 
-    def __init__(self, catalog: Catalog, lanes: list[ImageRequest], room: int | None, runs: int):
+    def __init__(self, catalog: Catalog, lanes: list[ImageRequest], room: int | None, runs: int, share: bool = True):
         backend = LocalBackend(max_bytes=room)
+        backend.residency.share = share
         engine = Engine(catalog, backend)
         list(engine.warm_up(lanes))
         if room is None and len(backend.residency) < len(lanes):
