@@ -64,7 +64,7 @@ class PriceTable(_Data):
         if isinstance(wanted, str) and wanted in self.profiles:
             return self.profiles[wanted]
         try:
-            usd = float(wanted)
+            usd = float(wanted.strip().removeprefix("$") if isinstance(wanted, str) else wanted)
         except (TypeError, ValueError, OverflowError):
             usd = math.nan
         if isinstance(wanted, bool) or not 0 <= usd <= 10_000:

@@ -98,19 +98,23 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
     ) -> Iterator[dict]:  # fmt: skip
         rest = (width, height, steps_old, steps_new, guidance_old, guidance_new, switches_old, switches_new)
         results: dict[Role, Result] = {}
+        begun = False
         keeper = Keeper(playground, visitors, token)
 
         def ended(text: str, kind: str = "note") -> dict:
+            if not begun:  # the last comparison stays as it is
+                return updates.refused(view, text)
             for role, result in results.items():
                 keeper.alone(role, result, price_of(price_id, result.device))
-            return updates.stopped(view, results, text, kind)
+            return updates.stopped(view, results, text, kind) | updates.choosable(view, True)
 
         try:
             with jobs.running(request.session_hash) as stop:
                 seed = random_seed() if seed is None else page_seed(seed)
                 pair, requests = requests_of(catalog, pair_id, prompt, negative, seed, *rest)
                 playground.check_price(None if price_id == AUTOMATIC_PRICE else price_id)
-                yield updates.begun(view, seed)
+                begun = True
+                yield updates.begun(view, seed) | updates.choosable(view, False)
                 roles = list(requests)
                 measured = repeat != 1 or throughput
                 every_s = MEASURED_STEP_EVERY_S if measured else STEP_EVERY_S
@@ -129,7 +133,7 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
                                 keeper.done(pair, role, event.result, price)
                         yield updates.step_by_step(view, event, role, price)
             price = price_of(price_id, results["efficient"].device)
-            yield updates.finished(view, keeper.document, results, price)
+            yield updates.finished(view, keeper.document, results, price) | updates.choosable(view, True)
         except Cancelled:
             yield ended("Stopped. Finished pictures stay; press Compare to run again.")
         except PlaygroundError as error:
@@ -174,7 +178,7 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
     how = [view.repeat, view.throughput, view.use_cache]
     run = {"fn": on_run, "inputs": [visitors.token, view.price, *how, *recipe], "js": FORGET_LINK}
     run |= {**hidden, **DEVICE_QUEUE}
-    run["outputs"] = [view.seed, *buttons, *shown]
+    run["outputs"] = [view.seed, *buttons, *shown, view.pair, *(lane.model for lane in lanes)]
     gr.on([view.compare.click, view.prompt.submit], **run)
     for button, prompt, seed in view.examples:
         button.click(lambda prompt=prompt, seed=seed: (prompt, seed), None, [view.prompt, view.seed], **at_once).then(

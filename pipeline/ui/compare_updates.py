@@ -50,6 +50,17 @@ def busy(view: CompareView, now: bool) -> Updates:
     }
 
 
+def choosable(view: CompareView, now: bool) -> Updates:
+    """Whether other models can be chosen: not while two of them run, whose names and settings are on the page."""
+    boxes = [view.pair, *(lane.model for lane in view.lanes.values())]
+    return {box: gr.Dropdown(interactive=now) for box in boxes}
+
+
+def refused(view: CompareView, text: str) -> Updates:
+    """What was asked for cannot be run; nothing else changes."""
+    return busy(view, False) | {view.verdict: markup.message(text, "error")}
+
+
 def cleared(view: CompareView) -> Updates:
     """Nothing of the last comparison stays beside the next one, in any view."""
     updates: Updates = {view.slider: None, view.difference: None, view.shown: None}

@@ -17,7 +17,7 @@ from pipeline.recipe import recipe_of
 from pipeline.request import PROMPT_MAX
 from pipeline.switches import SWITCHES
 from pipeline.ui import markup, report_buttons
-from pipeline.ui.price_box import AUTOMATIC_PRICE, price_choices
+from pipeline.ui.price_box import AUTOMATIC_PRICE, PRICE_ID, price_choices
 from pipeline.ui.report_buttons import ReportButtons
 from pipeline.ui.served import hand_out
 
@@ -103,6 +103,7 @@ def build(playground: Playground, status_html: str) -> CompareView:
             price_choices(playground.prices),
             value=playground.default_price or AUTOMATIC_PRICE,
             label="Hardware price, or $ an hour",
+            elem_id=PRICE_ID,
             allow_custom_value=True,
             min_width=150,
             scale=3,

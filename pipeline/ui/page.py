@@ -24,6 +24,7 @@ from pipeline.ui import (
     vote_tab,
 )
 from pipeline.ui.jobs import Jobs
+from pipeline.ui.price_box import NUMBERS_AS_TYPED
 from pipeline.ui.readiness import Readiness
 from pipeline.ui.visitors import Visitors
 
@@ -102,6 +103,7 @@ def build_page(playground: Playground, readiness: Readiness) -> gr.Blocks:
                 report_tab.build(ASSETS / "models")
             with gr.Tab("About"):
                 gr.Markdown(f"{ABOUT}\nDiptych {__version__}, MIT licence.")
+        page.load(None, js=NUMBERS_AS_TYPED)
         clock = gr.Timer(1.0)
         clock.tick(
             lambda: (readiness.html(), gr.Timer(active=not readiness.settled)),

@@ -6,6 +6,17 @@ from pipeline.cost import PriceProfile, PriceTable
 from pipeline.playground import Playground
 
 AUTOMATIC_PRICE = "auto"
+PRICE_ID = "hardware-price"
+NUMBERS_AS_TYPED = f"""() => {{
+  const box = document.querySelector('#{PRICE_ID} input');
+  box?.addEventListener('keydown', (event) => {{
+    if (event.key !== 'Enter' || !/^\\s*\\$?[\\d.]+\\s*$/.test(box.value)) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    box.blur();
+  }}, true);
+}}"""
+"""Enter takes a price that was typed as it is. Gradio would take the first profile that has the digits in its name."""
 
 
 def price_choices(table: PriceTable) -> list[tuple[str, str]]:

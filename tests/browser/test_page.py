@@ -231,3 +231,32 @@ def test_a_closed_tab_frees_the_device(serve, engine: Engine, backend: CountingB
     visit.context.close()
     assert engine.idle(40)
     assert backend.peak == 1
+
+
+def test_no_other_pair_can_be_chosen_while_two_models_run(serve, engine, backend, browser):
+    """Else the page would name two models and show the pictures of two others."""
+    backend.step_s = 0.3
+    visit = Visit(browser, serve(engine), WIDE)
+    pair = visit.page.get_by_label("Pair", exact=True)
+    playwright.expect(pair).to_be_enabled()
+    visit.prompt.fill("a slow fox")
+    visit.prompt.press("Enter")
+    playwright.expect(visit.stop).to_be_enabled()
+    playwright.expect(pair).to_be_disabled()
+    chosen = pair.input_value()
+    visit.stop.click()
+    playwright.expect(visit.verdict).to_contain_text("Stopped")
+    playwright.expect(pair).to_be_enabled()
+    assert pair.input_value() == chosen
+    assert visit.faults == []
+
+
+def test_what_cannot_be_run_leaves_the_last_comparison_as_it_is(serve, engine, browser):
+    visit = Visit(browser, serve(engine), WIDE)
+    visit.run("a fox")
+    numbers = visit.page.locator(".lane-numbers").all_inner_texts()
+    visit.prompt.fill("")
+    visit.prompt.press("Enter")
+    playwright.expect(visit.verdict).to_contain_text("prompt")
+    assert visit.pictures() == 2
+    assert visit.page.locator(".lane-numbers").all_inner_texts() == numbers

@@ -45,6 +45,20 @@ def test_the_comparison_on_the_page_is_downloaded_as_an_offline_page(serve, engi
     assert visit.faults == []
 
 
+@pytest.mark.parametrize(("typed", "said"), [("3", "$3 per hour"), ("$4", "$4 per hour"), ("0.5", "$0.5 per hour")])
+def test_a_price_that_is_typed_is_taken_as_it_is(serve, engine: Engine, browser, typed, said):
+    """Not the first profile that has these digits in its name."""
+    visit = Visit(browser, serve(engine), WIDE)
+    visit.run("a fox")
+    price = visit.page.get_by_label("Hardware price", exact=False).first
+    price.click()
+    price.press("ControlOrMeta+a")
+    price.press_sequentially(typed)
+    price.press("Enter")
+    playwright.expect(visit.page.locator(".lane-numbers").first).to_contain_text(said)
+    assert visit.faults == []
+
+
 def test_the_zip_has_both_pictures(serve, engine: Engine, browser, tmp_path: Path):
     visit = Visit(browser, serve(engine), WIDE)
     visit.run("a fox")

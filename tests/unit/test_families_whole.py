@@ -142,6 +142,21 @@ def test_previews_change_no_pixel(model, folders, backend, monkeypatch):
     assert {(preview.size, preview.mode) for preview in previews} == {((SIZE, SIZE), "RGB")}
 
 
+def test_a_file_of_weights_takes_a_components_place(folders, tmp_path):
+    """As SDXL-Lightning's UNet does, whose settings are SDXL's."""
+    import shutil
+
+    other = save("StableDiffusionXLPipeline", tmp_path / "other", seed=1)
+    file = shutil.copy(other / "unet" / "diffusion_pytorch_model.safetensors", tmp_path / "few.safetensors")
+    card = card_of("sdxl-lightning", folders)
+    pipe = load(card, Weights(card.folder, "", {"unet": Path(file)}), "float16", {})
+    theirs = diffusers.UNet2DConditionModel.from_pretrained(other / "unet", torch_dtype=torch.float16).state_dict()
+    ours = pipe.unet.state_dict()
+    assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert not any(tensor.is_meta for tensor in (*pipe.unet.parameters(), *pipe.unet.buffers()))
+    assert pipe.unet.dtype == torch.float16 and not pipe.unet.training
+
+
 @pytest.mark.parametrize("how", ["resident", "model offload", "group offload"])
 @pytest.mark.parametrize("model", ["sd-2.1", "sdxl", "z-image", "flux1-dev"])
 def test_a_tiny_vae_shows_previews_also_where_the_models_own_lies_elsewhere(model, how, folders, tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.device import PeakMemory, available_cores, cpu_device, out_of_memory, plain_name, resident_bytes
+from pipeline.device import Facts, PeakMemory, available_cores, cpu_device, out_of_memory, plain_name, resident_bytes
 from pipeline.errors import PlaygroundError
 from pipeline.playground import open_playground
 
@@ -125,6 +125,15 @@ def test_a_peak_that_cannot_be_set_back_is_not_told(monkeypatch):
     peak = PeakMemory()
     peak.start()
     assert peak.bytes() is None
+
+
+def test_a_model_that_was_placed_is_here_though_its_files_are_gone(tmp_path, monkeypatch):
+    opened = open_playground(tmp_path)
+    facts = Facts("cuda", "NVIDIA H200", 141 * 10**9, 140 * 10**9, 256 * 10**9, (9, 0), True)
+    monkeypatch.setattr("pipeline.playground.find_facts", lambda: facts)
+    assert opened.default_pair.id == "bundled"
+    opened.engine.backend.placed = frozenset({"sdxl", "sdxl-lightning"})
+    assert opened.default_pair.id == "sdxl"
 
 
 def test_what_the_hardware_rents_for_can_be_asked_for_whatever_the_default_is(tmp_path):

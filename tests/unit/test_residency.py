@@ -261,6 +261,36 @@ def test_a_smaller_picture_is_still_tried_the_fast_way(card, monkeypatch):
     assert backend._plan(card, make_request(card, "x", width=32, height=32)).how == "resident"
 
 
+def test_memory_that_runs_out_while_loading_beside_another_is_not_held_against_it(card, monkeypatch):
+    backend = LocalBackend(facts=gpu(24))
+    run(backend, OLD, steps=2)
+    Greedy(monkeypatch, 1)
+    request = make_request(card, "a red apple", seed=7, steps=4)
+    backend.prepare(card, request, frozenset(), lambda *_: None)
+    assert backend._plan(card, request).how == "resident"
+
+
+def test_two_failures_in_a_row_still_reach_the_next_plan(card, monkeypatch):
+    backend = LocalBackend(facts=gpu(24))
+    run(backend, OLD, steps=2)
+    Greedy(monkeypatch, 2)
+    run(backend, card)
+    assert backend._plan(card, make_request(card, "x")).how == "model offload"
+
+
+def test_an_offloaded_model_finds_room_beside_a_whole_one_or_alone(residency):
+    """Its parts lie on the device in turn while it draws, so room is kept for the largest."""
+    parts = Plan("model offload", "float32", 40 * 10**6)
+    held = residency.get(OLD, WHOLE) and residency.used_bytes()
+    residency.device_bytes, residency.ram_bytes = held + 40 * 10**6, 10**12
+    residency.get(NEW, parts)
+    assert there(residency, OLD) == [True]
+    residency.evict((OLD.id, ()))
+    residency.device_bytes = OLD.weight_bytes + 40 * 10**6 - 1
+    residency.get(OLD, WHOLE)
+    assert not residency.holds((NEW.id, ()), parts)
+
+
 def test_others_make_room_before_a_slower_plan_is_taken(card, monkeypatch):
     backend = LocalBackend(facts=gpu(24))
     run(backend, OLD, steps=2)

@@ -93,6 +93,26 @@ def test_what_differs_is_not_shared_though_both_cards_say_so(cache, checkpoints)
     assert np.array_equal(picture, alone)
 
 
+def test_one_encoder_gives_two_sets_of_embeddings_where_prompts_are_cut_elsewhere(cache, tmp_path):
+    """FLUX.1 schnell reads 256 tokens and dev 512."""
+    folder = save("FluxPipeline", tmp_path / "flux")
+    cards = [
+        downloaded(cache, name, folder).model_copy(
+            update={**like.model_dump(include={"pipeline", "negative_prompt", "call", "steps", "guidance"}),
+                    "steps": like.steps, "guidance": like.guidance, "scheduler": None}
+        )
+        for name in ("flux1-dev", "flux1-schnell")
+        for like in [load_catalog().model(name)]
+    ]  # fmt: skip
+    backend = LocalBackend()
+    left, right = pipes(backend, *cards)
+    assert left.text_encoder_2 is right.text_encoder_2
+    draw(backend, cards[0])
+    picture, reused = draw(backend, cards[1])
+    assert not reused
+    assert np.array_equal(picture, draw(LocalBackend(), cards[1])[0])
+
+
 def test_settings_count_and_who_wrote_them_does_not(cache, checkpoints, tmp_path):
     def changed(name: str, **settings: object) -> dict[str, str]:
         folder = copied(checkpoints[0], tmp_path / name)
