@@ -189,7 +189,7 @@ def estimate_document(
             "model": requests[role].model,
             "seconds": estimates[role].seconds,
             "basis": estimates[role].basis,
-            "cost_usd": machine_cost(estimates[role].seconds, price),
+            "cost_usd": machine_cost(estimates[role].seconds, price) if estimates[role].priced else None,
         }
         for role in ROLES
     ]
@@ -199,6 +199,6 @@ def estimate_document(
         "lanes": lanes,
         "repeat": repeat,
         "seconds": total,
-        "cost_usd": machine_cost(total, price),
+        "cost_usd": machine_cost(total, price) if all(estimates[role].priced for role in ROLES) else None,
         "price": price_document(price),
     }

@@ -15,10 +15,12 @@ KEPT_RUNS = 20
 
 @dataclass(frozen=True)
 class Estimate:
-    """``basis`` says in words where the seconds come from."""
+    """``basis`` says in words where the seconds come from. ``priced``: whether this machine's price goes with them;
+    the seconds of another machine cost what that one does."""
 
     seconds: float
     basis: str
+    priced: bool = True
 
 
 class Estimator:
@@ -43,9 +45,8 @@ class Estimator:
             runs = f"{len(seen)} run{'s' if len(seen) > 1 else ''}"
             return Estimate(evaluations * median_seconds(seen), f"measured here, {runs}")
         pixels = request.width * request.height / card.size.default**2
-        return Estimate(
-            evaluations * pixels * card.reference_seconds_per_evaluation, f"reference: {card.reference_device}"
-        )
+        seconds = evaluations * pixels * card.reference_seconds_per_evaluation
+        return Estimate(seconds, f"reference: {card.reference_device}", priced="CPU" in card.reference_device)
 
 
 def _key(request: ImageRequest) -> tuple[object, ...]:

@@ -76,6 +76,8 @@ class Significance:
     significant: bool
     runs_needed: int
     """Fewest runs a side with which any difference could be significant."""
+    runs: int
+    """Runs of the side that has fewer."""
 
 
 def significance(left: Sequence[float], right: Sequence[float], level: float = 1 - CONFIDENCE) -> Significance | None:
@@ -90,4 +92,4 @@ def significance(left: Sequence[float], right: Sequence[float], level: float = 1
     # "exact" also with ties: the normal approximation that scipy would then take is far too bold for a few runs.
     p = float(mannwhitneyu(left, right, alternative="two-sided", method="exact").pvalue)
     needed = next(n for n in range(2, 100) if 2 / math.comb(2 * n, n) < level)
-    return Significance(p, p < level, needed)
+    return Significance(p, p < level, needed, min(len(left), len(right)))

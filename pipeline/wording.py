@@ -128,8 +128,10 @@ def significance_text(said: dict | None) -> str:
     p = f"p = {said['p']:.2g}" if said["p"] >= 0.001 else "p < 0.001"
     if said["significant"]:
         return f"significant (rank test, {p})"
-    if said["p"] <= 0.1:
+    if said.get("runs", said["runs_needed"]) < said["runs_needed"]:
         return f"not significant (rank test, {p}): measure at least {said['runs_needed']} runs a model"
+    if said["p"] <= 0.1:
+        return f"not significant (rank test, {p}): more runs would tell"
     return f"not significant (rank test, {p}): the times may differ by chance alone"
 
 

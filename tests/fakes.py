@@ -31,7 +31,7 @@ negative_prompt = true
 shared = { text_encoder = "both/text_encoder" }
 weight_bytes = 1000
 reference_seconds_per_evaluation = 0.25
-reference_device = "an abacus"
+reference_device = "a CPU with beads"
 
 [models.new]
 name = "New"
@@ -47,7 +47,7 @@ negative_prompt = false
 shared = { text_encoder = "both/text_encoder" }
 weight_bytes = 1000
 reference_seconds_per_evaluation = 0.25
-reference_device = "an abacus"
+reference_device = "a CPU with beads"
 
 [pairs.both]
 name = "Old and new"

@@ -152,10 +152,9 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
         except PlaygroundError as error:
             return markup.hint(str(error))
         most = "up to about " if throughput else ""
-        return markup.hint(
-            f"Estimate: {most}{seconds_text(said['seconds'])}, {dollars(said['cost_usd'])} "
-            f"({said['lanes'][0]['basis']})"
-        )
+        priced = all(estimate.priced for estimate in estimates.values())
+        cost = dollars(said["cost_usd"]) if priced else "not measured here yet, so no cost is said"
+        return markup.hint(f"Estimate: {most}{seconds_text(said['seconds'])}, {cost} ({said['lanes'][0]['basis']})")
 
     def on_price(document: dict | None, price_id) -> dict:
         """Another price changes the sums, not the times: nothing runs again."""

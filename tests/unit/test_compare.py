@@ -153,7 +153,7 @@ def test_several_runs_show_the_median_and_its_spread(engine, requests, backend):
 def test_the_estimate_adds_both_lanes_and_every_run(catalog):
     requests = plan(catalog, catalog.pair("both"), "a cat")
     estimates = {
-        "predecessor": Estimate(3.0, "reference: an abacus"),
+        "predecessor": Estimate(3.0, "reference: a CPU with beads"),
         "efficient": Estimate(0.5, "measured here, 2 runs"),
     }
     document = estimate_document(requests, estimates, PRICE, repeat=3)
@@ -162,6 +162,11 @@ def test_the_estimate_adds_both_lanes_and_every_run(catalog):
     assert document["cost_usd"] == pytest.approx(10.5 * 0.80 / 3600)
     assert document["lanes"][0]["cost_usd"] == pytest.approx(3 * 0.80 / 3600)
     assert document["lanes"][1]["basis"] == "measured here, 2 runs"
+    # Another machine's seconds at this one's price would be nobody's cost.
+    estimates["predecessor"] = Estimate(3.0, "reference: a GPU", priced=False)
+    document = estimate_document(requests, estimates, PRICE, repeat=3)
+    assert document["seconds"] == pytest.approx(10.5) and document["cost_usd"] is None
+    assert [lane["cost_usd"] is None for lane in document["lanes"]] == [True, False]
 
 
 def test_several_runs_say_whether_the_difference_is_significant(catalog, engine, requests, backend):

@@ -18,7 +18,7 @@ def card(catalog):
 def test_before_any_run_the_cards_reference_counts(card):
     found = Estimator().estimate(card, make_request(card, "a cat", steps=6, guidance=3))
     assert found.seconds == pytest.approx(12 * 0.25)
-    assert found.basis == "reference: an abacus"
+    assert found.basis == "reference: a CPU with beads"
 
 
 def test_the_reference_grows_with_evaluations_and_pixels(card):

@@ -139,7 +139,7 @@ def test_the_forecast_counts_pictures_time_and_cost(catalog, engine):
     said = forecast(engine, plan.requests.values(), PRICE)
     # 1 + 2 + 2 + 4 evaluations of a quarter of a second
     assert (said.pictures, said.seconds, said.cost_usd) == (4, pytest.approx(2.25), pytest.approx(0.0225))
-    assert said.text() == "4 pictures, about 2.25 s, $0.0225 (reference: an abacus)"
+    assert said.text() == "4 pictures, about 2.25 s, $0.0225 (reference: a CPU with beads)"
 
 
 # The run

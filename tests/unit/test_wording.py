@@ -122,9 +122,11 @@ def test_a_moment_is_said_for_every_time_zone():
 
 def test_significance_is_said_with_what_to_do():
     clear = {"p": 0.0079, "significant": True, "runs_needed": 4}
-    few = {"p": 0.1, "significant": False, "runs_needed": 4}
+    few = {"p": 0.1, "significant": False, "runs_needed": 4, "runs": 3}
+    near = {"p": 0.095, "significant": False, "runs_needed": 4, "runs": 5}
     none = {"p": 0.6, "significant": False, "runs_needed": 4}
     assert significance_text(clear) == "significant (rank test, p = 0.0079)"
     assert "at least 4 runs" in significance_text(few)
+    assert significance_text(near) == "not significant (rank test, p = 0.095): more runs would tell"
     assert "by chance" in significance_text(none)
     assert significance_text(None) == ""
