@@ -146,7 +146,8 @@ def forecast(engine: Engine, requests: Iterable[ImageRequest], price: PriceProfi
     estimates = [engine.estimate(request) for request in requests]
     seconds = sum(estimate.seconds for estimate in estimates)
     basis = "; ".join(dict.fromkeys(estimate.basis for estimate in estimates))
-    return Forecast(len(estimates), seconds, machine_cost(seconds, price), basis)
+    priced = all(estimate.priced for estimate in estimates)
+    return Forecast(len(estimates), seconds, machine_cost(seconds, price) if priced else None, basis)
 
 
 def heads(plan: Plan, axis: Axis | None, catalog: Catalog) -> list[str]:
