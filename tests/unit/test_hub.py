@@ -56,7 +56,9 @@ class Shell:
         command = [sys.executable, "-m", "pipeline", *words]
         environment = self.hub.environment(self.folder, PYTHONPATH=str(ASSETS.parent), **more)
         pipes = {"stdout": subprocess.PIPE, "stderr": stderr, "text": True}
-        return subprocess.Popen(command, cwd=self.folder, env=environment, **pipes)
+        # Whoever runs the tests in the background has them ignore what Ctrl-C sends, and this would inherit it.
+        heard = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+        return subprocess.Popen(command, cwd=self.folder, env=environment, **pipes, **heard)
 
     def run(self, *words: str, status: int = 0, **more: str) -> tuple[str, str]:
         """What it said on stdout and stderr."""
