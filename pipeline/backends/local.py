@@ -19,6 +19,7 @@ from typing import Any
 from pipeline.backends import How, Identity, Key, Made, OnPart, OnStep, key_of
 from pipeline.backends.families import FAMILIES
 from pipeline.backends.previews import clean_state
+from pipeline.backends.unusable import refuse_unusable
 from pipeline.caches import ByteLRU
 from pipeline.catalog import ModelCard
 from pipeline.device import (
@@ -233,14 +234,15 @@ class LocalBackend:
         family, takes = FAMILIES.get(card.pipeline), inspect.signature(pipe.__call__).parameters
         clock, peak, held = StageClock(self._cuda), PeakMemory(self._cuda), resident_bytes()
         peak.start(sum({id(tensor): tensor.nbytes for tensor in tensors_of(pipe) if tensor.is_cuda}.values()))
-        steps, before, shown = request.steps, None, 0.0
+        steps, before, shown, latents = request.steps, None, 0.0, None
 
         def after_step(running: Any, index: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-            nonlocal before, shown
+            nonlocal before, shown, latents
             total = getattr(running, "num_timesteps", steps)  # some schedulers take more than they are asked for
             last = index == total - 1
             if last:
                 clock.start("decode")
+                latents = tensors.get("latents")
             if stop.is_set():
                 raise Cancelled("The run was stopped.")
             preview = None
@@ -278,18 +280,19 @@ class LocalBackend:
             # A pipeline of no known family may lack some of these; those known take them all.
             arguments = {name: value for name, value in arguments.items() if family or name in takes}
             if how.batch == 1:
-                images = pipe(**arguments).images
+                output = pipe(**arguments)
             else:
-                images = self._several(card, family, pipe, request.seed, how.batch, arguments)
+                output = self._several(card, family, pipe, request.seed, how.batch, arguments)
             clock.stop()
-        seconds, highest = {"encode": encode_s, **clock.seconds()}, peak.bytes()
+            seconds, highest = {"encode": encode_s, **clock.seconds()}, peak.bytes()
+            refuse_unusable(card, resident.plan.dtype, output, latents)
         if self._cuda is None and highest is not None and held is not None:
             self._taken[key_of(request), request.width, request.height, how.batch] = highest - held
-        return Made(images[0], seconds, cached, highest, reading)
+        return Made(output.images[0], seconds, cached, highest, reading)
 
     def _several(
         self, card: ModelCard, family: Any, pipe: Any, seed: int, batch: int, arguments: dict[str, Any]
-    ) -> list[Any]:
+    ) -> Any:
         """One call for ``batch`` pictures, each from its own seed, as if it were made alone."""
         import torch
 
@@ -298,7 +301,7 @@ class LocalBackend:
         seeds = [(seed + i) % (SEED_MAX + 1) for i in range(batch)]
         arguments["generator"] = [torch.Generator("cpu").manual_seed(each) for each in seeds]
         with family.several(pipe):
-            return pipe(**arguments, num_images_per_prompt=batch).images
+            return pipe(**arguments, num_images_per_prompt=batch)
 
     def _scoped(self, pipe: Any) -> Any:
         """A shallow copy with a scheduler of its own: nothing a run sets on it is seen by the next."""

@@ -205,7 +205,7 @@ def test_several_at_once_are_the_pictures_that_were_made_alone(model, folders, b
 
     monkeypatch.setattr(LocalBackend, "_several", watched)
     made = run(backend, card, request, batch=2)
-    together = [np.asarray(image, int) for image in calls[0]]
+    together = [np.asarray(image, int) for image in calls[0].images]
     assert np.array_equal(together[0], np.asarray(made.image, int))
     assert len(together) == 2
     for one, other in zip(alone, together, strict=True):
