@@ -32,6 +32,7 @@ def main() -> None:
     # Before Gradio and the Hub are imported, which read these once. Whoever has set them already knows why.
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("GRADIO_MCP_SERVER", "True")
     if chosen.offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
     from pipeline import download
@@ -62,8 +63,7 @@ def main() -> None:
         page.launch(
             server_name=chosen.host,
             server_port=chosen.port,
-            share=chosen.share,
-            mcp_server=True,
+            share=chosen.share or None,  # None: as GRADIO_SHARE says
             max_threads=128,
             run_history=False,
             prevent_thread_lock=True,

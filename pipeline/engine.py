@@ -49,7 +49,7 @@ class Engine:
         self._joining = threading.Lock()
         # One thread for all device work: torch keeps a pool of helpers for every thread that calls it.
         self._device_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="device")
-        self.carry_out = zerogpu.lent(self._carry_out, self._seconds) if zerogpu.active() else self._carry_out
+        self.carry_out = zerogpu.lent(self._carry_out, self._lent_seconds) if zerogpu.active() else self._carry_out
 
     def estimate(self, request: ImageRequest) -> Estimate:
         """Seconds for one picture on a warm model, and where the figure comes from."""
@@ -101,6 +101,11 @@ class Engine:
             drawn = pictures(request.steps, max(1, order.repeat), order.throughput)
             total += drawn * self.estimate(request).seconds
         return total
+
+    def _lent_seconds(self, order: Order) -> float:
+        """The same where every call begins with what was placed: all else has to be loaded in it."""
+        models = {order.requests[lane].model for lane in order.lanes} - self.backend.placed
+        return self._seconds(order) + zerogpu.loading(sum(self.catalog.model(each).weight_bytes for each in models))
 
     def _run(
         self, requests: tuple[ImageRequest, ...], how: Mapping[str, Any], use_cache: bool, stop: threading.Event

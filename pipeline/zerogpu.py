@@ -25,6 +25,8 @@ BASE_S, SHARE = 10, 1.5
 """Seconds asked for: BASE_S for fork, transfer and warm-up, and SHARE of our own estimate. Shorter calls come first
 in the line and cost less quota; one that is too short is broken off."""
 MOST_S = 300
+LOAD_BYTES_A_S = 1e9
+"""From a Space's disk to the GPU; a guess, on the safe side of what NVMe disks give."""
 
 CarryOut = Callable[[Order, Tell, threading.Event], None]
 log = logging.getLogger(__name__)
@@ -38,6 +40,11 @@ def active() -> bool:
 def duration(seconds: float) -> int:
     """Whole seconds to ask for, for work of so many seconds by our estimate."""
     return min(MOST_S, BASE_S + math.ceil(SHARE * seconds))
+
+
+def loading(size: int) -> float:
+    """Seconds to load so many bytes of weights."""
+    return size / LOAD_BYTES_A_S
 
 
 def lent(carry_out: CarryOut, seconds: Callable[[Order], float]) -> CarryOut:

@@ -73,8 +73,15 @@ class LocalBackend:
 
     @cached_property
     def facts(self) -> Facts:
-        """Of this machine, before anything was loaded."""
+        """Of this machine, when nothing of this backend was on it."""
         return self._given_facts or find_facts()
+
+    def _look_again(self) -> None:
+        """How much of a GPU is free changes with what else runs there; it can be told while nothing of ours lies on
+        it."""
+        if self._given_facts is None and self.facts.kind == "cuda" and not len(self.residency):
+            self.facts = find_facts()
+            self.residency.device_bytes = self._max_bytes or room(self.facts)
 
     @cached_property
     def residency(self) -> Residency:
@@ -118,6 +125,7 @@ class LocalBackend:
         on_part: OnPart = lambda *_: None,
     ) -> Resident:
         """The pipeline that makes ``request``, in memory and warm."""
+        self._look_again()
         key, plan = key_of(request), self._plan(card, request)
         if not self.residency.holds(key, plan):
             check_supported(card, request.switches, self._device.kind)
@@ -182,11 +190,11 @@ class LocalBackend:
                 if not out_of_memory(error):
                     raise
             # Outside the except block: the error's traceback would keep the tensors alive.
-            alone = not self.residency.has_others(key)
+            alone, placed = not self.residency.has_others(key), (key, self._plan(card, request).how)
             self.residency.evict_all()
             self._embeddings.clear()
+            self._look_again()
             if alone:
-                placed = key, self._plan(card, request).how
                 self._ran_out[placed] = min(pixels, self._ran_out.get(placed, pixels))
                 if fell_back:
                     raise ModelError(self._too_large(card, request))

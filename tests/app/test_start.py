@@ -1,12 +1,15 @@
-"""python app.py with options that cannot work: one line, exit status 2."""
+"""python app.py: options that cannot work are one line and exit status 2; Gradio's own variables are heard."""
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import httpx
 import pytest
 
 from pipeline.catalog import ASSETS
@@ -44,3 +47,28 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path):
         done = start("--port", str(port), "--data", str(tmp_path))
     assert done.returncode == 2
     assert f"cannot listen on port {port}" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("said", "status"), [("False", 404), (None, 200)])
+def test_gradios_variables_choose_the_port_and_whether_there_are_mcp_tools(said: str | None, status: int, tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    env = os.environ | {"GRADIO_SERVER_PORT": str(port)} | ({"GRADIO_MCP_SERVER": said} if said else {})
+    command = [sys.executable, "app.py", "--data", str(tmp_path), "--offline"]
+    with subprocess.Popen(command, cwd=ASSETS.parent, env=env, stdout=subprocess.DEVNULL) as app:
+        try:
+            deadline = time.monotonic() + 60
+            while (page := answer(port, "")) is None and time.monotonic() < deadline:
+                time.sleep(0.2)
+            assert page == 200
+            assert answer(port, "gradio_api/mcp/schema") == status
+        finally:
+            app.terminate()
+
+
+def answer(port: int, path: str) -> int | None:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/{path}", timeout=5).status_code
+    except httpx.TransportError:
+        return None

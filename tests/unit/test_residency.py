@@ -314,6 +314,24 @@ def test_in_the_end_there_is_one_sentence_with_the_numbers_and_the_next_run_work
     assert run(backend, card).image.size == (32, 32)
 
 
+def test_what_else_takes_of_the_gpu_is_seen_before_each_load_and_when_memory_ran_out(card, monkeypatch):
+    free = [24.0]
+    monkeypatch.setattr("pipeline.backends.local.find_facts", lambda: gpu(free[0]))
+    backend, request = LocalBackend(), make_request(card, "a red apple", seed=7, steps=4)
+    expected = run(backend, card).image.tobytes()
+    assert backend._plan(card, request).how == "resident"
+    free[0] = 11  # somebody else has come
+    Greedy(monkeypatch, 1)
+    assert run(backend, card).image.tobytes() == expected
+    assert backend._plan(card, request).how == "model offload"
+    backend.residency.evict_all()
+    free[0] = 3
+    with pytest.raises(ModelError, match=r"SDXL 1.0: one model alone needs .* GB, and NVIDIA Test has 3.0 GB to give"):
+        run(backend, card)
+    free[0] = 80
+    assert run(backend, card).image.tobytes() == expected
+
+
 def test_a_processor_that_runs_out_of_memory_says_so_too(card, monkeypatch):
     backend = LocalBackend()
 

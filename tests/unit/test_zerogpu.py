@@ -68,10 +68,13 @@ def test_what_was_made_there_is_known_here(lent, requests):
     assert all(result.cache == "hit" for result in final_results(lent.run(requests)))
 
 
-def test_seconds_asked_for_follow_the_estimate(lent, spaces, requests):
+def test_seconds_asked_for_follow_the_estimate_and_what_must_be_loaded(lent, spaces, requests, backend, monkeypatch):
+    monkeypatch.setattr(zerogpu, "LOAD_BYTES_A_S", lent.catalog.model("old").weight_bytes / 100)
+    final_results(lent.run(requests[:1], use_cache=False))
+    backend.placed = frozenset({"old", "new"})
     seconds = sum(lent.estimate(request).seconds for request in requests) * 3
     final_results(lent.run(requests, repeat=3))
-    assert spaces.durations == [zerogpu.duration(seconds)]
+    assert spaces.durations[0] > 100 > spaces.durations[1] == zerogpu.duration(seconds)
     assert zerogpu.duration(0) == zerogpu.BASE_S
     assert zerogpu.duration(10**6) == zerogpu.MOST_S
 
