@@ -20,6 +20,7 @@ from pipeline.device import find_facts
 from pipeline.errors import InputError, PlaygroundError
 from pipeline.events import Event, Loading, Queued, Result, Step, final_results
 from pipeline.history import Entry
+from pipeline.judged import judged_text
 from pipeline.models import models_document, told
 from pipeline.playground import Playground, open_playground
 from pipeline.recipe import recipe_of
@@ -29,7 +30,7 @@ from pipeline.stored import remake
 from pipeline.sweep import forecast, plan_sweep, sweep_document
 from pipeline.sweep_report import write_sweep_report
 from pipeline.sweep_run import Working, price_of
-from pipeline.wording import claim, count, dollars, seconds_text, significance_text, size_text, slug, throughput_text
+from pipeline.wording import claim, count, dollars, seconds_text, significance_text, size_text, throughput_text
 
 
 class _Parser(argparse.ArgumentParser):
@@ -182,13 +183,9 @@ def _keep(playground: Playground, kind: str, document: dict[str, Any], results: 
         print(error, file=sys.stderr)
 
 
-def _save(result: Result, folder: Path, name: str) -> str:
+def _save(result: Result, folder: Path) -> str:
     """Write one picture with its recipe; the name tells what was asked for."""
-    request = result.request
-    name = Path(name).name  # a folder or a Hub id has a slash
-    path = (
-        folder / f"{slug(request.prompt)}-{request.seed}-{name}-{request.steps}-steps-guidance-{request.guidance:g}.png"
-    )
+    path = folder / imagefile.name_of(result.request)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         imagefile.write(path, result.image, recipe_of(result))
@@ -234,12 +231,14 @@ def _compare(options: argparse.Namespace) -> dict[str, Any]:
     document = compare.compare_document(pair, results, price)
     _keep(playground, "comparison", document, [results[role] for role in ROLES])
     for lane in document["lanes"]:
-        lane["image"] = _save(results[lane["role"]], Path(options.out), lane["role"])
+        lane["image"] = _save(results[lane["role"]], Path(options.out))
         print(_line(lane["role"], lane))
     if rate := throughput_text(document["lanes"]):
         print(f"throughput: {rate}")
     told = significance_text(document["significance"])
     print(f"{claim(document)}; {f'{told}; ' if told else ''}{_seed_line(document)}")
+    if known := judged_text(document):
+        print(f"good enough? {known}")
     if options.report:
         _report(options.report, document, playground)
     return document
@@ -255,7 +254,7 @@ def _generate(options: argparse.Namespace) -> dict[str, Any]:
     price = playground.price(options.price, result.device)
     document = compare.generate_document(result, price)
     _keep(playground, "picture", document, [result])
-    document["image"] = _save(result, Path(options.out), card.id)
+    document["image"] = _save(result, Path(options.out))
     print(_line("picture", document))
     print(_seed_line(document))
     return document
@@ -281,7 +280,7 @@ def _sweep(options: argparse.Namespace) -> dict[str, Any]:
     _progress(None, [])
     document = sweep_document(entry.document, sweeps.cells.of(entry.id))
     for cell in document["cells"]:
-        cell["image"] = _save(results[cell["place"]], Path(options.out), "-".join([cell["model"], *cell["switches"]]))
+        cell["image"] = _save(results[cell["place"]], Path(options.out))
         print(_line(f"guidance {cell['guidance']:g}", cell))
     print(_seed_line(document))
     if options.report:

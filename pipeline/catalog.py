@@ -189,6 +189,25 @@ class Lane(_Data):
     switches: tuple[str, ...] = ()
 
 
+class Judged(_Data):
+    """What an evaluation said of both models of a pair, as shares of pictures from 0 to 1, the predecessor first where
+    there are two. Never of a single picture: it is shown beside those that have ``steps`` and ``guidance``."""
+
+    verb: str
+    """What the judge did with so many of a model's pictures, in the past tense: recognised."""
+    by: str
+    """Who the judge is."""
+    prompts: int
+    predecessor: float
+    efficient: float
+    low: float
+    high: float
+    """95 % interval of the efficient share less the predecessor's."""
+    steps: tuple[int, int]
+    guidance: tuple[float, float]
+    source: str
+
+
 class Pair(_Data):
     """A predecessor and the efficient model that wants to replace it."""
 
@@ -203,6 +222,8 @@ class Pair(_Data):
     """What must be known to read this comparison fairly, in one sentence."""
     opt_in: str | None = None
     """Why this pair is never a default; None where it may be one."""
+    judged: Judged | None = None
+    """How good its pictures were found to be, on many prompts; None where nobody has said."""
 
     def lane(self, role: Role) -> Lane:
         return self.predecessor if role == "predecessor" else self.efficient
@@ -268,6 +289,7 @@ class Catalog(_Data):
             predecessor=Lane(model=old.id),
             efficient=Lane(model=new.id),
             same_path=old is new or (shipped is not None and shipped.same_path),
+            judged=shipped and shipped.judged,
         )
 
 

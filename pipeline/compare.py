@@ -13,6 +13,7 @@ from pipeline.catalog import ROLES, Catalog, Pair, Role
 from pipeline.cost import PriceProfile, machine_cost, saving
 from pipeline.estimate import Estimate
 from pipeline.events import Result
+from pipeline.judged import judged_document
 from pipeline.quality import fidelity
 from pipeline.request import ImageRequest, make_request
 from pipeline.stats import significance
@@ -140,6 +141,7 @@ def compare_document(pair: Pair, results: Mapping[Role, Result], price: PricePro
         "significance": _significance(slow, fast) if measured else None,
         "throughput_gain": _throughput_gain(lanes),
         "fidelity": fidelity(slow.image, fast.image) if pair.same_path else None,
+        "judged": judged_document(pair, {role: results[role].request for role in ROLES}),
     }
 
 

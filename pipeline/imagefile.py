@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -15,6 +16,8 @@ from typing import BinaryIO
 from PIL import Image, PngImagePlugin
 
 from pipeline.errors import InputError
+from pipeline.request import ImageRequest
+from pipeline.wording import slug
 
 CHUNK = "diptych"
 
@@ -24,6 +27,26 @@ def write(target: Path | BinaryIO, image: Image.Image, recipe: dict) -> None:
     text = PngImagePlugin.PngInfo()
     text.add_itxt(CHUNK, json.dumps(recipe, ensure_ascii=False, sort_keys=True))
     image.save(target, format="PNG", pnginfo=text)
+
+
+def name_of(request: ImageRequest) -> str:
+    """What the file of a picture is called: two that differ in anything a person can set have two names."""
+    said = [
+        _told(request.prompt),
+        *(["without", _told(request.negative_prompt)] if request.negative_prompt else []),
+        str(request.seed),
+        slug(Path(request.model).name),  # a folder or a Hub id has a slash
+        f"{request.steps}-steps-guidance-{request.guidance:g}",
+        *request.switches,
+        f"{request.width}x{request.height}",
+    ]
+    return f"{'-'.join(said)}.png"
+
+
+def _told(prompt: str) -> str:
+    """A prompt in a file's name; what has to be left out of it, or cut off, is told apart by a checksum."""
+    short = slug(prompt)
+    return short if short.replace("-", " ") == prompt else f"{short}-{zlib.crc32(prompt.encode()):08x}"
 
 
 def read(source: Path | BinaryIO) -> tuple[Image.Image, dict]:

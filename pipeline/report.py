@@ -29,6 +29,7 @@ from pipeline.charts import stage_bar
 from pipeline.cost import PriceProfile, PriceTable, machine_formula, month, source_url
 from pipeline.errors import InputError, PlaygroundError, shown
 from pipeline.events import Result
+from pipeline.judged import judged_text
 from pipeline.labels import cell_label
 from pipeline.recipe import result_from_recipe
 from pipeline.throughput import Batch
@@ -222,6 +223,7 @@ def _section(item: Item, pictures: list[Picture], prices: PriceTable, prompts: i
         "costs": _costs(pictures, price),
         "throughput": throughput_text(lanes_of(document)) if is_comparison(document) else "",
         "batches": _batches(lanes_of(document)),
+        "judged": judged_text(document) if is_comparison(document) else "",
         "images_a_day": f"{IMAGES_A_DAY:,}",
         "result": next((picture.result for picture in pictures if picture.result), None),
         "plot": item.plot,

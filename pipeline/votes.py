@@ -20,6 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from pipeline.catalog import ROLES
 from pipeline.errors import InputError, PlaygroundError, shown
 from pipeline.events import Result
 from pipeline.history import Entry, History
@@ -209,6 +210,18 @@ class Votes:
     def tally(self, entry: Entry, place: int | None = None) -> Tally:
         """Of the whole vote, or of one pair."""
         return tally_of((cast for cast in self.casts(entry) if place in (None, cast.place)), roles_of(entry))
+
+    def of_settings(self, entries: Iterable[Entry], document: Mapping[str, Any]) -> Tally:
+        """Of all pairs of these votes that were drawn by the models and settings of a comparison's ``document``."""
+        wanted = [_recipe(lane) for lane in document["lanes"]]
+        casts = [
+            cast
+            for entry in entries
+            if "sweep" not in entry.document
+            for cast in self.casts(entry)
+            if [_recipe(lane) for lane in entry.document["pairs"][cast.place]["lanes"]] == wanted
+        ]
+        return tally_of(casts, ROLES)
 
     def casts(self, entry: Entry) -> list[Cast]:
         """Every choice, in the order they were made."""

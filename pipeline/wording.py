@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from pipeline.judged import judged_claim
 from pipeline.stats import Interval
 
 
@@ -83,8 +84,8 @@ def saved(share: float) -> str:
 
 
 def claims(document: Mapping[str, Any]) -> list[str]:
-    """What a measured comparison says in big letters: latency, cost and, where it was measured, throughput. They are
-    different things and each is its own claim."""
+    """What a measured comparison says in big letters: latency, cost and, where they were measured, throughput and how
+    good many pictures were found. They are different things and each is its own claim."""
     if document["speedup"] is None:
         return []
     found = [speed(document["speedup"])]
@@ -92,6 +93,8 @@ def claims(document: Mapping[str, Any]) -> list[str]:
         found.append(saved(document["saving"]))
     if document.get("throughput_gain"):  # entries of older versions have none
         found.append(f"{figure(document['throughput_gain'])} × the throughput")
+    if good := judged_claim(document):
+        found.append(good)
     return found
 
 
@@ -146,6 +149,11 @@ def duration(seconds: float) -> str:
         if seconds >= 2 * length:
             return f"{figure(seconds / length)} {unit}"
     return seconds_text(seconds)
+
+
+def shortened(text: str, most: int = 60) -> str:
+    """A prompt where there is room for one line only."""
+    return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
 
 
 def slug(text: str, otherwise: str = "picture") -> str:

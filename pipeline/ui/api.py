@@ -21,11 +21,10 @@ from pipeline.errors import InputError, PlaygroundError
 from pipeline.events import Result, final_results
 from pipeline.models import models_document
 from pipeline.playground import Playground
-from pipeline.recipe import recipe_of
 from pipeline.request import REPEAT_MAX, ImageRequest, make_request, random_seed, shown, whole, yes_or_no
 from pipeline.ui.compare_tab import DEVICE_QUEUE
 from pipeline.ui.jobs import Jobs
-from pipeline.ui.served import hand_out
+from pipeline.ui.served import hand_out_result
 from pipeline.ui.visitors import Visitors
 
 RUN_NAME_MAX = 100
@@ -258,5 +257,5 @@ def _session(request: gr.Request | None) -> str | None:
 
 def _file(result: Result) -> dict[str, Any]:
     """A picture as Gradio's clients expect a file in a document."""
-    path = hand_out(result.image, recipe_of(result))
+    path = hand_out_result(result)
     return {"path": path, "mime_type": "image/png", "meta": {"_type": "gradio.FileData"}}

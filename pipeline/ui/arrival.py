@@ -19,7 +19,9 @@ from pipeline.ui import markup, restore_updates
 from pipeline.ui.compare_tab import FORGET_LINK, requests_of, settings_of
 from pipeline.ui.compare_view import CompareView
 from pipeline.ui.jobs import Jobs
+from pipeline.ui.people import people_of
 from pipeline.ui.visitors import NEW_TOKEN, Visitors
+from pipeline.wording import shortened
 
 FROM_LINK = "Filled in from the link. Press Compare to run it."
 FROM_FILE = "Filled in from the picture's recipe. Press Compare to run it."
@@ -42,9 +44,17 @@ def outputs(view: CompareView) -> list[Any]:
     return [*controls, *lanes, *starters, view.verdict, view.slider, view.difference, view.shown]
 
 
-def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visitors, weigh: Mapping[str, Any]) -> Any:
-    """Give the tab this behaviour. ``weigh``: the event that estimates anew. Returns the event after which a visitor's
-    token is known and the tab filled in, for what else a link may open."""
+def attach(
+    view: CompareView,
+    playground: Playground,
+    jobs: Jobs,
+    visitors: Visitors,
+    weigh: Mapping[str, Any],
+    offer: Mapping[str, Any],
+) -> Any:
+    """Give the tab this behaviour. ``weigh``: the event that estimates anew; ``offer``: the one that shows which
+    switches work. Returns the event after which a visitor's token is known and the tab filled in, for what else a link
+    may open."""
     catalog = playground.catalog
 
     def on_arrival(token, request: gr.Request) -> dict:
@@ -55,9 +65,10 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
                 return restore_updates.proposed(view, catalog, said, FROM_LINK)
         except InputError as error:
             return restore_updates.told(view, f"The link cannot be used: {error}")
+        people = people_of(playground, visitors, token, request)
         try:
             for entry in visitors.find(token, request, kind="comparison", limit=1):
-                return restore_updates.from_history(view, playground, entry)
+                return restore_updates.from_history(view, playground, entry, people)
         except InputError as error:  # made with models or settings that are no more: the stored example stays
             log.info("the newest comparison is not restored: %s", error)
         except PlaygroundError:
@@ -84,7 +95,10 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
             settings.page_seed(recipe[3])
         except InputError as error:
             return {view.link: gr.Textbox("", visible=False), view.estimate: markup.hint(str(error))}
-        return {view.link: gr.Textbox(settings.link_of(pair, requests), visible=True), view.estimate: gr.skip()}
+        asked = requests["efficient"]
+        label = f"Link to the settings of “{shortened(asked.prompt)}”, seed {asked.seed}, with {pair.name}"
+        address = settings.link_of(pair, requests)
+        return {view.link: gr.Textbox(address, label=label, visible=True), view.estimate: gr.skip()}
 
     hidden = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
     arrived = gr.context.Context.root_block.load(None, visitors.token, visitors.token, js=NEW_TOKEN, **hidden).then(
@@ -98,7 +112,7 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
         js=FORGET_LINK,
         trigger_mode="multiple",  # a second file may be dropped before the first one's event is wholly over
         **hidden,
-    ).then(**weigh)
+    ).then(**weigh).then(**offer)
     view.copy_link.click(on_link, settings_of(view), [view.link, view.estimate], **hidden).then(
         None, view.link, view.link, js=COPY, **hidden
     )

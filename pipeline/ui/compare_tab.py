@@ -23,6 +23,7 @@ from pipeline.ui import markup
 from pipeline.ui.compare_view import CompareView
 from pipeline.ui.jobs import Jobs
 from pipeline.ui.keeper import Keeper
+from pipeline.ui.people import people_of
 from pipeline.ui.price_box import AUTOMATIC_PRICE, chosen_price
 from pipeline.ui.visitors import Visitors
 from pipeline.wording import dollars, seconds_text
@@ -133,7 +134,8 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
                                 keeper.done(pair, role, event.result, price)
                         yield updates.step_by_step(view, event, role, price)
             price = price_of(price_id, results["efficient"].device)
-            yield updates.finished(view, keeper.document, results, price) | updates.choosable(view, True)
+            document = people_of(playground, visitors, token, request)(keeper.document)
+            yield updates.finished(view, document, results, price) | updates.choosable(view, True)
         except Cancelled:
             yield ended("Stopped. Finished pictures stay; press Compare to run again.")
         except PlaygroundError as error:
@@ -178,11 +180,14 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
     run = {"fn": on_run, "inputs": [visitors.token, view.price, *how, *recipe], "js": FORGET_LINK}
     run |= {**hidden, **DEVICE_QUEUE}
     run["outputs"] = [view.seed, *buttons, *shown, view.pair, *(lane.model for lane in lanes)]
-    gr.on([view.compare.click, view.prompt.submit], **run)
+    weighed = [view.price, view.repeat, view.throughput]
+    weigh = {"fn": on_estimate, "inputs": [*weighed, *recipe], "outputs": view.estimate, **at_once}
+    gr.on([view.compare.click, view.prompt.submit], **run).then(**weigh)  # it was measured here now
     for button, prompt, seed in view.examples:
-        button.click(lambda prompt=prompt, seed=seed: (prompt, seed), None, [view.prompt, view.seed], **at_once).then(
-            **run
+        filled = button.click(
+            lambda prompt=prompt, seed=seed: (prompt, seed), None, [view.prompt, view.seed], **at_once
         )
+        filled.then(**run).then(**weigh)
     view.stop.click(on_stop, None, view.stop, **at_once)
     view.dice.click(random_seed, None, view.seed, **at_once)
     view.view.change(
@@ -192,8 +197,6 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
         **at_once,
     )
     view.price.change(on_price, [view.shown, view.price], [view.verdict, *(lane.numbers for lane in lanes)], **at_once)
-    weighed = [view.price, view.repeat, view.throughput]
-    weigh = {"fn": on_estimate, "inputs": [*weighed, *recipe], "outputs": view.estimate, **at_once}
     sliders = [*(lane.steps for lane in lanes), *(lane.guidance for lane in lanes), view.width, view.height]
     gr.on([*(box.change for box in weighed), *(slider.release for slider in sliders)], **weigh)
     return weigh

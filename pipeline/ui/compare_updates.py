@@ -16,7 +16,6 @@ from pipeline.cost import PriceProfile
 from pipeline.errors import InputError
 from pipeline.events import Done, Event, Loading, Queued, Result, Step
 from pipeline.quality import difference
-from pipeline.recipe import recipe_of
 from pipeline.request import ImageRequest, make_request
 from pipeline.ui import markup
 from pipeline.ui.compare_view import (
@@ -30,16 +29,11 @@ from pipeline.ui.compare_view import (
     steps_slider,
     switches_box,
 )
-from pipeline.ui.served import hand_out
+from pipeline.ui.served import hand_out, hand_out_result
 from pipeline.wording import count, seconds_text
 
 Updates = dict[Any, Any]
 WAITING: dict[Role, str] = {"predecessor": "waiting for the efficient one", "efficient": "starting"}
-
-
-def picture(result: Result) -> str:
-    """The picture as the page hands it out: a PNG that carries its whole recipe."""
-    return hand_out(result.image, recipe_of(result))
 
 
 def busy(view: CompareView, now: bool) -> Updates:
@@ -107,7 +101,7 @@ def step_by_step(view: CompareView, event: Event, role: Role | None, price: Pric
 
 
 def finished_lane(lane: LaneView, role: Role, result: Result) -> Updates:
-    return {lane.image: gr.Image(picture(result), alt_text=f"{role}: {result.request.prompt}")}
+    return {lane.image: gr.Image(hand_out_result(result), alt_text=f"{role}: {result.request.prompt}")}
 
 
 def numbers(view: CompareView, document: Mapping[str, Any], price: PriceProfile, stored: str = "") -> Updates:
@@ -123,9 +117,9 @@ def numbers(view: CompareView, document: Mapping[str, Any], price: PriceProfile,
 def finished(view: CompareView, document: dict, results: Mapping[Role, Result], price: PriceProfile) -> Updates:
     """Both pictures are there. The document may carry a "note": where the comparison comes from, if not from now."""
     old, new = (results[role] for role in ROLES)
-    lanes = [{**lane, "image": picture(results[lane["role"]])} for lane in document["lanes"]]
+    lanes = [{**lane, "image": hand_out_result(results[lane["role"]])} for lane in document["lanes"]]
     views = {
-        view.slider: (picture(old), picture(new)),
+        view.slider: (hand_out_result(old), hand_out_result(new)),
         view.difference: hand_out(difference(old.image, new.image)),
         view.shown: {**document, "lanes": lanes},
     }

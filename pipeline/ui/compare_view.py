@@ -13,17 +13,17 @@ from pipeline import stored
 from pipeline.catalog import ROLES, Catalog, ModelCard, Pair, Role, Sizes
 from pipeline.playground import Playground
 from pipeline.quality import difference
-from pipeline.recipe import recipe_of
 from pipeline.request import PROMPT_MAX
 from pipeline.switches import SWITCHES
 from pipeline.ui import markup, report_buttons
 from pipeline.ui.price_box import AUTOMATIC_PRICE, PRICE_ID, price_choices
 from pipeline.ui.report_buttons import ReportButtons
-from pipeline.ui.served import hand_out
+from pipeline.ui.served import hand_out, hand_out_result
 
 VIEWS = ("side by side", "slider", "difference")
 STORED_NOTE = "stored example, not run now: press Compare to run it on this machine"
-RUN_CHOICES = [1, 3, 5, 10]
+RUN_CHOICES = [1, 5, 10]
+"""None between: below four a side no difference can be significant (pipeline.stats)."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def build(playground: Playground, status_html: str) -> CompareView:
             min_width=260,
             autofocus=True,
         )
-        seed = gr.Number(seed_value, label="Seed", min_width=110, scale=1)
+        seed = gr.Number(seed_value, label="Seed", min_width=150, scale=1)
         dice = gr.Button("Random", min_width=100, scale=0)
         compare = gr.Button("Compare", variant="primary", min_width=110, scale=1)
         stop = gr.Button("Stop", variant="stop", interactive=False, min_width=80, scale=1)
@@ -138,12 +138,21 @@ def build(playground: Playground, status_html: str) -> CompareView:
                 "", label="Negative prompt", info=negative_info(cards), lines=1, max_lines=1, min_width=260
             )
             repeat = gr.Radio(
-                RUN_CHOICES, value=1, label="Runs a model", info="Several: the order alternates, no previews"
+                RUN_CHOICES,
+                value=1,
+                label="Runs a model",
+                info="Several: the order alternates, no previews",
+                min_width=250,
             )
             throughput = gr.Checkbox(
-                False, label="Measure throughput", info="Also pictures a minute, up to 8 at once; takes a while"
+                False,
+                label="Measure throughput",
+                info="Also pictures a minute, up to 8 at once; takes a while",
+                min_width=250,
             )
-            use_cache = gr.Checkbox(True, label="Use cached pictures", info="Same recipe: show the picture made before")
+            use_cache = gr.Checkbox(
+                True, label="Use cached pictures", info="Same recipe: show the picture made before", min_width=250
+            )
         with gr.Row():
             width, height = (gr.Slider(**size_slider(name, catalog.sizes(pair))) for name in ("Width", "Height"))
         recipe_file = gr.File(
@@ -294,7 +303,7 @@ def _lane(
         name = gr.HTML(heading(role, card))
         progress = gr.HTML("", elem_classes="progress-box")
         image = gr.Image(
-            hand_out(first[1][role].image, recipe_of(first[1][role])) if first else None,
+            hand_out_result(first[1][role]) if first else None,
             label=role,
             alt_text=f"{role}: {first[0]['prompt']}" if first else role,
             show_label=False,

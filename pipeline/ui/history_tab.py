@@ -4,7 +4,7 @@ Compare tab without running anything."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from pipeline.ui.arrival import BUSY, UNREADABLE, outputs
 from pipeline.ui.compare_tab import FORGET_LINK
 from pipeline.ui.compare_view import CompareView
 from pipeline.ui.jobs import Jobs
+from pipeline.ui.people import people_of
 from pipeline.ui.report_buttons import ReportButtons
 from pipeline.ui.served import address, take_back_small
 from pipeline.ui.visitors import Visitors
@@ -97,9 +98,10 @@ def attach(
     playground: Playground,
     jobs: Jobs,
     visitors: Visitors,
-    weigh: Mapping[str, Any],
+    opened: Sequence[Mapping[str, Any]],
 ) -> None:
-    """Give the tab its behaviour. ``view``: the Compare tab, where an entry is opened. ``weigh``: its estimate."""
+    """Give the tab its behaviour. ``view``: the Compare tab, where an entry is opened. ``opened``: the events
+    after that."""
     filters = [listing.text, listing.which, listing.kind, listing.starred]
     asked = [visitors.token, *filters, listing.shown]
     answer = [listing.said, listing.cards, listing.more, listing.shown]
@@ -149,7 +151,8 @@ def attach(
             if jobs.busy(request.session_hash):
                 raise InputError(BUSY)
             entry = visitors.get(said.get("id"), token, request)
-            updates = restore_updates.from_history(view, playground, entry)
+            people = people_of(playground, visitors, token, request)
+            updates = restore_updates.from_history(view, playground, entry, people)
         except InputError as error:
             return {listing.said: markup.fault(str(error))}
         except PlaygroundError:
@@ -169,9 +172,10 @@ def attach(
     )
     listing.more.click(on_more, asked, answer, **hidden)
     listing.cards.alter(on_alter, asked, answer, **hidden)
-    listing.cards.restore(on_open, visitors.token, [tabs, listing.said, *outputs(view)], js=FORGET_LINK, **hidden).then(
-        **weigh
-    )
+    into = [tabs, listing.said, *outputs(view)]
+    following = listing.cards.restore(on_open, visitors.token, into, js=FORGET_LINK, **hidden)
+    for event in opened:
+        following = following.then(**event)
     history_report.attach(listing.report, filters, playground, visitors)
 
 

@@ -10,54 +10,67 @@ from html import escape
 from typing import Any
 
 from pipeline.cost import PriceProfile, machine_formula
+from pipeline.judged import judged_text
 from pipeline.reading import reading_text
 from pipeline.timing import MEASURED
-from pipeline.wording import claims, count, dollars, per_thousand, seconds_text, significance_text, throughput_text
+from pipeline.wording import (
+    claims,
+    count,
+    dollars,
+    per_thousand,
+    seconds_text,
+    shortened,
+    significance_text,
+    throughput_text,
+)
 
 WORTH_SAYING_S = 0.01
 """A wait or load shorter than this is left unsaid."""
+WORTH_SAYING_USD = 0.01
+"""Below a cent a picture's price is said by the thousand first."""
 
 
 def verdict(document: Mapping[str, Any], *, stored: str = "") -> str:
-    """The answer in words a stakeholder reads. ``stored``: when and where, for the comparison shown at first."""
+    """The answer in words a stakeholder reads. ``stored``: when and where, for a comparison that was not run now."""
     slow, fast = document["lanes"]
     runs = min(slow["runs"], fast["runs"])
     counted = f"median of {runs} runs" if runs > 1 else "1 run"
     if slow["previews"] or fast["previews"]:
-        counted += ", with live previews, which can slow it a little"
+        counted += ", live previews on"
     facts = [
+        f"“{shortened(document['prompt'])}”, seed {document['seed']}",
         f"{seconds_text(fast['seconds']['total'])} against {seconds_text(slow['seconds']['total'])}",
         counted,
         "warm" if slow["warm"] and fast["warm"] else "cold",
-        f"{fast['steps']} against {count(slow['steps'], 'step')}",
-        f"{fast['model_evaluations']} against {count(slow['model_evaluations'], 'network evaluation')}",
+        f"{fast['steps']} against {count(slow['steps'], 'step')}, {fast['model_evaluations']} against "
+        f"{count(slow['model_evaluations'], 'evaluation')}",
         document["device"],
     ]
     if document["speedup"] is None:
-        whole = slow["cache"] == fast["cache"]
-        head = f'<strong class="claim">{"From the cache" if whole else "Partly from the cache"}</strong>'
-        facts.insert(1, "cached times are from when the picture was made, so no speed-up is claimed")
+        said = ["From the cache" if slow["cache"] == fast["cache"] else "Partly from the cache"]
+        facts.insert(2, "cached times are from when the picture was made, so no speed-up is claimed")
         facts.append("to measure again choose several runs under Advanced")
     else:
-        head = "".join(f'<strong class="claim">{said}</strong>' for said in claims(document))
+        said = claims(document)
         if told := significance_text(document.get("significance")):
-            facts.insert(2, told)
-    if stored:
-        facts.append(stored)
+            facts.insert(3, told)
+    head = "".join(f'<strong class="claim">{escape(each)}</strong>' for each in said)
+    head += f'<span class="tag">{escape(stored)}</span>' if stored else ""
     rate = throughput_text(document["lanes"])
     busy = f"<p>Throughput of a busy machine: {escape(rate)}</p>" if rate else ""
-    return _card(f'<div class="claims">{head}</div><p>{escape(" · ".join(facts))}</p>{busy}{_fidelity(document)}')
+    return _card(f'<div class="claims">{head}</div><p>{escape(" · ".join(facts))}</p>{busy}{_good_enough(document)}')
 
 
-def _fidelity(document: Mapping[str, Any]) -> str:
-    said = document["fidelity"]
-    if said is None:
-        return ""
-    psnr = "equal pixels" if said["psnr_db"] is None else f"PSNR {said['psnr_db']:.1f} dB"
-    return (
-        f'<p class="note">Fidelity to the predecessor: {psnr}, SSIM {said["ssim"]:.2f}. '
-        "How near the pictures are, not how good.</p>"
-    )
+def _good_enough(document: Mapping[str, Any]) -> str:
+    """What is known of the pictures: of many, as far as somebody judged, and of these two."""
+    known = [text for text in (judged_text(document), document.get("people")) if text]
+    if not known:
+        known = ["Nobody has said at these settings; put some prompts to a blind vote (Vote tab)."]
+    text = f"Good enough? {' '.join(known)}"
+    if said := document["fidelity"]:
+        psnr = "equal pixels" if said["psnr_db"] is None else f"PSNR {said['psnr_db']:.1f} dB"
+        text += f" How near these two pictures are, not how good: {psnr}, SSIM {said['ssim']:.2f}."
+    return f'<p class="note">{escape(text)}</p>'
 
 
 def message(text: str, kind: str = "note") -> str:
@@ -86,15 +99,21 @@ def lane(document: Mapping[str, Any], price: PriceProfile, longest_s: float, dev
     spread = ""
     if document["runs"] > 1:
         low, high = seconds_text(document["seconds_min"]), seconds_text(document["seconds_max"])
-        spread = f' <span class="note">{low} to {high}, {document["runs"]} runs</span>'
+        spread = f' <span class="note">· {low} to {high}, {document["runs"]} runs</span>'
     cached = ' <span class="tag">from the cache</span>' if document["cache"] == "hit" else ""
     cost = document["cost_usd"]
     return (
         '<div class="lane-numbers">'
-        f"<p><strong>{seconds_text(seconds['total'])}</strong> · <strong>{dollars(cost)}</strong> "
-        f'<span class="note">{per_thousand(cost)}</span>{cached}{spread}</p>'
+        f"<p><strong>{seconds_text(seconds['total'])}</strong> · {_cost(cost)}{cached}{spread}</p>"
         f"{_unread(document)}{_bar(seconds, longest_s)}{_legend(document, device)}{_how(document, price, device)}</div>"
     )
+
+
+def _cost(usd: float | None) -> str:
+    """A price that nobody can picture stands behind that of a thousand."""
+    if usd is None or usd >= WORTH_SAYING_USD or usd == 0:
+        return f"<strong>{dollars(usd)}</strong>"
+    return f'<strong>{per_thousand(usd)}</strong> <span class="note">· {dollars(usd)} each</span>'
 
 
 def _unread(document: Mapping[str, Any]) -> str:

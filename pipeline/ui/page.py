@@ -85,8 +85,8 @@ def build_page(playground: Playground, readiness: Readiness) -> gr.Blocks:
             with gr.Tab("Compare", id="compare"):
                 view = compare_view.build(playground, readiness.html())
                 weigh = compare_tab.attach(view, playground, jobs, visitors)
-                pair_choice.attach(view, playground, weigh)
-                arrived = arrival.attach(view, playground, jobs, visitors, weigh)
+                offer = pair_choice.attach(view, playground, weigh)
+                arrived = arrival.attach(view, playground, jobs, visitors, weigh, offer)
                 report_buttons.attach(view.report, playground, view.shown, view.price)
             with gr.Tab("Sweep") as sweep:
                 swept = sweep_tab.build(playground, view, jobs, visitors, sweep)
@@ -94,7 +94,7 @@ def build_page(playground: Playground, readiness: Readiness) -> gr.Blocks:
                 vote_tab.build(playground, view, swept, jobs, visitors, tabs, vote, arrived)
             with gr.Tab("History", id="history") as tab:
                 listing = history_tab.build(playground)
-                history_tab.attach(listing, tabs, tab, view, playground, jobs, visitors, weigh)
+                history_tab.attach(listing, tabs, tab, view, playground, jobs, visitors, (weigh, offer))
             with gr.Tab("Prices") as prices:
                 prices_tab.build(playground, view, prices)
             with gr.Tab("Models") as models:

@@ -15,8 +15,9 @@ from pipeline.ui import markup
 from pipeline.ui.compare_view import CompareView, pair_dropdown
 
 
-def attach(view: CompareView, playground: Playground, weigh: Mapping[str, Any]) -> None:
-    """Give the boxes their behaviour. ``weigh``: the event that estimates anew."""
+def attach(view: CompareView, playground: Playground, weigh: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the boxes their behaviour. ``weigh``: the event that estimates anew. Returns the event that shows which
+    switches work here, for whoever fills in other models while somebody may be looking."""
     catalog, backend = playground.catalog, playground.engine.backend
     lanes = [view.lanes[role] for role in ROLES]
 
@@ -53,3 +54,4 @@ def attach(view: CompareView, playground: Playground, weigh: Mapping[str, Any]) 
     for chosen in (by_name, by_models):
         chosen.then(**weigh).then(**offer)
     view.advanced.expand(**offer)
+    return offer

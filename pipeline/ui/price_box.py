@@ -21,7 +21,7 @@ NUMBERS_AS_TYPED = f"""() => {{
 
 def price_choices(table: PriceTable) -> list[tuple[str, str]]:
     named = [(f"{p.name}: ${p.usd_per_hour:.2f} an hour", p.id) for p in table.profiles.values()]
-    return [("What this hardware rents for", AUTOMATIC_PRICE), *named]
+    return [("What a machine like this rents for", AUTOMATIC_PRICE), *named]
 
 
 def chosen_price(playground: Playground, wanted: str | float | None, device: str = "") -> PriceProfile:

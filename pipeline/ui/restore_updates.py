@@ -3,7 +3,7 @@ of components. Runs nothing and registers nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gradio as gr
@@ -45,29 +45,32 @@ def told(view: CompareView, text: str) -> Updates:
     return cleared(view) | {view.verdict: markup.message(text, "error")}
 
 
-def from_history(view: CompareView, playground: Playground, entry: Entry) -> Updates:
-    """A kept comparison or picture as it was when it was made, with its settings. Raises InputError."""
+def from_history(
+    view: CompareView, playground: Playground, entry: Entry, people: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+) -> Updates:
+    """A kept comparison or picture as it was when it was made, with its settings. ``people``: adds to a document what
+    was voted on its settings. Raises InputError."""
     found = playground.history.results(entry)
     note = f"from your history, made {when(entry.made_at)}"
     if entry.kind == "comparison" and len(found) == len(ROLES):
-        return _comparison(view, playground, entry, dict(zip(ROLES, found.values(), strict=True)), note)
+        said = {**people(entry.document), "entry": entry.id, "note": note}
+        return _comparison(view, playground, said, dict(zip(ROLES, found.values(), strict=True)))
     if not found or entry.kind == "sweep":
         raise InputError("The pictures of this entry are gone or damaged; delete it and make it again.")
     return _picture(view, playground, found[min(found)], note)
 
 
 def _comparison(
-    view: CompareView, playground: Playground, entry: Entry, results: Mapping[Role, Result], note: str
+    view: CompareView, playground: Playground, said: Mapping[str, Any], results: Mapping[Role, Result]
 ) -> Updates:
-    pair = playground.catalog.pair(entry.document["pair"])
+    pair = playground.catalog.pair(said["pair"])
     requests = {role: result.request for role, result in results.items()}
-    said = settings.again(playground.catalog, pair, requests)
-    choice, price = _price(playground, entry.document)
-    document = {**repriced(entry.document, price), "entry": entry.id, "note": note}
-    updates = filled_in(view, playground.catalog, said) | cleared(view) | {view.price: choice}
+    again = settings.again(playground.catalog, pair, requests)
+    choice, price = _price(playground, said)
+    updates = filled_in(view, playground.catalog, again) | cleared(view) | {view.price: choice}
     for role in ROLES:
         updates |= finished_lane(view.lanes[role], role, results[role])
-    return updates | finished(view, document, results, price)
+    return updates | finished(view, repriced(said, price), results, price)
 
 
 def _picture(view: CompareView, playground: Playground, result: Result, note: str) -> Updates:

@@ -24,6 +24,8 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 
 from pipeline import imagefile
+from pipeline.events import Result
+from pipeline.recipe import recipe_of
 
 EVERY_S = 600
 KEPT_S = 6 * 3600
@@ -32,11 +34,11 @@ SMALL = 160
 """Pixels a side of a small picture: sharp at half that size on a dense screen."""
 
 
-def hand_out(image: Image.Image, recipe: dict[str, Any] | None = None) -> str:
+def hand_out(image: Image.Image, recipe: dict[str, Any] | None = None, name: str = "diptych.png") -> str:
     """Path of a PNG, with its recipe inside if there is one, in the folder that Gradio serves files from."""
     digest = hashlib.sha256(repr((image.mode, image.size)).encode() + image.tobytes())
     digest.update(json.dumps(recipe, sort_keys=True).encode())
-    path = Path(get_upload_folder()) / digest.hexdigest() / "diptych.png"
+    path = Path(get_upload_folder()) / digest.hexdigest() / name
     with contextlib.suppress(FileNotFoundError):
         os.utime(path)
         return str(path)
@@ -48,6 +50,11 @@ def hand_out(image: Image.Image, recipe: dict[str, Any] | None = None) -> str:
         imagefile.write(draft, image, recipe)
     draft.replace(path)
     return str(path)
+
+
+def hand_out_result(result: Result) -> str:
+    """A finished picture as the page hands it out: with its whole recipe, under a name that tells what it is."""
+    return hand_out(result.image, recipe_of(result), imagefile.name_of(result.request))
 
 
 def new_file(name: str) -> Path:

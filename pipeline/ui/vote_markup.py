@@ -100,6 +100,16 @@ def told(tally: Tally) -> Mapping[str, str]:
     return found
 
 
+def people(tally: Tally) -> str:
+    """The same in one sentence beside a comparison; empty of no votes."""
+    if tally.as_good is None:
+        return ""
+    return (
+        f"In blind votes on other pictures at these settings the efficient model’s was at least as good in "
+        f"{share_text(tally.as_good)} of {count(tally.scored, 'vote')} by {count(tally.voters, 'voter')}."
+    )
+
+
 def _bar(share: Interval | None) -> str:
     """The win rate with its interval on a scale from 0 to 100 %, with a line at one half."""
     if share is None:

@@ -165,7 +165,7 @@ def test_the_copied_link_opens_the_same_settings_elsewhere(url, browser):
     visit.prompt.fill('100 % "real" & <b>bold</b> 苹果')
     visit.page.get_by_label("Seed").fill("12")
     visit.page.get_by_role("button", name="Copy link").click()
-    box = visit.page.get_by_label("Link to these settings")
+    box = visit.page.get_by_label("Link to the settings of")
     playwright.expect(box).to_be_visible()
     visit.page.wait_for_function("navigator.clipboard.readText().then((text) => text.includes('seed=12'))")
     link = visit.page.evaluate("navigator.clipboard.readText()")

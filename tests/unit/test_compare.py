@@ -50,6 +50,7 @@ def test_its_keys_are_the_contract(document):
         "significance",
         "throughput_gain",
         "fidelity",
+        "judged",
     ]
     assert set(document["price"]) == {"profile", "usd_per_hour", "source", "as_of"}
     agreed = {

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
 from pipeline import imagefile
+from pipeline.catalog import load_catalog
 from pipeline.errors import InputError
+from pipeline.request import make_request
 
 PICTURE = Image.frombytes("RGB", (8, 8), bytes(range(192)))
 
@@ -126,3 +128,20 @@ def test_the_recipe_alone_is_read_without_the_pixels():
         imagefile.read_recipe(png(None))
     with pytest.raises(OSError, match="cannot identify"):
         imagefile.read_recipe(BytesIO(b"\x89PNG"))
+
+
+def test_pictures_that_differ_in_anything_have_different_names():
+    card = load_catalog().model("sdxl")
+    asked = {"prompt": "a red apple", "seed": 7}
+    others = [
+        {}, {"prompt": "a red apple!"}, {"prompt": "苹果"}, {"prompt": "苹"}, {"prompt": "x" * 60},
+        {"prompt": "x" * 61}, {"seed": 8}, {"steps": 9},
+        {"guidance": 2.5}, {"switches": ["compile"]}, {"width": 512}, {"height": 512},
+        {"negative_prompt": "blur"}, {"negative_prompt": "Blur"},
+    ]  # fmt: skip
+    made = [{**asked, **other} for other in others]
+    names = [imagefile.name_of(make_request(card, each.pop("prompt"), **each)) for each in made]
+    assert names[0] == "a-red-apple-7-sdxl-25-steps-guidance-6-1024x1024.png"
+    assert names[-2].startswith("a-red-apple-without-blur-7-sdxl-")
+    assert len(set(names)) == len(names)
+    assert all(name.isascii() and len(name) < 200 for name in names)

@@ -57,6 +57,17 @@ def choose(votes: Votes, vote: Entry, voter: str, *roles: str) -> None:
         assert votes.cast(vote, voter, ballot.place, side) == role
 
 
+def test_votes_on_the_same_settings_are_counted_together_and_others_are_not(votes, vote, compared):
+    document = compared("a red apple").document
+    choose(votes, vote, "anna", "efficient", "tie", "predecessor", "bad")
+    another = votes.get(votes.open([compared("a fox")]))
+    choose(votes, another, "ben", "efficient")
+    found = votes.of_settings([vote, another], document)
+    assert (found.candidate, found.baseline, found.tie, found.bad, found.voters) == (2, 1, 1, 1, 2)
+    lanes = [{**lane, "steps": lane["steps"] + 1} for lane in document["lanes"]]
+    assert votes.of_settings([vote, another], {**document, "lanes": lanes}).votes == 0
+
+
 def test_each_voter_sees_every_pair_once_in_his_own_order(votes, vote):
     orders = []
     for voter in ("ann", "bob", "cy", "dee"):

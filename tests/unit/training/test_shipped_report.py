@@ -41,6 +41,10 @@ def test_its_shares_and_medians_follow_from_the_samples(report, samples, model):
     rows = rows_of(samples, model, "everyday")
     assert len(rows) == suite.PROMPTS * len(suite.SEEDS)
     assert report[model]["seconds"] == pytest.approx(statistics.median(r["seconds"] for r in rows), rel=1e-3)
+    if model == "efficient":
+        gain, interval = evaluate.recall_gain(rows_of(samples, "predecessor", "everyday") + rows)
+        assert report[model]["r1_gain"] == pytest.approx(report[model]["r1"] - report["predecessor"]["r1"], abs=1e-3)
+        assert [gain, *interval] == pytest.approx([report[model]["r1_gain"], *report[model]["r1_gain_ci"]], abs=1e-4)
     assert report[model]["memorised"] == pytest.approx(statistics.mean(r["nearness"] < 1 / 3 for r in rows), abs=1e-3)
 
 

@@ -1,0 +1,68 @@
+"""What an evaluation on many prompts said of a pair's pictures, in words: the answer to "good enough?" that two
+pictures cannot give.
+
+The numbers are data (the catalogue's ``judged``); which way they point is decided here, by their interval. Pure
+functions; knows nothing of pages or of how anything was judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.catalog import ROLES, Pair, Role
+from pipeline.request import ImageRequest
+from pipeline.stats import NARROW
+
+HOW_OFTEN = {"better": "more often", "as good": "as often", "worse": "less often"}
+
+
+def judged_document(pair: Pair, requests: Mapping[Role, ImageRequest]) -> dict[str, Any] | None:
+    """What was said of ``pair``; null where nothing was, or where these requests are not what was judged."""
+    said = pair.judged
+    if said is None:
+        return None
+    asked = [requests[role] for role in ROLES]
+    at = [(each.steps, each.guidance, each.switches) for each in asked]
+    if at != [(steps, guidance, ()) for steps, guidance in zip(said.steps, said.guidance, strict=True)]:
+        return None
+    return {**said.model_dump(mode="json"), "verdict": _verdict(said.low, said.high)}
+
+
+def _verdict(low: float, high: float) -> str:
+    """By the interval of the difference: "as good" also where a loss of five points cannot be excluded is "unclear"."""
+    if low > 0:
+        return "better"
+    if high < 0:
+        return "worse"
+    return "as good" if low > -NARROW else "unclear"
+
+
+def judged_claim(document: Mapping[str, Any]) -> str:
+    """In big letters beside speed and cost: recognised as often. Empty where nothing can be claimed."""
+    said = document.get("judged")  # entries of older versions have none
+    return f"{said['verb']} {HOW_OFTEN[said['verdict']]}" if said and said["verdict"] in HOW_OFTEN else ""
+
+
+def judged_text(document: Mapping[str, Any]) -> str:
+    """The numbers behind it, in one or two sentences; empty where nothing was judged."""
+    said = document.get("judged")
+    if not said:
+        return ""
+    gain = 100 * (said["efficient"] - said["predecessor"])
+    low, high = (_signed(100 * said[name]) for name in ("low", "high"))
+    ends = {
+        "better": "so it is better.",
+        "as good": "so it loses nothing that matters.",
+        "worse": "so it is worse.",
+        "unclear": "too few to tell.",
+    }
+    return (
+        f"On {said['prompts']} prompts {said['by']} {said['verb']} {100 * said['efficient']:.1f} % of the efficient "
+        f"model’s pictures and {100 * said['predecessor']:.1f} % of the predecessor’s: a difference of {_signed(gain)} "
+        f"points (95 % interval {low} to {high}), {ends[said['verdict']]} Source: {said['source']}."
+    )
+
+
+def _signed(points: float) -> str:
+    return f"{points:+.1f}".replace("-", "−")

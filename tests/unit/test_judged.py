@@ -1,0 +1,93 @@
+"""Good enough? What was judged on many prompts stands beside speed and cost, and only where it applies."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pipeline.catalog import ASSETS, Judged, load_catalog
+from pipeline.compare import plan
+from pipeline.judged import judged_claim, judged_document, judged_text
+from pipeline.stored import load
+from pipeline.ui import markup
+from pipeline.wording import claim
+
+SHIPPED = load_catalog()
+SAID = {"verb": "preferred", "by": "a panel", "prompts": 40, "predecessor": 0.5, "efficient": 0.47, "source": "a.md",
+        "steps": (24, 3), "guidance": (3.0, 1.0)}  # fmt: skip
+
+
+def of(low: float, high: float, **other: object) -> dict:
+    """The document's part of a pair judged so, at the settings of the bundled one."""
+    pair = SHIPPED.default_pair.model_copy(update={"judged": Judged(**SAID | {"low": low, "high": high} | other)})
+    return {"judged": judged_document(pair, plan(SHIPPED, pair, "a fox"))}
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "claimed", "ends"),
+    [
+        (0.01, 0.2, "preferred more often", "so it is better."),
+        (-0.049, 0.1, "preferred as often", "so it loses nothing that matters."),
+        (-0.051, 0.1, "", "too few to tell."),
+        (-0.2, -0.01, "preferred less often", "so it is worse."),
+    ],
+)
+def test_which_way_it_points_is_decided_by_the_interval(low, high, claimed, ends):
+    document = of(low, high)
+    assert judged_claim(document) == claimed
+    assert ends in judged_text(document)
+
+
+def test_the_words_have_both_shares_their_difference_its_interval_and_the_source():
+    assert judged_text(of(-0.04, 0.02)) == (
+        "On 40 prompts a panel preferred 47.0 % of the efficient model’s pictures and 50.0 % of the predecessor’s: a "
+        "difference of −3.0 points (95 % interval −4.0 to +2.0), so it loses nothing that matters. Source: a.md."
+    )
+
+
+def test_at_other_settings_nothing_is_claimed():
+    pair = SHIPPED.default_pair
+    assert judged_document(pair, plan(SHIPPED, pair, "a fox")) is not None
+    for other in (
+        {"steps": {"efficient": 4}},
+        {"guidance": {"predecessor": 2}},
+        {"switches": {"efficient": ["compile"]}},
+    ):
+        assert judged_document(pair, plan(SHIPPED, pair, "a fox", **other)) is None
+    assert judged_text({"judged": None}) == judged_text({}) == judged_claim({}) == ""
+
+
+def test_the_same_two_models_are_judged_by_any_name_but_not_the_other_way_round():
+    same, turned = (
+        SHIPPED.pair(ids) for ids in ("diptych-128:diptych-128-efficient", "diptych-128-efficient:diptych-128")
+    )
+    assert judged_document(same, plan(SHIPPED, same, "a fox")) is not None
+    assert judged_document(turned, plan(SHIPPED, turned, "a fox")) is None
+
+
+def test_what_the_catalogue_says_of_the_bundled_pair_is_what_its_report_says():
+    said = SHIPPED.default_pair.judged
+    report = json.loads((ASSETS / "models" / "report.json").read_text())
+    assert said.prompts == report["prompts"]["everyday"]
+    assert (said.predecessor, said.efficient) == (report["predecessor"]["r1"], report["efficient"]["r1"])
+    assert [said.low, said.high] == report["efficient"]["r1_gain_ci"]
+    for lane, steps, guidance in zip(("predecessor", "efficient"), said.steps, said.guidance, strict=True):
+        card = SHIPPED.model(SHIPPED.default_pair.lane(lane).model)
+        assert (steps, guidance) == (card.steps.default, card.guidance.default)
+
+
+def test_the_page_answers_the_question_from_its_first_second():
+    document, _ = load()
+    assert claim(document).endswith("cheaper, recognised as often")
+    html = markup.verdict(document)
+    assert '<strong class="claim">recognised as often</strong>' in html
+    assert "Good enough? On 100 prompts a judge network recognised 70.5 % of the efficient model’s" in html
+    assert "“a red apple”, seed 7" in html
+
+
+def test_without_any_evidence_the_way_to_some_is_named():
+    document, _ = load()
+    html = markup.verdict({**document, "judged": None})
+    assert "Good enough? Nobody has said at these settings; put some prompts to a blind vote (Vote tab)." in html
+    assert "In blind votes" in markup.verdict({**document, "judged": None, "people": "In blind votes it was as good."})
