@@ -96,7 +96,7 @@ def build(playground: Playground, status_html: str) -> CompareView:
             **pair_dropdown(catalog, pair),
             label="Pair",
             allow_custom_value=True,  # MODEL:MODEL, as the models chosen under Advanced make it
-            min_width=150,
+            min_width=280,
             scale=3,
         )
         price_box = gr.Dropdown(
@@ -105,7 +105,7 @@ def build(playground: Playground, status_html: str) -> CompareView:
             label="Hardware price, or $ an hour",
             elem_id=PRICE_ID,
             allow_custom_value=True,
-            min_width=150,
+            min_width=280,
             scale=3,
         )
         status = gr.HTML(status_html, elem_classes="status-box", min_width=240)
@@ -144,15 +144,14 @@ def build(playground: Playground, status_html: str) -> CompareView:
                 info="Several: the order alternates, no previews",
                 min_width=250,
             )
-            throughput = gr.Checkbox(
-                False,
-                label="Measure throughput",
-                info="Also pictures a minute, up to 8 at once; takes a while",
-                min_width=250,
-            )
-            use_cache = gr.Checkbox(
-                True, label="Use cached pictures", info="Same recipe: show the picture made before", min_width=250
-            )
+            with gr.Column(min_width=250):
+                throughput = gr.Checkbox(
+                    False, label="Measure throughput", info="Also pictures a minute, up to 8 at once; takes a while"
+                )
+            with gr.Column(min_width=250):
+                use_cache = gr.Checkbox(
+                    True, label="Use cached pictures", info="Same recipe: show the picture made before"
+                )
         with gr.Row():
             width, height = (gr.Slider(**size_slider(name, catalog.sizes(pair))) for name in ("Width", "Height"))
         recipe_file = gr.File(

@@ -80,7 +80,7 @@ def _comparison(document: Mapping[str, Any], catalog: Catalog) -> list[str]:
 def _buttons(entry: Entry) -> str:
     star = "★ Starred" if entry.starred else "☆ Star"
     vote = f'<a href="?vote={escape(entry.id)}">Open</a>'
-    opening = {"sweep": "", "vote": vote}.get(entry.kind, _button("open", "Open"))
+    opening = vote if entry.kind == "vote" else _button("open", "Open")
     pressed = f' aria-pressed="{"true" if entry.starred else "false"}"'
     return opening + _button("unstar" if entry.starred else "star", star, pressed) + _button("delete", "Delete")
 

@@ -21,6 +21,7 @@ from pipeline.ui.jobs import Jobs
 from pipeline.ui.people import people_of
 from pipeline.ui.report_buttons import ReportButtons
 from pipeline.ui.served import address, take_back_small
+from pipeline.ui.sweep_tab import SweepView
 from pipeline.ui.visitors import Visitors
 from pipeline.wording import size_text
 
@@ -96,12 +97,13 @@ def attach(
     tab: gr.Tab,
     view: CompareView,
     playground: Playground,
+    swept: SweepView,
     jobs: Jobs,
     visitors: Visitors,
     opened: Sequence[Mapping[str, Any]],
 ) -> None:
-    """Give the tab its behaviour. ``view``: the Compare tab, where an entry is opened. ``opened``: the events
-    after that."""
+    """Give the tab its behaviour. ``view``, ``swept``: the tabs where an entry is opened. ``opened``: the
+    events after that."""
     filters = [listing.text, listing.which, listing.kind, listing.starred]
     asked = [visitors.token, *filters, listing.shown]
     answer = [listing.said, listing.cards, listing.more, listing.shown]
@@ -151,6 +153,8 @@ def attach(
             if jobs.busy(request.session_hash):
                 raise InputError(BUSY)
             entry = visitors.get(said.get("id"), token, request)
+            if entry.kind == "sweep":
+                return {tabs: gr.Tabs(selected="sweep"), swept.wanted: entry.id, listing.said: ""}
             people = people_of(playground, visitors, token, request)
             updates = restore_updates.from_history(view, playground, entry, people)
         except InputError as error:
@@ -158,7 +162,7 @@ def attach(
         except PlaygroundError:
             log.exception("the history cannot be read")
             return {listing.said: markup.fault(UNREADABLE)}
-        return updates | {tabs: gr.Tabs(selected="compare"), listing.said: ""}
+        return updates | {tabs: gr.Tabs(selected="compare"), swept.wanted: None, listing.said: ""}
 
     hidden = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
     tab.select(listed, asked, answer, **hidden)
@@ -172,9 +176,9 @@ def attach(
     )
     listing.more.click(on_more, asked, answer, **hidden)
     listing.cards.alter(on_alter, asked, answer, **hidden)
-    into = [tabs, listing.said, *outputs(view)]
+    into = [tabs, listing.said, swept.wanted, *outputs(view)]
     following = listing.cards.restore(on_open, visitors.token, into, js=FORGET_LINK, **hidden)
-    for event in opened:
+    for event in (*opened, swept.show):
         following = following.then(**event)
     history_report.attach(listing.report, filters, playground, visitors)
 

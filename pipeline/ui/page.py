@@ -88,13 +88,13 @@ def build_page(playground: Playground, readiness: Readiness) -> gr.Blocks:
                 offer = pair_choice.attach(view, playground, weigh)
                 arrived = arrival.attach(view, playground, jobs, visitors, weigh, offer)
                 report_buttons.attach(view.report, playground, view.shown, view.price)
-            with gr.Tab("Sweep") as sweep:
+            with gr.Tab("Sweep", id="sweep") as sweep:
                 swept = sweep_tab.build(playground, view, jobs, visitors, sweep)
             with gr.Tab("Vote", id="vote") as vote:
                 vote_tab.build(playground, view, swept, jobs, visitors, tabs, vote, arrived)
             with gr.Tab("History", id="history") as tab:
                 listing = history_tab.build(playground)
-                history_tab.attach(listing, tabs, tab, view, playground, jobs, visitors, (weigh, offer))
+                history_tab.attach(listing, tabs, tab, view, playground, swept, jobs, visitors, (weigh, offer))
             with gr.Tab("Prices") as prices:
                 prices_tab.build(playground, view, prices)
             with gr.Tab("Models") as models:

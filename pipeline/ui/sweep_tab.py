@@ -50,10 +50,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SweepView:
-    """What other tabs need: the button that puts a sweep to the vote, and the id of the one on the page."""
+    """What other tabs need: the button that puts a sweep to the vote, the id of the one on the page, and how to show
+    another: set ``wanted`` to its id, then have the event ``show``."""
 
     vote: gr.Button
     current: gr.State
+    wanted: gr.State
+    show: dict[str, Any]
 
 
 def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visitors, tab: gr.Tab) -> SweepView:
@@ -97,7 +100,7 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
         across = gr.Radio(list(ACROSS), value="time", label="Plot across", min_width=170)
     front = gr.HTML("", apply_default_css=False, elem_classes="kept-box")
     changed = gr.Textbox(visible="hidden", label="changed cells")
-    current = gr.State(None)
+    current, wanted = gr.State(None), gr.State(None)
     boxes = [models, prompts, *numbers]
     outputs = [said, grid, axes, front, changed, current, start, stop, resume]
 
@@ -219,6 +222,16 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
             log.exception("the history cannot be read")
         return update()
 
+    def on_show(token, up, across, wanted, request: gr.Request) -> list[Any]:
+        """The sweep that was opened elsewhere."""
+        if not wanted:
+            return update()
+        try:
+            kept = visitors.get(wanted, token, request)
+            return whole(kept, plotted(kept, (up, across)))
+        except PlaygroundError as error:  # made with models or settings that are no more
+            return update(said=markup.fault(f"This sweep cannot be shown: {error}"))
+
     def on_axes(token, up, across, entry, request: gr.Request) -> list[Any]:
         """The plot again, unless pictures are being made, at whose end it is drawn anyway."""
         if not entry or playground.sweeps.running(entry):
@@ -268,7 +281,8 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
     tab.select(on_open, [visitors.token, up, across, current], outputs, **at_once)
     tab.select(**weigh)
     report_buttons.offer(report, report_as, [visitors.token, current])
-    return SweepView(vote, current)
+    show = {"fn": on_show, "inputs": [visitors.token, up, across, wanted], "outputs": outputs, **at_once}
+    return SweepView(vote, current, wanted, show)
 
 
 def _payload(recent: list[tuple[float, int, str]]) -> str:

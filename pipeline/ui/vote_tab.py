@@ -88,7 +88,7 @@ def build(
             lines=3,
             max_lines=10,
         )
-        with gr.Row(equal_height=True):
+        with gr.Row(equal_height=True, elem_classes="actions"):
             draw = gr.Button("Draw and start the vote", variant="primary", min_width=180, scale=0)
             halt = gr.Button("Stop drawing", interactive=False, min_width=120, scale=0)
             mine = gr.Button("Vote on my comparisons of this pair", min_width=220, scale=0)

@@ -66,6 +66,23 @@ def test_a_sweep_is_weighed_run_restored_and_reported(serve, engine: Engine, bro
     assert visit.faults == [] and visit.sideways() <= 0
 
 
+def test_an_older_sweep_is_opened_from_the_history(serve, engine: Engine, browser):
+    visit = Sweeper(browser, serve(engine))
+    for prompt, steps, number in (("a fox", "1, 2", 2), ("a red apple", "1, 2, 3", 3)):
+        visit.fill(prompts=prompt, Steps=steps, Guidance="")
+        visit.start.click()
+        visit.said(f"All {number} done")
+    visit.tab("History")
+    card = visit.page.locator(".kept", has_text="a fox")
+    card.get_by_role("button", name="Open").click()
+    playwright.expect(visit.done).to_have_count(2)
+    visit.said("2 pictures of 2 done")
+    visit.tab("History")
+    visit.tab("Sweep")
+    playwright.expect(visit.done).to_have_count(2)
+    assert visit.faults == []
+
+
 def test_stop_keeps_what_is_done_and_go_on_makes_the_rest(serve, backend: CountingBackend, engine, browser):
     backend.step_s = 0.15
     visit = Sweeper(browser, serve(engine), PHONE, "dark")

@@ -61,7 +61,7 @@ def test_a_comparison_says_pair_claim_time_and_cost(entry, catalog):
 def test_a_picture_and_a_sweep(entry, catalog):
     picture, sweep = shown(entry("picture"), catalog), shown(entry("sweep"), catalog)
     assert "Old, seed 3" in picture and 'data-act="open"' in picture
-    assert "2 pictures" in sweep and 'data-act="open"' not in sweep and 'data-act="delete"' in sweep
+    assert "2 pictures" in sweep and 'data-act="open"' in sweep and 'data-act="delete"' in sweep
 
 
 def test_a_picture_that_is_gone_is_said(entry, catalog):
