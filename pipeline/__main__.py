@@ -21,8 +21,9 @@ from pipeline.errors import InputError, PlaygroundError
 from pipeline.events import Event, Loading, Queued, Result, Step, final_results
 from pipeline.history import Entry
 from pipeline.judged import judged_text
-from pipeline.models import models_document, told
+from pipeline.models import models_document, told, told_of_model
 from pipeline.playground import Playground, open_playground
+from pipeline.reading import reading_text
 from pipeline.recipe import recipe_of
 from pipeline.report import Item, check_target, title_of, write_report
 from pipeline.request import ImageRequest, make_request, number, random_seed
@@ -30,7 +31,17 @@ from pipeline.stored import remake
 from pipeline.sweep import forecast, plan_sweep, sweep_document
 from pipeline.sweep_report import write_sweep_report
 from pipeline.sweep_run import Working, price_of
-from pipeline.wording import claim, count, dollars, seconds_text, significance_text, size_text, throughput_text
+from pipeline.wording import (
+    claim,
+    count,
+    dollars,
+    fidelity_text,
+    seconds_range,
+    seconds_text,
+    significance_text,
+    size_text,
+    throughput_text,
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -202,13 +213,17 @@ def _report(target: str, document: dict[str, Any], playground: Playground) -> No
     print(f"report: {target}")
 
 
-def _line(label: str, lane: dict[str, Any]) -> str:
-    reused = " (from the cache)" if lane["cache"] == "hit" else ""
+def _tell(label: str, lane: dict[str, Any]) -> None:
+    """One picture in one line, and a second one where not all of its prompt was read."""
     work = f"{count(lane['steps'], 'step')}, {count(lane['model_evaluations'], 'evaluation')}"
-    return (
-        f"{label:<12} {lane['model']:<22} {work:<27} {seconds_text(lane['seconds']['total']):>8}{reused}  "
-        f"{dollars(lane['cost_usd'])}  {lane['image']}"
-    )
+    took = seconds_text(lane["seconds"]["total"])
+    if lane["runs"] > 1:
+        took += f" ({seconds_range(lane['seconds_min'], lane['seconds_max'])}, {lane['runs']} runs)"
+    if lane["cache"] == "hit":
+        took += " (from the cache)"
+    print(f"{label:<12} {lane['model']:<22} {work:<27} {took:>8}  {dollars(lane['cost_usd'])}  {lane['image']}")
+    if unread := reading_text(lane.get("reading")):
+        print(f"{'':<12} {lane['model']} {unread}")
 
 
 def _seed_line(document: dict[str, Any]) -> str:
@@ -232,11 +247,15 @@ def _compare(options: argparse.Namespace) -> dict[str, Any]:
     _keep(playground, "comparison", document, [results[role] for role in ROLES])
     for lane in document["lanes"]:
         lane["image"] = _save(results[lane["role"]], Path(options.out))
-        print(_line(lane["role"], lane))
+        _tell(lane["role"], lane)
     if rate := throughput_text(document["lanes"]):
         print(f"throughput: {rate}")
-    told = significance_text(document["significance"])
-    print(f"{claim(document)}; {f'{told}; ' if told else ''}{_seed_line(document)}")
+    tested = significance_text(document["significance"])
+    print(f"{claim(document)}; {f'{tested}; ' if tested else ''}{_seed_line(document)}")
+    if document["speedup"] is None:
+        print("to measure again: --fresh, or several runs with --repeat")
+    if near := fidelity_text(document):
+        print(f"fidelity to the predecessor: {near}")
     if known := judged_text(document):
         print(f"good enough? {known}")
     if options.report:
@@ -255,7 +274,7 @@ def _generate(options: argparse.Namespace) -> dict[str, Any]:
     document = compare.generate_document(result, price)
     _keep(playground, "picture", document, [result])
     document["image"] = _save(result, Path(options.out))
-    print(_line("picture", document))
+    _tell("picture", document)
     print(_seed_line(document))
     return document
 
@@ -281,7 +300,7 @@ def _sweep(options: argparse.Namespace) -> dict[str, Any]:
     document = sweep_document(entry.document, sweeps.cells.of(entry.id))
     for cell in document["cells"]:
         cell["image"] = _save(results[cell["place"]], Path(options.out))
-        print(_line(f"guidance {cell['guidance']:g}", cell))
+        _tell(f"guidance {cell['guidance']:g}", cell)
     print(_seed_line(document))
     if options.report:
         write_sweep_report(Path(options.report), playground, entry)
@@ -320,8 +339,8 @@ def _prompts(options: argparse.Namespace) -> list[str] | str:
 def _models(options: argparse.Namespace) -> dict[str, Any]:
     document = models_document(_catalog(options), find_facts())
     for model in document["models"]:
-        state = "runs here" if model["runs_here"] else f"does not run here: {model['why_not']}"
-        print(f"{model['id']:<24} {size_text(model['weight_bytes']):>8}  {model['licence']:<12} {state}")
+        size = size_text(model["weight_bytes"])
+        print(f"{model['id']:<24} {size:>8}  {model['licence']:<12} {told_of_model(model)}")
     for pair in document["pairs"]:
         print(f"pair {pair['id']}: {pair['predecessor']} → {pair['efficient']}: {pair['question']} {told(pair)}")
     print(f"best for {document['device']}: {document['recommended']}")

@@ -16,11 +16,12 @@ from pipeline.weights import NotDownloaded, locate
 def models_document(catalog: Catalog, facts: Facts) -> dict[str, Any]:
     """All models and pairs of the catalogue, and for each whether and how it runs on this machine."""
     fits = {pair.id: fit_pair(catalog, pair, facts) for pair in catalog.pairs.values()}
+    models = {card.id: _model(card, facts) for card in catalog.models.values()}
     return {
         "device": facts.name,
         "recommended": default_pair(catalog, facts).id,
         "switches": {switch.id: f"{switch.name}: {switch.about}" for switch in SWITCHES.values()},
-        "models": [_model(card, facts) for card in catalog.models.values()],
+        "models": list(models.values()),
         "pairs": [
             {
                 "id": pair.id,
@@ -34,6 +35,7 @@ def models_document(catalog: Catalog, facts: Facts) -> dict[str, Any]:
                 "how": fits[pair.id].plan.words if fits[pair.id].plan else None,
                 "faster_with": _faster_with(catalog, pair, facts, fits[pair.id]),
                 "why_not": fits[pair.id].why_not,
+                "downloaded": all(models[card.id]["downloaded"] for card in catalog.cards(pair)),
             }
             for pair in catalog.pairs.values()
         ],
@@ -64,9 +66,18 @@ def told(pair: dict[str, Any]) -> str:
     if pair["how"]:
         # The type is the same and stands there already.
         more = f"; with {faster['switch']} on both {faster['how'].partition(', ')[2]}" if faster else ""
-        return f"fits: {pair['how']}{more}"
+        return f"{'runs' if pair['downloaded'] else 'would run once fetched'}: {pair['how']}{more}"
     more = f" With {faster['switch']} on both: {faster['how']}." if faster else ""
-    return f"does not fit: {pair['why_not']}{more}"
+    return f"does not run: {pair['why_not']}{more}"
+
+
+def told_of_model(model: dict[str, Any]) -> str:
+    """The same of a model."""
+    if model["runs_here"]:
+        return f"runs: {model['how']}"
+    if model["how"] and not model["downloaded"]:
+        return f"would run once fetched: {model['how']}"
+    return f"does not run: {model['why_not']}"
 
 
 def _model(card: ModelCard, facts: Facts) -> dict[str, Any]:

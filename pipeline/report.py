@@ -37,6 +37,7 @@ from pipeline.timing import MEASURED, Timings
 from pipeline.wording import (
     claim,
     dollars,
+    fidelity_text,
     figure,
     saved,
     seconds_range,
@@ -223,6 +224,7 @@ def _section(item: Item, pictures: list[Picture], prices: PriceTable, prompts: i
         "costs": _costs(pictures, price),
         "throughput": throughput_text(lanes_of(document)) if is_comparison(document) else "",
         "batches": _batches(lanes_of(document)),
+        "near": fidelity_text(document),
         "judged": judged_text(document) if is_comparison(document) else "",
         "images_a_day": f"{IMAGES_A_DAY:,}",
         "result": next((picture.result for picture in pictures if picture.result), None),

@@ -88,9 +88,13 @@ def claims(document: Mapping[str, Any]) -> list[str]:
     good many pictures were found. They are different things and each is its own claim."""
     if document["speedup"] is None:
         return []
-    found = [speed(document["speedup"])]
-    if document["saving"] is not None:
-        found.append(saved(document["saving"]))
+    tested = document.get("significance")
+    if tested and not tested["significant"] and tested.get("runs", 0) >= tested["runs_needed"]:
+        found = ["no difference in time beyond chance"]
+    else:
+        found = [speed(document["speedup"])]
+        if document["saving"] is not None:
+            found.append(saved(document["saving"]))
     if document.get("throughput_gain"):  # entries of older versions have none
         found.append(f"{figure(document['throughput_gain'])} × the throughput")
     if good := judged_claim(document):
@@ -122,6 +126,15 @@ def throughput_text(lanes: Sequence[Mapping[str, Any]]) -> str:
     if None not in (old["cost_usd"], new["cost_usd"]):
         text += f"; then {dollars(1000 * new['cost_usd'])} against {per_thousand(old['cost_usd'])}"
     return text
+
+
+def fidelity_text(document: Mapping[str, Any]) -> str:
+    """How near the two pictures of a comparison are; empty where that means nothing."""
+    said = document.get("fidelity")
+    if said is None:
+        return ""
+    psnr = "equal pixels" if said["psnr_db"] is None else f"PSNR {said['psnr_db']:.1f} dB"
+    return f"{psnr}, SSIM {said['ssim']:.2f}"
 
 
 def significance_text(said: dict | None) -> str:

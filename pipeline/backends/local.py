@@ -39,7 +39,7 @@ from pipeline.request import SEED_MAX, ImageRequest
 from pipeline.residency import Residency, Resident, tensors_of
 from pipeline.switches import CACHE_STEPS, SWITCHES, check_supported, lighter, supported
 from pipeline.timing import StageClock
-from pipeline.weights import locate
+from pipeline.weights import NotDownloaded, locate
 
 EMBEDDING_CACHE_BYTES = 64 * 1024**2
 ENCODERS = ("text_encoder", "tokenizer")
@@ -99,7 +99,13 @@ class LocalBackend:
 
     def identity(self, card: ModelCard) -> Identity:
         if card.id not in self._fingerprints:
-            self._fingerprints[card.id] = locate(card).fingerprint
+            try:
+                self._fingerprints[card.id] = locate(card).fingerprint
+            except NotDownloaded:
+                # Nobody is told to fetch what could not run here, not even with its weights in 8 bits.
+                if not fit_model(lighter(card, SWITCHES), self.facts).plans:
+                    raise ModelError(fit_model(card, self.facts).why_not) from None
+                raise
         dtype = dtype_for(card, self.facts) or card.dtypes[0]
         return Identity(self._fingerprints[card.id], self._device.name, dtype, versions())
 

@@ -17,6 +17,7 @@ from pipeline.wording import (
     claims,
     count,
     dollars,
+    fidelity_text,
     per_thousand,
     seconds_text,
     shortened,
@@ -67,9 +68,8 @@ def _good_enough(document: Mapping[str, Any]) -> str:
     if not known:
         known = ["Nobody has said at these settings; put some prompts to a blind vote (Vote tab)."]
     text = f"Good enough? {' '.join(known)}"
-    if said := document["fidelity"]:
-        psnr = "equal pixels" if said["psnr_db"] is None else f"PSNR {said['psnr_db']:.1f} dB"
-        text += f" How near these two pictures are, not how good: {psnr}, SSIM {said['ssim']:.2f}."
+    if near := fidelity_text(document):
+        text += f" How near these two pictures are, not how good: {near}."
     return f'<p class="note">{escape(text)}</p>'
 
 

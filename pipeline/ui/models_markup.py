@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from pipeline.models import told
+from pipeline.models import told, told_of_model
 from pipeline.wording import size_text
 
 PAIR_HEADS = ("Pair", "On this machine", "Question")
@@ -40,7 +40,7 @@ def _model(model: Mapping[str, Any]) -> list[str]:
     licence = escape(model["licence"])
     return [
         f'<strong>{escape(model["name"])}</strong><p class="note">{escape(model["summary"])}</p>',
-        escape(f"runs: {model['how']}" if model["runs_here"] else f"does not run: {model['why_not']}"),
+        escape(told_of_model(model)),
         f"{steps['default']:g}" + (f" ({steps['min']:g} to {steps['max']:g})" if steps["min"] < steps["max"] else ""),
         f"{model['guidance']['default']:g}",
         f"{model['size']['default']}",

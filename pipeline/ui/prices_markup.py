@@ -12,10 +12,11 @@ from markupsafe import Markup
 
 from pipeline.charts import CostBar, cost_chart
 from pipeline.cost import Month, PriceProfile, PriceTable, hosted_cost, month, month_formula, source_url
-from pipeline.wording import count, dollars, duration
+from pipeline.wording import count, dollars, duration, figure
 
 SIZE = 1024
 """Pixels a side at which hosted prices are compared."""
+DAY_S = 86_400
 
 
 def volume(document: Mapping[str, Any], price: PriceProfile, images_a_day: int, whence: str) -> Markup:
@@ -30,7 +31,7 @@ def volume(document: Mapping[str, Any], price: PriceProfile, images_a_day: int, 
         ("1,000 pictures", *(_dollars(lane["cost_usd"], 1000) for lane in (old, new))),
         ("A month, paid by use", dollars(before.by_use_usd), dollars(after.by_use_usd)),
         ("A month, machines left on", _left_on(before), _left_on(after)),
-        ("Busy", *(f"{duration(each.busy_s_a_day)} a day" for each in (before, after))),
+        ("Busy", *(_busy(each.busy_s_a_day) for each in (before, after))),
     ]
     body = Markup("").join(
         Markup('<tr><th scope="row">{}</th><td>{}</td><td>{}</td></tr>').format(*row) for row in rows
@@ -49,6 +50,13 @@ def _dollars(usd: float | None, times: int) -> str:
 
 def _left_on(of: Month) -> str:
     return f"{dollars(of.left_on_usd)}, {count(of.machines, 'machine')}"
+
+
+def _busy(seconds_a_day: float) -> str:
+    """One machine's time, or how many have no other time left."""
+    if seconds_a_day > DAY_S:
+        return f"{figure(seconds_a_day / DAY_S)} machines all day"
+    return f"{duration(seconds_a_day)} a day"
 
 
 def _saves(document: Mapping[str, Any], before: Month, after: Month, images_a_day: int) -> str:

@@ -31,10 +31,12 @@ def build(playground: Playground, view: CompareView, tab: gr.Tab) -> None:
         if not document:
             return markup.hint(NOTHING), ""
         try:
+            if images_a_day is None:
+                raise InputError("Say how many images a day, such as 1000.")
             number = whole("images a day", images_a_day, 1, IMAGES_A_DAY_MAX)
             price = chosen_price(playground, wanted, document["device"])
         except InputError as error:
-            return markup.message(str(error), "error"), gr.skip()
+            return markup.message(str(error), "error"), ""
         document = repriced(document, price)
         said = prices.volume(document, price, number, _whence(document))
         return said, prices.hosted_chart(document, playground.prices)

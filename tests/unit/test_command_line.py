@@ -139,6 +139,15 @@ def test_a_report_can_be_a_zip_of_everything(capsys):
         assert archive.read(told[0]["lanes"][0]["image"]) == Path(said["lanes"][0]["image"]).read_bytes()
 
 
+def test_compare_tells_a_person_what_its_document_tells_a_program(capsys):
+    assert command_line.main(["compare", "a fox", "--seed", "7", "--repeat", "5"]) == 0
+    said = capsys.readouterr().out
+    assert said.count(", 5 runs)") == 2 and "fidelity to the predecessor: PSNR" in said and "--fresh" not in said
+    for _ in range(2):
+        command_line.main(["compare", "a fox", "--seed", "7"])
+    assert "to measure again: --fresh, or several runs with --repeat" in capsys.readouterr().out
+
+
 def test_models_says_why_not(capsys):
     said = document(capsys, "models")
     assert [model["runs_here"] for model in said["models"]] == [False, False]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from pipeline.backends.local import LocalBackend
 from pipeline.catalog import load_catalog
 from pipeline.device import Facts
-from pipeline.errors import InputError
-from pipeline.models import models_document
+from pipeline.errors import InputError, ModelError
+from pipeline.models import models_document, told, told_of_model
 from pipeline.ui import models_markup
 from pipeline.ui.models_tab import cards_of, fetchable, terms_of
 
@@ -48,3 +49,24 @@ def test_a_key_names_models_of_the_hub_and_their_terms():
     }.items():
         with pytest.raises(InputError, match=sentence):
             cards_of(SHIPPED, key)
+
+
+def test_what_would_run_is_told_apart_from_what_runs_and_what_never_will(monkeypatch):
+    document = models_document(SHIPPED, LAPTOP)
+    pairs, models = ({each["id"]: each for each in document[kind]} for kind in ("pairs", "models"))
+    assert told(pairs["bundled"]).startswith("runs: float32")
+    assert told(pairs["sd"]).startswith("would run once fetched: float32")
+    assert told(pairs["z-image"]).startswith("does not run: Z-Image and Z-Image-Turbo would take many minutes")
+    said = [told_of_model(models[model]).partition(":")[0] for model in ("diptych-128", "sd-turbo", "z-image")]
+    assert said == ["runs", "would run once fetched", "does not run"]
+
+
+def test_nobody_is_told_to_fetch_what_cannot_run_here():
+    for facts, card, words in (
+        (LAPTOP, "z-image", "many minutes a picture on a processor"),
+        (LAPTOP, "sd-turbo", "is not on this machine yet; fetch its 2.6 GB"),
+        (A10G, "qwen-image", "one model alone needs"),
+        (A10G, "sdxl", "is not on this machine yet"),
+    ):
+        with pytest.raises(ModelError, match=words):
+            LocalBackend(facts=facts).identity(SHIPPED.model(card))

@@ -45,6 +45,11 @@ def test_machines_that_are_not_needed_are_a_saving():
     assert "$7,920.00, 11 machines $1,440.00, 2 machines" in said
 
 
+def test_more_than_a_day_of_work_a_day_is_machines():
+    assert "Busy 2.50 hours a day 16.7 minutes a day" in volume(TABLE.profile(1), 10_000)
+    assert "Busy 10.4 machines all day 1.16 machines all day" in volume(TABLE.profile(1), 1_000_000)
+
+
 def test_a_dearer_successor_is_said_to_be_one():
     price = TABLE.profile(36)
     document = repriced({**DOCUMENT, "lanes": DOCUMENT["lanes"][::-1]}, price)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from pipeline.wording import (
     claim,
+    claims,
     count,
     dollars,
     duration,
@@ -130,3 +131,11 @@ def test_significance_is_said_with_what_to_do():
     assert significance_text(near) == "not significant (rank test, p = 0.095): more runs would tell"
     assert "by chance" in significance_text(none)
     assert significance_text(None) == ""
+
+
+def test_a_difference_that_may_be_chance_is_no_claim_of_speed_or_saving():
+    said = {"speedup": 1.04, "saving": 0.04, "judged": None}
+    none = {"p": 0.6, "significant": False, "runs_needed": 4, "runs": 5}
+    assert claims(said | {"significance": none}) == ["no difference in time beyond chance"]
+    for tested in (none | {"significant": True}, none | {"runs": 3}, None):
+        assert claims(said | {"significance": tested}) == ["1.04 × faster", "4 % cheaper"]
