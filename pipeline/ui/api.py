@@ -62,6 +62,7 @@ def attach(playground: Playground, jobs: Jobs, visitors: Visitors) -> None:
         efficient_switches: list[str] | None = None,
         repeat: int = 1,
         throughput: bool = False,
+        use_cache: bool = True,
         price: str | None = None,
         run: str | None = None,
         request: gr.Request = None,
@@ -83,6 +84,7 @@ def attach(playground: Playground, jobs: Jobs, visitors: Visitors) -> None:
             efficient_switches: The same for the efficient lane.
             repeat: Runs a model; the median counts.
             throughput: Also measure pictures a minute, with up to 8 at once; draws some 45 more a model, or fewer.
+            use_cache: Whether the same picture made before will do; its time is then that of then, and no speed-up said.
             price: Id of a price profile, or dollars per hour.
             run: A name of your choice for this run, by which /stop can end it; make it hard to guess.
 
@@ -103,7 +105,8 @@ def attach(playground: Playground, jobs: Jobs, visitors: Visitors) -> None:
             guidance={"predecessor": predecessor_guidance, "efficient": efficient_guidance},
             switches={"predecessor": predecessor_switches, "efficient": efficient_switches},
         )
-        made = await run_all(list(requests.values()), request, run, repeat=repeat, throughput=throughput)
+        how = {"repeat": repeat, "throughput": throughput, "use_cache": yes_or_no("use_cache", use_cache)}
+        made = await run_all(list(requests.values()), request, run, **how)
         results = dict(zip(requests, made, strict=True))
         document = comparison.compare_document(chosen, results, playground.price(price, made[0].device))
         visitors.keep("comparison", document, [results[role] for role in ROLES], visitors.program(request))
@@ -121,6 +124,7 @@ def attach(playground: Playground, jobs: Jobs, visitors: Visitors) -> None:
         steps: int | None = None,
         guidance: float | None = None,
         switches: list[str] | None = None,
+        use_cache: bool = True,
         price: str | None = None,
         run: str | None = None,
         request: gr.Request = None,
@@ -137,6 +141,7 @@ def attach(playground: Playground, jobs: Jobs, visitors: Visitors) -> None:
             steps: Denoising steps; the model's own if left out.
             guidance: Guidance scale; the model's own if left out.
             switches: Efficiency switches, such as fp8-weights; /models lists them.
+            use_cache: Whether the same picture made before will do; its time is then that of then.
             price: Id of a price profile, or dollars per hour.
             run: A name of your choice for this run, by which /stop can end it; make it hard to guess.
 
@@ -155,7 +160,7 @@ def attach(playground: Playground, jobs: Jobs, visitors: Visitors) -> None:
             guidance=guidance,
             switches=switches,
         )
-        [result] = await run_all([wanted], request, run)
+        [result] = await run_all([wanted], request, run, use_cache=yes_or_no("use_cache", use_cache))
         document = comparison.generate_document(result, playground.price(price, result.device))
         visitors.keep("picture", document, [result], visitors.program(request))
         document["image"] = _file(result)

@@ -17,7 +17,7 @@ from pipeline.recipe import request_from_recipe
 from pipeline.ui import compare_updates as updates
 from pipeline.ui import markup, restore_updates
 from pipeline.ui.compare_tab import FORGET_LINK, requests_of, settings_of
-from pipeline.ui.compare_view import CompareView
+from pipeline.ui.compare_view import CompareView, pair_choices
 from pipeline.ui.jobs import Jobs
 from pipeline.ui.people import people_of
 from pipeline.ui.visitors import NEW_TOKEN, Visitors
@@ -58,6 +58,10 @@ def attach(
     catalog = playground.catalog
 
     def on_arrival(token, request: gr.Request) -> dict:
+        """Other weights may have been fetched since the page was built."""
+        return {view.pair: gr.Dropdown(choices=pair_choices(catalog))} | found(token, request)
+
+    def found(token: object, request: gr.Request) -> dict:
         """A link is stronger than the history; whoever has neither sees the stored example."""
         try:
             said = settings.from_link(catalog, dict(request.query_params))

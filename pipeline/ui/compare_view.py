@@ -9,7 +9,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from pipeline import stored
+from pipeline import stored, zerogpu
 from pipeline.catalog import ROLES, Catalog, ModelCard, Pair, Role, Sizes
 from pipeline.playground import Playground
 from pipeline.quality import difference
@@ -19,6 +19,7 @@ from pipeline.ui import markup, report_buttons
 from pipeline.ui.price_box import AUTOMATIC_PRICE, PRICE_ID, price_choices
 from pipeline.ui.report_buttons import ReportButtons
 from pipeline.ui.served import hand_out, hand_out_result
+from pipeline.weights import is_here
 
 VIEWS = ("side by side", "slider", "difference")
 STORED_NOTE = "stored example, not run now: press Compare to run it on this machine"
@@ -198,8 +199,21 @@ def build(playground: Playground, status_html: str) -> CompareView:
 
 def pair_dropdown(catalog: Catalog, pair: Pair) -> dict:
     """Arguments of the box of pairs; one that is in no catalogue is offered while it is chosen."""
-    named = [(known.name, known.id) for known in catalog.pairs.values()]
-    return {"choices": named if pair.id in catalog.pairs else [*named, (pair.name, pair.id)], "value": pair.id}
+    choices = pair_choices(catalog)
+    if pair.id not in catalog.pairs:
+        choices.append((pair.name, pair.id))
+    return {"choices": choices, "value": pair.id}
+
+
+def pair_choices(catalog: Catalog) -> list[tuple[str, str]]:
+    """Every pair, and whether its weights are still to be fetched."""
+    return [(f"{pair.name}{_to_fetch(catalog.cards(pair))}", pair.id) for pair in catalog.pairs.values()]
+
+
+def _to_fetch(cards: Sequence[ModelCard]) -> str:
+    # On ZeroGPU what was placed is in memory, and its files are gone.
+    absent = not zerogpu.active() and any(card.repo and not is_here(card) for card in cards)
+    return " · not fetched" if absent else ""
 
 
 def _icon(path: Path) -> Path | None:

@@ -65,6 +65,12 @@ def test_a_cached_comparison_says_so_and_claims_no_speed_up(client: Client, back
     assert again["speedup"] is None and again["saving"] is None
     assert [lane["seconds"] for lane in again["lanes"]] == [lane["seconds"] for lane in first["lanes"]]
     assert len(backend.made) == 2
+    fresh = client.predict("a fox", seed=7, use_cache=False, api_name="/compare")
+    assert [lane["cache"] for lane in fresh["lanes"]] == ["miss", "miss"] and fresh["speedup"]
+    alone = [
+        client.predict("a fox", "new", seed=7, use_cache=use, api_name="/generate")["cache"] for use in (True, False)
+    ]
+    assert alone == ["hit", "miss"]
 
 
 def test_generate_models_and_estimate_answer(client: Client, catalog):
@@ -93,6 +99,7 @@ def test_generate_models_and_estimate_answer(client: Client, catalog):
         ("/compare", {"prompt": "a", "predecessor_guidance": "nan"}, "guidance"),
         ("/compare", {"prompt": "a", "repeat": 0}, "repeat"),
         ("/compare", {"prompt": "a", "throughput": "yes"}, "throughput"),
+        ("/compare", {"prompt": "a", "use_cache": "no"}, "use_cache"),
         ("/compare", {"prompt": "a", "pair": "none"}, "pair"),
         ("/compare", {"prompt": "a", "price": "gold"}, "price"),
         ("/compare", {"prompt": "a", "run": ""}, "run"),

@@ -10,6 +10,7 @@ from pipeline.device import Facts
 from pipeline.errors import InputError, ModelError
 from pipeline.models import models_document, told, told_of_model
 from pipeline.ui import models_markup
+from pipeline.ui.compare_view import pair_choices
 from pipeline.ui.models_tab import cards_of, fetchable, terms_of
 
 SHIPPED = load_catalog()
@@ -59,6 +60,14 @@ def test_what_would_run_is_told_apart_from_what_runs_and_what_never_will(monkeyp
     assert told(pairs["z-image"]).startswith("does not run: Z-Image and Z-Image-Turbo would take many minutes")
     said = [told_of_model(models[model]).partition(":")[0] for model in ("diptych-128", "sd-turbo", "z-image")]
     assert said == ["runs", "would run once fetched", "does not run"]
+
+
+def test_the_box_of_pairs_says_what_is_still_to_be_fetched(monkeypatch):
+    monkeypatch.setattr("pipeline.ui.compare_view.is_here", lambda card: card.id.startswith("z-image"))
+    names = {key: name for name, key in pair_choices(SHIPPED)}
+    assert names["bundled"] == "Diptych 128 → Diptych 128 Efficient"
+    assert names["z-image"] == "Z-Image → Z-Image-Turbo"
+    assert names["sd"] == "SD 2.1 → SD-Turbo · not fetched"
 
 
 def test_nobody_is_told_to_fetch_what_cannot_run_here():
