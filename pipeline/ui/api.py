@@ -84,7 +84,7 @@ def attach(playground: Playground, jobs: Jobs, visitors: Visitors) -> None:
             efficient_switches: The same for the efficient lane.
             repeat: Runs a model; the median counts.
             throughput: Also measure pictures a minute, with up to 8 at once; draws some 45 more a model, or fewer.
-            use_cache: Whether the same picture made before will do; its time is then that of then, and no speed-up said.
+            use_cache: Whether a picture made before will do; its time is that of then, and no speed-up is said.
             price: Id of a price profile, or dollars per hour.
             run: A name of your choice for this run, by which /stop can end it; make it hard to guess.
 
