@@ -89,7 +89,7 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
     with gr.Row(elem_classes="views", equal_height=True):
         start = gr.Button("Start sweep", variant="primary", min_width=140, scale=0)
         stop = gr.Button("Stop sweep", interactive=False, min_width=140, scale=0)
-        resume = gr.Button("Go on", visible=False, min_width=90, scale=0)
+        resume = gr.Button("Go on", visible=False, min_width=150, scale=0)
         weighed = gr.HTML("", elem_classes=["kept-box", "said-box"], min_width=240)
         vote = gr.Button("Vote on this sweep", size="sm", min_width=140, scale=0)
         report = report_buttons.build("sweep-report-file")
