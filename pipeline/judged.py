@@ -52,9 +52,9 @@ def judged_text(document: Mapping[str, Any]) -> str:
     gain = 100 * (said["efficient"] - said["predecessor"])
     low, high = (_signed(100 * said[name]) for name in ("low", "high"))
     ends = {
-        "better": "so it is better.",
-        "as good": "so it loses nothing that matters.",
-        "worse": "so it is worse.",
+        "better": "by this measure it is better.",
+        "as good": "by this measure no loss to be seen.",
+        "worse": "by this measure it is worse.",
         "unclear": "too few to tell.",
     }
     return (

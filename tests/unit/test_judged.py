@@ -27,10 +27,10 @@ def of(low: float, high: float, **other: object) -> dict:
 @pytest.mark.parametrize(
     ("low", "high", "claimed", "ends"),
     [
-        (0.01, 0.2, "preferred more often", "so it is better."),
-        (-0.049, 0.1, "preferred as often", "so it loses nothing that matters."),
+        (0.01, 0.2, "preferred more often", "by this measure it is better."),
+        (-0.049, 0.1, "preferred as often", "by this measure no loss to be seen."),
         (-0.051, 0.1, "", "too few to tell."),
-        (-0.2, -0.01, "preferred less often", "so it is worse."),
+        (-0.2, -0.01, "preferred less often", "by this measure it is worse."),
     ],
 )
 def test_which_way_it_points_is_decided_by_the_interval(low, high, claimed, ends):
@@ -42,7 +42,7 @@ def test_which_way_it_points_is_decided_by_the_interval(low, high, claimed, ends
 def test_the_words_have_both_shares_their_difference_its_interval_and_the_source():
     assert judged_text(of(-0.04, 0.02)) == (
         "On 40 prompts a panel preferred 47.0 % of the efficient model’s pictures and 50.0 % of the predecessor’s: a "
-        "difference of −3.0 points (95 % interval −4.0 to +2.0), so it loses nothing that matters. Source: a.md."
+        "difference of −3.0 points (95 % interval −4.0 to +2.0), by this measure no loss to be seen. Source: a.md."
     )
 
 
