@@ -118,7 +118,8 @@ def _real(field: str, value: object, default: float, low: float, high: float, wh
         return float(default)
     number = _number(value)
     if number is None or not low <= number <= high:
-        raise InputError(f"{field} must be a number from {low:g} to {high:g}{where}; got {shown(value)}.")
+        limits = f"{low:g}" if low == high else f"a number from {low:g} to {high:g}"
+        raise InputError(f"{field} must be {limits}{where}; got {shown(value)}.")
     return float(number)
 
 

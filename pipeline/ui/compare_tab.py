@@ -14,7 +14,7 @@ import gradio as gr
 from pipeline.catalog import ROLES, Catalog, Role
 from pipeline.compare import estimate_document, plan, repriced
 from pipeline.errors import Cancelled, InputError, PlaygroundError
-from pipeline.events import Done, Event, Result, Step
+from pipeline.events import Done, Event, Queued, Result, Step
 from pipeline.playground import Playground
 from pipeline.request import REPEAT_MAX, random_seed, whole
 from pipeline.settings import LINK_KEYS, Settings, page_seed
@@ -99,7 +99,7 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
     ) -> Iterator[dict]:  # fmt: skip
         rest = (width, height, steps_old, steps_new, guidance_old, guidance_new, switches_old, switches_new)
         results: dict[Role, Result] = {}
-        begun = False
+        begun = waited = False
         keeper = Keeper(playground, visitors, token)
 
         def ended(text: str, kind: str = "note") -> dict:
@@ -132,7 +132,10 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
                             price = price_of(price_id, event.result.device)
                             if event.final:
                                 keeper.done(pair, role, event.result, price)
-                        yield updates.step_by_step(view, event, role, price)
+                        update = updates.step_by_step(view, event, role, price)
+                        in_line = isinstance(event, Queued) and event.place > 0
+                        yield update | updates.running(view) if waited and not in_line else update
+                        waited = in_line
             price = price_of(price_id, results["efficient"].device)
             document = people_of(playground, visitors, token, request)(keeper.document)
             yield updates.finished(view, document, results, price) | updates.choosable(view, True)

@@ -33,6 +33,7 @@ from pipeline.ui.served import hand_out, hand_out_result
 from pipeline.wording import count, seconds_text
 
 Updates = dict[Any, Any]
+RUNNING = "Running: the efficient model first."
 WAITING: dict[Role, str] = {"predecessor": "waiting for the efficient one", "efficient": "starting"}
 
 
@@ -66,8 +67,13 @@ def cleared(view: CompareView) -> Updates:
 def begun(view: CompareView, seed: int) -> Updates:
     """A run has been asked for; ``seed`` is the one that is used."""
     waiting = {view.lanes[role].progress: markup.progress(WAITING[role]) for role in ROLES}
-    note = {view.seed: seed, view.verdict: markup.message("Running: the efficient model first.")}
+    note = {view.seed: seed, **running(view)}
     return busy(view, True) | cleared(view) | waiting | note
+
+
+def running(view: CompareView) -> Updates:
+    """It is our turn."""
+    return {view.verdict: markup.message(RUNNING)}
 
 
 def step_by_step(view: CompareView, event: Event, role: Role | None, price: PriceProfile | None) -> Updates:
@@ -78,7 +84,8 @@ def step_by_step(view: CompareView, event: Event, role: Role | None, price: Pric
                 return {view.verdict: gr.skip()}
             wait = f"about {event.expected_wait_s:.0f} s" if event.expected_wait_s >= 1 else "a moment"
             text = f"{event.place} before you in the line, {wait}"
-            return {lane.progress: markup.progress(text) for lane in view.lanes.values()}
+            waiting = {lane.progress: markup.progress(text) for lane in view.lanes.values()}
+            return waiting | {view.verdict: markup.message("Waiting in line: nothing of yours runs yet.")}
         case Loading():
             return {view.lanes[role].progress: markup.progress(f"loading: {event.part}", event.done / event.total)}
         case Step():

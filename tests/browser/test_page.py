@@ -215,6 +215,8 @@ def test_two_visitors_wait_in_line_and_are_told_their_place(serve, engine: Engin
     playwright.expect(second.page.locator(".progress").first).to_contain_text(
         "1 before you in the line", timeout=10_000
     )
+    playwright.expect(second.verdict).to_contain_text("Waiting in line")
+    playwright.expect(second.verdict).to_contain_text("Running")
     for visit in (first, second):
         playwright.expect(visit.claims.first).to_be_visible()
         assert visit.faults == []

@@ -106,7 +106,7 @@ def test_steps_outside_the_card_are_refused(steps):
 def test_each_card_has_its_own_limits():
     assert make_request(CARD, "a cat", steps=9).steps == 9
     assert "2 to 8" in refused("steps", card=EFFICIENT, steps=9)
-    refused("guidance", card=EFFICIENT, guidance=3)
+    assert "guidance must be 1 " in refused("guidance", card=EFFICIENT, guidance=3)
 
 
 @pytest.mark.parametrize(
