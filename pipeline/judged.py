@@ -30,7 +30,7 @@ def judged_document(pair: Pair, requests: Mapping[Role, ImageRequest]) -> dict[s
 
 
 def _verdict(low: float, high: float) -> str:
-    """By the interval of the difference: "as good" also where a loss of five points cannot be excluded is "unclear"."""
+    """By the interval of the difference. "as good" excludes a loss of five points; else it is "unclear"."""
     if low > 0:
         return "better"
     if high < 0:

@@ -44,6 +44,7 @@ def playground(subject: Subject = DEFAULT) -> Iterator[Playground]:
         wanted = f"{subject.model}:{subject.model}" if subject.model else subject.pair
         pair = opened.catalog.pair(wanted)
         catalog = opened.catalog.model_copy(update={"pairs": {pair.id: pair, **opened.catalog.pairs}})
+        opened.engine.backend.any_picture = True
         yield replace(opened, catalog=catalog, engine=Engine(catalog, opened.engine.backend))
 
 

@@ -30,6 +30,7 @@ def run(runs: int, subject: Subject = DEFAULT) -> dict[str, Any]:
     with playground(subject) as opened:
         lanes = fewest_steps(opened)
         backend = LocalBackend(max_bytes=room_for_one(opened.catalog, lanes, opened.engine.backend.facts))
+        backend.any_picture = True
         engine = Engine(opened.catalog, backend)
         final_results(engine.run(lanes))
         before, held = held_bytes(backend), []

@@ -52,6 +52,7 @@ class _Held:
 
     def __init__(self, catalog: Catalog, lanes: list[ImageRequest], room: int | None, runs: int, share: bool = True):
         backend = LocalBackend(max_bytes=room)
+        backend.any_picture = True
         backend.residency.share = share
         engine = Engine(catalog, backend)
         list(engine.warm_up(lanes))
