@@ -68,7 +68,7 @@ def test_what_a_link_leaves_out_is_the_pairs_own(catalog):
         ({"prompt": "a", "steps": "1,x"}, "steps must be a whole number"),
         ({"prompt": "a", "guidance": "nan,1"}, "guidance must be a number"),
         ({"prompt": "a", "switches": "turbo,"}, "switches must be some of"),
-        ({"prompt": "a", "guidance": "3,2"}, "guidance must be a number"),
+        ({"prompt": "a", "guidance": "3,2"}, "guidance must be 1 for"),
     ],
 )
 def test_a_wrong_link_is_one_sentence(catalog, said, words):
