@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.catalog import ModelCard, Part, check_files
+from pipeline.catalog import ModelCard, Part
+from pipeline.checksums import check_files
 from pipeline.errors import ModelError
 
 DENOISERS = ("transformer", "unet")

@@ -13,7 +13,7 @@ from diffusers import PRXPixelPipeline, PRXTransformer2DModel
 from transformers import BertModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from pipeline.catalog import write_sums
+from pipeline.checksums import write_sums
 from pipeline.device import cpu_device
 from pipeline.training import checkpoint, distil, flow, text, train
 from pipeline.training.data import CORE, GROUPS, MINILM, PICTURES, WORDS

@@ -18,6 +18,7 @@ from pipeline import imagefile
 from pipeline.backends.families import FAMILIES
 from pipeline.backends.local import LocalBackend
 from pipeline.catalog import Catalog, ModelCard, load_catalog
+from pipeline.checksums import check_files
 from pipeline.compare import plan
 from pipeline.engine import Engine
 from pipeline.errors import Cancelled, ModelError
@@ -68,7 +69,7 @@ def pixels(engine: Engine, *requests: ImageRequest) -> list[bytes]:
 
 @pytest.mark.parametrize("card", [OLD, NEW], ids=lambda card: card.id)
 def test_the_weights_are_whole_and_hold_no_code(card: ModelCard):
-    catalog_module.check_files(card)
+    check_files(card)
     files = [file for file in card.folder.rglob("*") if file.is_file()]
     assert not [file for file in files if file.suffix in (".py", ".bin", ".pt", ".pth", ".pkl", ".ckpt")]
     listed = {line.partition("  ")[2] for line in (card.folder / "SHA256SUMS").read_text().splitlines()}
