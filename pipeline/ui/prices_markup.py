@@ -11,12 +11,20 @@ from typing import Any
 from markupsafe import Markup
 
 from pipeline.charts import CostBar, cost_chart
-from pipeline.cost import Month, PriceProfile, PriceTable, hosted_cost, month, month_formula, source_url
+from pipeline.cost import (
+    SECONDS_A_DAY,
+    Month,
+    PriceProfile,
+    PriceTable,
+    hosted_cost,
+    month,
+    month_formula,
+    source_url,
+)
 from pipeline.wording import count, dollars, duration, figure
 
 SIZE = 1024
 """Pixels a side at which hosted prices are compared."""
-DAY_S = 86_400
 
 
 def volume(document: Mapping[str, Any], price: PriceProfile, images_a_day: int, whence: str) -> Markup:
@@ -54,8 +62,8 @@ def _left_on(of: Month) -> str:
 
 def _busy(seconds_a_day: float) -> str:
     """One machine's time, or how many have no other time left."""
-    if seconds_a_day > DAY_S:
-        return f"{figure(seconds_a_day / DAY_S)} machines all day"
+    if seconds_a_day > SECONDS_A_DAY:
+        return f"{figure(seconds_a_day / SECONDS_A_DAY)} machines all day"
     return f"{duration(seconds_a_day)} a day"
 
 
