@@ -89,7 +89,7 @@ def claims(document: Mapping[str, Any]) -> list[str]:
     if document["speedup"] is None:
         return []
     tested = document.get("significance")
-    if tested and not tested["significant"] and tested.get("runs", 0) >= tested["runs_needed"]:
+    if tested and not tested["significant"] and _enough_runs(tested):
         found = ["no difference in time beyond chance"]
     else:
         found = [speed(document["speedup"])]
@@ -100,6 +100,11 @@ def claims(document: Mapping[str, Any]) -> list[str]:
     if good := judged_claim(document):
         found.append(good)
     return found
+
+
+def _enough_runs(tested: Mapping[str, Any]) -> bool:
+    """Whether so many runs could have been significant at all; entries of older versions do not say how many."""
+    return tested.get("runs", tested["runs_needed"]) >= tested["runs_needed"]
 
 
 def claim(document: Mapping[str, Any]) -> str:
@@ -144,7 +149,7 @@ def significance_text(said: dict | None) -> str:
     p = f"p = {said['p']:.2g}" if said["p"] >= 0.001 else "p < 0.001"
     if said["significant"]:
         return f"significant (rank test, {p})"
-    if said.get("runs", said["runs_needed"]) < said["runs_needed"]:
+    if not _enough_runs(said):
         return f"not significant (rank test, {p}): measure at least {said['runs_needed']} runs a model"
     if said["p"] <= 0.1:
         return f"not significant (rank test, {p}): more runs would tell"
