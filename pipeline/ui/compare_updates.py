@@ -123,12 +123,12 @@ def numbers(view: CompareView, document: Mapping[str, Any], price: PriceProfile,
 
 def finished(view: CompareView, document: dict, results: Mapping[Role, Result], price: PriceProfile) -> Updates:
     """Both pictures are there. The document may carry a "note": where the comparison comes from, if not from now."""
-    old, new = (results[role] for role in ROLES)
-    lanes = [{**lane, "image": hand_out_result(results[lane["role"]])} for lane in document["lanes"]]
+    old, new = (results[role].image for role in ROLES)
+    files = {role: hand_out_result(results[role]) for role in ROLES}
     views = {
-        view.slider: (hand_out_result(old), hand_out_result(new)),
-        view.difference: hand_out(difference(old.image, new.image)),
-        view.shown: {**document, "lanes": lanes},
+        view.slider: tuple(files[role] for role in ROLES),
+        view.difference: hand_out(difference(old, new)),
+        view.shown: {**document, "lanes": [{**lane, "image": files[lane["role"]]} for lane in document["lanes"]]},
     }
     return busy(view, False) | numbers(view, document, price, document.get("note", "")) | views
 
