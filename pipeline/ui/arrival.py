@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,8 @@ def attach(
 
     def on_arrival(token, request: gr.Request) -> dict:
         """Other weights may have been fetched since the page was built."""
-        return {view.pair: gr.Dropdown(choices=pair_choices(catalog))} | found(token, request)
+        shown = found(token, request)
+        return shown if view.pair in shown else shown | {view.pair: gr.Dropdown(choices=pair_choices(catalog))}
 
     def found(token: object, request: gr.Request) -> dict:
         """A link is stronger than the history; whoever has neither sees the stored example."""
@@ -69,7 +71,7 @@ def attach(
                 return restore_updates.proposed(view, catalog, said, FROM_LINK)
         except InputError as error:
             return restore_updates.told(view, f"The link cannot be used: {error}")
-        people = people_of(playground, visitors, token, request)
+        people = partial(people_of, playground, visitors, token, request)
         try:
             for entry in visitors.find(token, request, kind="comparison", limit=1):
                 return restore_updates.from_history(view, playground, entry, people)

@@ -137,7 +137,8 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
                         yield update | updates.running(view) if waited and not in_line else update
                         waited = in_line
             price = price_of(price_id, results["efficient"].device)
-            document = people_of(playground, visitors, token, request)(keeper.document)
+            people = people_of(playground, visitors, token, request, keeper.document)
+            document = {**keeper.document, "people": people}
             yield updates.finished(view, document, results, price) | updates.choosable(view, True)
         except Cancelled:
             yield ended("Stopped. Finished pictures stay; press Compare to run again.")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -155,7 +156,7 @@ def attach(
             entry = visitors.get(said.get("id"), token, request)
             if entry.kind == "sweep":
                 return {tabs: gr.Tabs(selected="sweep"), swept.wanted: entry.id, listing.said: ""}
-            people = people_of(playground, visitors, token, request)
+            people = partial(people_of, playground, visitors, token, request)
             updates = restore_updates.from_history(view, playground, entry, people)
         except InputError as error:
             return {listing.said: markup.fault(str(error))}

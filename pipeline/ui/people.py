@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
@@ -17,18 +17,13 @@ log = logging.getLogger(__name__)
 
 
 def people_of(
-    playground: Playground, visitors: Visitors, token: object, request: gr.Request
-) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
-    """Gives a comparison's document with ``people``: a sentence on the votes that this visitor had made, for nobody
-    shall be swayed by how another's stands; empty where there are none."""
-
-    def add(document: Mapping[str, Any]) -> dict[str, Any]:
-        try:
-            own = visitors.find(token, request, kind="vote", pair=document["pair"])
-            said = vote_markup.people(playground.votes.of_settings(own, document))
-        except PlaygroundError:
-            log.exception("the votes cannot be read")
-            said = ""
-        return {**document, "people": said}
-
-    return add
+    playground: Playground, visitors: Visitors, token: object, request: gr.Request, document: Mapping[str, Any]
+) -> str:
+    """A sentence on the votes at a comparison's settings that this visitor had made, for nobody shall be swayed by how
+    another's stands; empty where there are none."""
+    try:
+        own = visitors.find(token, request, kind="vote", pair=document["pair"])
+        return vote_markup.people(playground.votes.of_settings(own, document))
+    except PlaygroundError:
+        log.exception("the votes cannot be read")
+        return ""
