@@ -225,7 +225,7 @@ def _section(item: Item, pictures: list[Picture], prices: PriceTable, prompts: i
         "throughput": throughput_text(lanes_of(document)) if is_comparison(document) else "",
         "batches": _batches(lanes_of(document)),
         "near": fidelity_text(document),
-        "judged": judged_text(document) if is_comparison(document) else "",
+        "judged": judged_text(document),
         "images_a_day": f"{IMAGES_A_DAY:,}",
         "result": next((picture.result for picture in pictures if picture.result), None),
         "plot": item.plot,
