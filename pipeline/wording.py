@@ -12,11 +12,11 @@ from pipeline.judged import judged_claim
 from pipeline.stats import Interval
 
 
-def figure(number: float) -> str:
-    """Three significant digits without an exponent: 9.42, 89.1, 1,230."""
-    if abs(number) >= 999.5:
+def figure(number: float, digits: int = 3) -> str:
+    """So many significant digits, or all before the point, without an exponent: 9.42, 89.1, 1,230."""
+    if abs(number) >= 10**digits - 0.5:
         return f"{number:,.0f}"
-    return f"{number:#.3g}".rstrip(".")
+    return f"{number:#.{digits}g}".rstrip(".")
 
 
 def seconds_text(seconds: float) -> str:
@@ -73,9 +73,9 @@ def share_text(found: Interval) -> str:
     return f"{percent(found.share)} ({percent(found.low)} to {percent(found.high)})"
 
 
-def speed(ratio: float) -> str:
+def speed(ratio: float, digits: int = 3) -> str:
     """Predecessor's seconds over efficient's: 9.42 × faster, or 1.50 × slower."""
-    return f"{figure(ratio)} × faster" if ratio >= 1 else f"{figure(1 / ratio)} × slower"
+    return f"{figure(ratio, digits)} × faster" if ratio >= 1 else f"{figure(1 / ratio, digits)} × slower"
 
 
 def saved(share: float) -> str:
@@ -88,9 +88,10 @@ def claims(document: Mapping[str, Any]) -> list[str]:
     good many pictures were found. They are different things and each is its own claim."""
     if document["speedup"] is None:
         return []
-    tested = document.get("significance")
-    if tested and not tested["significant"] and _enough_runs(tested):
+    if by_chance(document):
         found = ["no difference in time beyond chance"]
+    elif once(document):
+        found = _about(document["speedup"], document["saving"])
     else:
         found = [speed(document["speedup"])]
         if document["saving"] is not None:
@@ -100,6 +101,24 @@ def claims(document: Mapping[str, Any]) -> list[str]:
     if good := judged_claim(document):
         found.append(good)
     return found
+
+
+def _about(ratio: float, saving: float | None) -> list[str]:
+    """One run has no spread, so it cannot carry a third digit."""
+    if 0.95 < ratio < 1.05:
+        return ["about as fast"]
+    return [f"about {speed(ratio, 2)}"] + ([] if saving is None else [f"about {saved(saving)}"])
+
+
+def once(document: Mapping[str, Any]) -> bool:
+    """Whether a model of this comparison ran one time only."""
+    return min(lane["runs"] for lane in document["lanes"]) == 1
+
+
+def by_chance(document: Mapping[str, Any]) -> bool:
+    """Whether enough runs were made to tell the two models' times apart, and they could not be."""
+    tested = document.get("significance")
+    return bool(tested) and not tested["significant"] and _enough_runs(tested)
 
 
 def _enough_runs(tested: Mapping[str, Any]) -> bool:

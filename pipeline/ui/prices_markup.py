@@ -21,7 +21,7 @@ from pipeline.cost import (
     month_formula,
     source_url,
 )
-from pipeline.wording import count, dollars, duration, figure
+from pipeline.wording import by_chance, count, dollars, duration, figure, once
 
 SIZE = 1024
 """Pixels a side at which hosted prices are compared."""
@@ -73,14 +73,23 @@ def _saves(document: Mapping[str, Any], before: Month, after: Month, images_a_da
         return f"{at}: no price is known for this hardware. Give your own price per hour."
     if document["speedup"] is None:
         return f"{at} no saving is claimed: a picture of this comparison came out of the cache."
+    if by_chance(document):
+        return f"{at} no saving is claimed: the two models' times may differ by chance alone."
     by_use, left_on = before.by_use_usd - after.by_use_usd, before.left_on_usd - after.left_on_usd
-    return f"{at} this {_change(by_use)} a month, paid by use; with machines left on it {_change(left_on)}."
+    single = once(document)
+    told = (
+        f"{at} this {_change(by_use, single)} a month, paid by use; with machines left on it {_change(left_on, single)}"
+    )
+    return f"{told}, by one run only." if single else f"{told}."
 
 
-def _change(saved_usd: float) -> str:
+def _change(saved_usd: float, single: bool) -> str:
+    """Of a ``single`` run as roughly as its times are known."""
     if not saved_usd:
         return "saves nothing"
-    return f"saves {dollars(saved_usd)}" if saved_usd > 0 else f"costs {dollars(-saved_usd)} more"
+    size = abs(saved_usd)
+    sum_usd = f"about {dollars(float(f'{size:.2g}'), 2)}" if single else dollars(size)
+    return f"saves {sum_usd}" if saved_usd > 0 else f"costs {sum_usd} more"
 
 
 def _sums(document: Mapping[str, Any], price: PriceProfile, images_a_day: int) -> Markup:

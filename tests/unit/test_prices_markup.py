@@ -39,6 +39,17 @@ def test_the_saving_is_that_of_both_sums():
     assert "× 1,000 a day × 30 days = $0.225" in said and "read 2026-08-22" in said
 
 
+def test_one_run_saves_roughly_and_a_difference_by_chance_nothing():
+    price = TABLE.profiles["hf-cpu-upgrade"]
+    single = {**DOCUMENT, "lanes": [lane | {"runs": 1} for lane in DOCUMENT["lanes"]]}
+    said = text(prices_markup.volume(repriced(single, price), price, 1_000, ""))
+    assert (
+        "this saves about $0.20 a month, paid by use; with machines left on it saves nothing, by one run only." in said
+    )
+    chance = {"p": 0.6, "significant": False, "runs_needed": 4, "runs": 5}
+    assert "no saving is claimed: the two models' times may differ by chance" in volume(price, significance=chance)
+
+
 def test_machines_that_are_not_needed_are_a_saving():
     said = volume(TABLE.profile(1), 1_000_000)
     assert "with machines left on it saves $6,480." in said

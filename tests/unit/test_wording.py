@@ -91,9 +91,24 @@ def test_a_loss_is_not_said_as_a_gain():
 
 
 def test_the_claim_of_a_comparison():
-    assert claim({"speedup": 2.0, "saving": 0.5}) == "2.00 × faster, 50 % cheaper"
-    assert claim({"speedup": 2.0, "saving": None}) == "2.00 × faster"
+    several = {"lanes": [{"runs": 3}, {"runs": 3}]}
+    assert claim(several | {"speedup": 2.0, "saving": 0.5}) == "2.00 × faster, 50 % cheaper"
+    assert claim(several | {"speedup": 2.0, "saving": None}) == "2.00 × faster"
     assert "no speed-up is claimed" in claim({"speedup": None, "saving": None})
+
+
+@pytest.mark.parametrize(
+    ("ratio", "said"),
+    [
+        (10.04, "about 10 × faster, about 90 % cheaper"), (4.27, "about 4.3 × faster, about 77 % cheaper"),
+        (123.4, "about 123 × faster, about 99.2 % cheaper"), (0.5, "about 2.0 × slower, about 100 % dearer"),
+        (1.04, "about as fast"), (0.96, "about as fast"),
+    ],
+)  # fmt: skip
+def test_one_run_is_told_roughly(ratio, said):
+    once = {"lanes": [{"runs": 1}, {"runs": 1}], "speedup": ratio}
+    assert claim(once | {"saving": 1 - 1 / ratio}) == said
+    assert claim(once | {"saving": None}) == said.split(", ")[0]
 
 
 def test_a_sum_can_have_more_digits_where_it_is_reckoned_with():
@@ -134,7 +149,7 @@ def test_significance_is_said_with_what_to_do():
 
 
 def test_a_difference_that_may_be_chance_is_no_claim_of_speed_or_saving():
-    said = {"speedup": 1.04, "saving": 0.04, "judged": None}
+    said = {"speedup": 1.04, "saving": 0.04, "judged": None, "lanes": [{"runs": 3}, {"runs": 5}]}
     none = {"p": 0.6, "significant": False, "runs_needed": 4, "runs": 5}
     before = {key: value for key, value in none.items() if key != "runs"}  # older entries: as their sentence says
     for tested in (none, before):
