@@ -14,7 +14,7 @@ import gradio as gr
 from pipeline.catalog import ROLES, Catalog, Role
 from pipeline.compare import estimate_document, plan, repriced
 from pipeline.errors import Cancelled, InputError, PlaygroundError
-from pipeline.events import Done, Event, Queued, Result, Step
+from pipeline.events import Done, Event, Loading, Queued, Result, Step
 from pipeline.playground import Playground
 from pipeline.request import REPEAT_MAX, random_seed, whole
 from pipeline.settings import LINK_KEYS, Settings, page_seed
@@ -34,8 +34,11 @@ his place; Gradio's queue only holds what comes after these."""
 STEP_EVERY_S, MEASURED_STEP_EVERY_S = 0.25, 1.0
 """Every update costs the server as much as a small model's step, on the very cores that draw the picture; so while a
 measurement of several runs is on, there are fewer."""
+QUICK_S = 3.0
+"""A comparison expected to be over by then is left alone until it is: nobody needs previews of it, and where the
+browser is on the same machine, redrawing the page would take longer than the efficient model and be charged to it."""
 SETTLE_S = 0.4
-"""Before a measurement: a browser on the same machine has redrawn the page by then."""
+"""Before a measurement or a quick comparison: a browser on the same machine has redrawn the page by then."""
 FORGET_LINK = f"""(...values) => {{
   const address = new URL(location.href);
   for (const key of {json.dumps(LINK_KEYS)}) address.searchParams.delete(key);
@@ -47,17 +50,29 @@ FORGET_LINK = f"""(...values) => {{
 log = logging.getLogger(__name__)
 
 
-def worth_showing(events: Iterator[Event], every_s: float) -> Iterator[Event]:
-    """All events but steps too soon after the last one shown, and the runs between a lane's first and last."""
-    shown = 0.0
-    for event in events:
-        now = time.monotonic()
-        if isinstance(event, Step) and event.preview is None and now - shown < every_s:
-            continue
-        if isinstance(event, Done) and not event.final and len(event.result.runs) > 1:
-            continue
-        shown = now
-        yield event
+def worth_showing(events: Iterator[Event], every_s: float, alone_s: float = 0.0) -> Iterator[Event]:
+    """All events but steps too soon after the last one shown, and the runs between a lane's first and last. For
+    ``alone_s`` seconds from the first step on only loading is told, and the rest comes then, or when the run ends."""
+    shown, until = 0.0, 0.0
+    held: list[Event] = []
+    try:
+        for event in events:
+            now = time.monotonic()
+            if isinstance(event, Step):
+                until = until or now + alone_s
+                if now < until or (event.preview is None and now - shown < every_s):
+                    continue
+            if isinstance(event, Done) and not event.final and len(event.result.runs) > 1:
+                continue
+            held.append(event)
+            if now >= until or isinstance(event, Loading):
+                shown = now
+                yield from held
+                held.clear()
+    except PlaygroundError:
+        yield from held
+        raise
+    yield from held
 
 
 def settings_of(view: CompareView) -> list[gr.components.Component]:
@@ -119,12 +134,13 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
                 roles = list(requests)
                 measured = repeat != 1 or throughput
                 every_s = MEASURED_STEP_EVERY_S if measured else STEP_EVERY_S
-                if measured:
+                quick = not measured and sum(engine.estimate(each).seconds for each in requests.values()) < QUICK_S
+                if measured or quick:
                     time.sleep(SETTLE_S)
-                how = {"repeat": repeat, "throughput": throughput, "use_cache": use_cache}
+                how = {"repeat": repeat, "throughput": throughput, "use_cache": use_cache, "previews": not quick}
                 # closing: a closed tab ends this generator at its yield, and that must end the run at once.
-                with closing(engine.run(list(requests.values()), previews=True, stop=stop, **how)) as events:
-                    for event in worth_showing(events, every_s):
+                with closing(engine.run(list(requests.values()), stop=stop, **how)) as events:
+                    for event in worth_showing(events, every_s, QUICK_S if quick else 0):
                         role = roles[event.lane] if hasattr(event, "lane") else None
                         price = None
                         if isinstance(event, Done):

@@ -36,7 +36,8 @@ Diptych draws the same prompt and seed with both, side by side, and shows the ti
 
 - **Time** is encode + denoise + decode on a warm model. Waiting and loading are told apart and never in a speed-up.
   A picture out of the cache says so, and then no speed-up is shown.
-  A single run shows live previews, which can slow it a little; several runs (Advanced) are a measurement without them.
+  One run tells it roughly, and shows live previews where it takes more than a few seconds; several runs (Advanced)
+  are a measurement.
 - **Cost** is seconds × price per hour ÷ 3600. The sum, the price's source and its date stand behind "how?".
 - **Fidelity** (PSNR, SSIM) says how near the efficient picture is to the predecessor's, not how good either is.
 - **Every picture** you download carries its whole recipe in a `diptych` text chunk.
