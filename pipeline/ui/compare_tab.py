@@ -14,7 +14,7 @@ import gradio as gr
 from pipeline.catalog import ROLES, Catalog, Role
 from pipeline.compare import estimate_document, plan, repriced
 from pipeline.errors import Cancelled, InputError, PlaygroundError
-from pipeline.events import Done, Event, Loading, Queued, Result, Step
+from pipeline.events import Done, Queued, Result
 from pipeline.playground import Playground
 from pipeline.request import REPEAT_MAX, random_seed, whole
 from pipeline.settings import LINK_KEYS, Settings, page_seed
@@ -23,6 +23,7 @@ from pipeline.ui import markup
 from pipeline.ui.compare_view import CompareView
 from pipeline.ui.jobs import Jobs
 from pipeline.ui.keeper import Keeper
+from pipeline.ui.pace import MEASURED_STEP_EVERY_S, QUICK_S, SETTLE_S, STEP_EVERY_S, worth_showing
 from pipeline.ui.people import people_of
 from pipeline.ui.price_box import AUTOMATIC_PRICE, chosen_price
 from pipeline.ui.visitors import Visitors
@@ -31,14 +32,6 @@ from pipeline.wording import dollars, seconds_text
 DEVICE_QUEUE = {"concurrency_id": "device", "concurrency_limit": 90}
 """How many visitors' events may be open at once. The engine's own line decides who has the device and tells each one
 his place; Gradio's queue only holds what comes after these."""
-STEP_EVERY_S, MEASURED_STEP_EVERY_S = 0.25, 1.0
-"""Every update costs the server as much as a small model's step, on the very cores that draw the picture; so while a
-measurement of several runs is on, there are fewer."""
-QUICK_S = 3.0
-"""A comparison expected to be over by then is left alone until it is: nobody needs previews of it, and where the
-browser is on the same machine, redrawing the page would take longer than the efficient model and be charged to it."""
-SETTLE_S = 0.4
-"""Before a measurement or a quick comparison: a browser on the same machine has redrawn the page by then."""
 FORGET_LINK = f"""(...values) => {{
   const address = new URL(location.href);
   for (const key of {json.dumps(LINK_KEYS)}) address.searchParams.delete(key);
@@ -48,31 +41,6 @@ FORGET_LINK = f"""(...values) => {{
 """The address no longer says a recipe that the page does not show, so a reload shows what was made last."""
 
 log = logging.getLogger(__name__)
-
-
-def worth_showing(events: Iterator[Event], every_s: float, alone_s: float = 0.0) -> Iterator[Event]:
-    """All events but steps too soon after the last one shown, and the runs between a lane's first and last. For
-    ``alone_s`` seconds from the first step on only loading is told, and the rest comes then, or when the run ends."""
-    shown, until = 0.0, 0.0
-    held: list[Event] = []
-    try:
-        for event in events:
-            now = time.monotonic()
-            if isinstance(event, Step):
-                until = until or now + alone_s
-                if now < until or (event.preview is None and now - shown < every_s):
-                    continue
-            if isinstance(event, Done) and not event.final and len(event.result.runs) > 1:
-                continue
-            held.append(event)
-            if now >= until or isinstance(event, Loading):
-                shown = now
-                yield from held
-                held.clear()
-    except PlaygroundError:
-        yield from held
-        raise
-    yield from held
 
 
 def settings_of(view: CompareView) -> list[gr.components.Component]:

@@ -21,22 +21,20 @@ from pipeline.playground import Playground
 from pipeline.sweep import Plan, forecast, plan_sweep
 from pipeline.sweep_plot import ACROSS
 from pipeline.sweep_report import UP, drawn, write_sweep_report
-from pipeline.sweep_run import Kept
+from pipeline.sweep_run import Kept, Working
 from pipeline.tradeoff import compare_cells
 from pipeline.ui import markup, report_buttons, sweep_markup
 from pipeline.ui.compare_tab import DEVICE_QUEUE
 from pipeline.ui.compare_view import CompareView
 from pipeline.ui.jobs import Jobs
+from pipeline.ui.pace import QUICK_S, SETTLE_S, TELL_S
 from pipeline.ui.price_box import chosen_price
 from pipeline.ui.served import address, new_file
 from pipeline.ui.sweep_markup import CELL_ID
 from pipeline.ui.visitors import Visitors
 from pipeline.wording import count, slug
 
-TELL_S = 0.3
-"""Between two updates of the page: it draws on the very cores that make the pictures."""
-AGAIN_S = 2.0
-"""A finished cell is sent again for so long: a browser may merge two updates that come close together into the last."""
+COMPARED_EVERY_S = 0.3
 PUT_CELLS = f"""(text) => {{
   for (const [place, html] of JSON.parse(text || '[]')) {{
     const box = document.getElementById('{CELL_ID}' + place);
@@ -146,29 +144,36 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
         told = time.monotonic()
         with suppress(PlaygroundError):  # deleted meanwhile
             for done, total in compare_cells(playground.sweeps, playground.history.get(entry.id)):
-                if time.monotonic() - told >= TELL_S:
+                if time.monotonic() - told >= COMPARED_EVERY_S:
                     told = time.monotonic()
                     yield update(said=markup.hint(f"Comparing pictures: {done} of {total}."))
 
     def run(entry: Entry, session: str | None, plot: Any) -> Iterator[list[Any]]:
         plan = playground.sweeps.plan(entry)
-        total, recent, told = len(plan.requests), [], 0.0
+        total, told = len(plan.requests), 0.0
+        fresh: list[tuple[int, str]] = []
+        last: list[tuple[int, str]] = []  # sent once more: a browser may merge two updates into the later one
         done = len(playground.sweeps.cells.places(entry.id))
         problem = ""
         busy = [gr.Button(interactive=False), gr.Button(interactive=True), gr.Button(visible=False)]
         yield [*whole(entry, plot)[: -len(busy)], *busy]
+        time.sleep(SETTLE_S)
+        begun = time.monotonic()
         try:
             with jobs.running(session) as flag, closing(playground.sweeps.run(entry, stop=flag)) as events:
                 for event in events:
-                    now = time.monotonic()
                     if isinstance(event, Kept):
                         done += 1
-                        recent.append((now, event.cell.place, html_of(playground.history.get(entry.id), event.cell)))
-                    if now - told < TELL_S:
+                        fresh.append((event.cell.place, html_of(playground.history.get(entry.id), event.cell)))
+                        begun = time.monotonic()
+                    alone = isinstance(event, Working) and time.monotonic() - begun < QUICK_S
+                    if alone or not fresh or time.monotonic() - told < TELL_S:
                         continue
-                    told = now
-                    recent = [cell for cell in recent if now - cell[0] < AGAIN_S]
-                    yield update(said=markup.hint(f"{done} of {total} done."), changed=_payload(recent))
+                    yield update(said=markup.hint(f"{done} of {total} done."), changed=json.dumps(last + fresh))
+                    last, fresh = fresh, []
+                    if isinstance(event, Kept):
+                        time.sleep(SETTLE_S)
+                    told = begun = time.monotonic()
         except Cancelled:
             problem = "Stopped. What is done stays; Go on makes the rest."
         except PlaygroundError as error:
@@ -176,7 +181,7 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
         except Exception:  # whatever it is, a page must not stay busy for ever
             log.exception("a sweep failed")
             problem = "The sweep failed; the server's log says where. What is done stays."
-        yield update(changed=_payload(recent))
+        yield update(changed=json.dumps(last + fresh))
         yield from comparing(entry)
         left = total - len(playground.sweeps.cells.places(entry.id))
         text = problem or f"All {total} done."
@@ -283,7 +288,3 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
     report_buttons.offer(report, report_as, [visitors.token, current])
     show = {"fn": on_show, "inputs": [visitors.token, up, across, wanted], "outputs": outputs, **at_once}
     return SweepView(vote, current, wanted, show)
-
-
-def _payload(recent: list[tuple[float, int, str]]) -> str:
-    return json.dumps([(place, html) for _, place, html in recent])

@@ -6,6 +6,7 @@ from __future__ import annotations
 import csv
 import io
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -30,6 +31,7 @@ from pipeline.ui.arrival import BUSY, COPY
 from pipeline.ui.compare_tab import DEVICE_QUEUE, requests_of, settings_of
 from pipeline.ui.compare_view import CompareView
 from pipeline.ui.jobs import Jobs
+from pipeline.ui.pace import SETTLE_S, TELL_S
 from pipeline.ui.price_box import chosen_price
 from pipeline.ui.served import address_of, hand_out, new_file
 from pipeline.ui.sweep_tab import SweepView
@@ -249,14 +251,17 @@ def build(
             if not 1 <= len(wanted) <= PAIRS_MAX:
                 raise InputError(f"A vote needs 1 to {PAIRS_MAX} prompts, one a line; got {len(wanted)}.")
             owner = visitors.owner(token)
-            found = []
+            found, told = [], 0.0
             with jobs.running(request.session_hash) as stop:
                 for i, prompt in enumerate(wanted):
-                    yield update(
-                        said=markup.hint(f"{i} of {count(len(wanted), 'pair')} drawn."),
-                        draw=gr.Button(interactive=False),
-                        halt=gr.Button("Stop drawing", interactive=True),
-                    )
+                    if time.monotonic() - told >= TELL_S:
+                        yield update(
+                            said=markup.hint(f"{i} of {count(len(wanted), 'pair')} drawn."),
+                            draw=gr.Button(interactive=False),
+                            halt=gr.Button("Stop drawing", interactive=True),
+                        )
+                        time.sleep(SETTLE_S)
+                        told = time.monotonic()
                     chosen = random_seed() if seed is None else seed
                     pair, requests = requests_of(catalog, pair_id, prompt, negative, chosen, *rest)
                     results: dict[str, Result] = {}

@@ -9,8 +9,8 @@ import pytest
 
 from pipeline.errors import Cancelled
 from pipeline.events import Done, Event, Loading, Queued, Step
-from pipeline.ui import compare_tab
-from pipeline.ui.compare_tab import worth_showing
+from pipeline.ui import pace
+from pipeline.ui.pace import worth_showing
 
 QUEUED, LOADING = Queued(0, 0.0), Loading(1, "weights", 0, 1)
 
@@ -27,7 +27,7 @@ def done(lane: int, runs: int = 1, final: bool = True) -> Done:
 def run(monkeypatch):
     """A run's events, each after so many seconds of a clock that is ours, and when which of them is shown."""
     clock = SimpleNamespace(now=100.0)
-    monkeypatch.setattr(compare_tab.time, "monotonic", lambda: clock.now)
+    monkeypatch.setattr(pace.time, "monotonic", lambda: clock.now)
 
     def played(*events: tuple[float, Event | Exception]) -> Iterator[Event]:
         for after, event in events:

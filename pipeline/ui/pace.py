@@ -1,0 +1,48 @@
+"""When the page is told how a run goes: seldom enough that telling it is not charged to the model that runs.
+
+Server, browser and model may share two cores. Then one update takes longer than a quick model's whole picture.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from pipeline.errors import PlaygroundError
+from pipeline.events import Done, Event, Loading, Step
+
+STEP_EVERY_S, MEASURED_STEP_EVERY_S = 0.25, 1.0
+"""Every update costs the server as much as a small model's step, on the very cores that draw the picture; so while a
+measurement of several runs is on, there are fewer."""
+QUICK_S = 3.0
+"""A comparison expected to be over by then is left alone until it is: nobody needs previews of it, and where the
+browser is on the same machine, redrawing the page would take longer than the efficient model and be charged to it."""
+SETTLE_S = 0.4
+"""Between an update of the page and what is timed: a browser on the same machine has redrawn it by then."""
+TELL_S = 1.5
+"""Between two updates of the page while a series of quick runs goes on; none comes while one of them runs."""
+
+
+def worth_showing(events: Iterator[Event], every_s: float, alone_s: float = 0.0) -> Iterator[Event]:
+    """All events but steps too soon after the last one shown, and the runs between a lane's first and last. For
+    ``alone_s`` seconds from the first step on only loading is told, and the rest comes then, or when the run ends."""
+    shown, until = 0.0, 0.0
+    held: list[Event] = []
+    try:
+        for event in events:
+            now = time.monotonic()
+            if isinstance(event, Step):
+                until = until or now + alone_s
+                if now < until or (event.preview is None and now - shown < every_s):
+                    continue
+            if isinstance(event, Done) and not event.final and len(event.result.runs) > 1:
+                continue
+            held.append(event)
+            if now >= until or isinstance(event, Loading):
+                shown = now
+                yield from held
+                held.clear()
+    except PlaygroundError:
+        yield from held
+        raise
+    yield from held
