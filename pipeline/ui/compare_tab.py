@@ -23,7 +23,7 @@ from pipeline.ui import markup
 from pipeline.ui.compare_view import CompareView
 from pipeline.ui.jobs import Jobs
 from pipeline.ui.keeper import Keeper
-from pipeline.ui.pace import MEASURED_STEP_EVERY_S, QUICK_S, SETTLE_S, STEP_EVERY_S, worth_showing
+from pipeline.ui.pace import MEASURED_ALONE_S, MEASURED_STEP_EVERY_S, QUICK_S, SETTLE_S, STEP_EVERY_S, worth_showing
 from pipeline.ui.people import people_of
 from pipeline.ui.price_box import AUTOMATIC_PRICE, chosen_price
 from pipeline.ui.visitors import Visitors
@@ -103,12 +103,13 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
                 measured = repeat != 1 or throughput
                 every_s = MEASURED_STEP_EVERY_S if measured else STEP_EVERY_S
                 quick = not measured and sum(engine.estimate(each).seconds for each in requests.values()) < QUICK_S
-                if measured or quick:
+                alone_s = MEASURED_ALONE_S if measured else QUICK_S if quick else 0.0
+                if alone_s:
                     time.sleep(SETTLE_S)
                 how = {"repeat": repeat, "throughput": throughput, "use_cache": use_cache, "previews": not quick}
                 # closing: a closed tab ends this generator at its yield, and that must end the run at once.
                 with closing(engine.run(list(requests.values()), stop=stop, **how)) as events:
-                    for event in worth_showing(events, every_s, QUICK_S if quick else 0):
+                    for event in worth_showing(events, every_s, alone_s):
                         role = roles[event.lane] if hasattr(event, "lane") else None
                         price = None
                         if isinstance(event, Done):

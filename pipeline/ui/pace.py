@@ -14,6 +14,9 @@ from pipeline.events import Done, Event, Loading, Step
 STEP_EVERY_S, MEASURED_STEP_EVERY_S = 0.25, 1.0
 """Every update costs the server as much as a small model's step, on the very cores that draw the picture; so while a
 measurement of several runs is on, there are fewer."""
+MEASURED_ALONE_S = 10.0
+"""So long a measurement goes on untold: it disturbs the longer runs of the predecessor, while the efficient model's
+median is of runs that it missed, and so makes the efficient model look better than it is."""
 QUICK_S = 3.0
 """A comparison expected to be over by then is left alone until it is: nobody needs previews of it, and where the
 browser is on the same machine, redrawing the page would take longer than the efficient model and be charged to it."""
