@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -138,6 +139,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         document = options.run(options)
         if options.json:
             print(json.dumps(document, ensure_ascii=False, allow_nan=False))
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read our output has seen enough, as head does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be flushed
+        return 141  # as a shell tells it
     except PlaygroundError as error:
         print(error, file=sys.stderr)
         return 2

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.bench import compiled, concurrency, memory, overhead, pair, peak, sharing, startup, throughput
+from pipeline.bench import compiled, concurrency, memory, overhead, pair, peak, served, sharing, startup, throughput
 from pipeline.bench.common import DEFAULT, Subject
 from pipeline.errors import InputError, shown
 from pipeline.request import REPEAT_MAX, whole
@@ -19,6 +19,7 @@ NAMES: dict[str, Callable[..., dict[str, Any]]] = {
     "pair": pair.run,
     "throughput": throughput.run,
     "overhead": overhead.run,
+    "served": served.run,
     "startup": startup.run,
     "concurrency": concurrency.run,
     "memory": memory.run,
@@ -27,8 +28,8 @@ NAMES: dict[str, Callable[..., dict[str, Any]]] = {
     "peak": peak.run,
 }
 DEFAULT_RUNS = {
-    "pair": 10, "throughput": 5, "overhead": 10, "startup": 3, "concurrency": 3, "memory": 20, "sharing": 4,
-    "compile": 5, "peak": 2,
+    "pair": 10, "throughput": 5, "overhead": 10, "served": 10, "startup": 3, "concurrency": 3, "memory": 20,
+    "sharing": 4, "compile": 5, "peak": 2,
 }  # fmt: skip
 TAKES: dict[str, tuple[str, ...]] = {
     "pair": ("pair", "model_file"),

@@ -11,16 +11,12 @@ Target: page_s <= 1.3 x import_gradio_s + 1.5.
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
-import tempfile
 import time
-import urllib.error
-import urllib.request
-from pathlib import Path
 from typing import Any
 
+from pipeline.bench.app import LIMIT_S, app
 from pipeline.bench.common import PROMPT, SEED, spread
 from pipeline.catalog import load_catalog
 from pipeline.device import cpu_device
@@ -28,8 +24,6 @@ from pipeline.errors import PlaygroundError
 from pipeline.request import make_request
 from pipeline.timing import median_seconds
 
-ROOT = Path(__file__).resolve().parents[2]
-LIMIT_S = 300
 SCRIPT = """
 import json, sys
 import torch
@@ -83,41 +77,9 @@ def _process_seconds(code: str, *arguments: object) -> float:
 
 
 def _app_seconds() -> tuple[float, float]:
-    """Seconds until the page answers, and until the first comparison is there.
-
-    Raises PlaygroundError if the page does not come up.
-    """
-    from gradio_client import Client
-
-    with tempfile.TemporaryDirectory(prefix="diptych-bench-") as folder:
-        port = _free_port()
-        command = [sys.executable, "app.py", "--host", "127.0.0.1", "--port", str(port), "--data", folder, "--offline"]
-        begin = time.perf_counter()
-        app = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603
-        try:
-            url = f"http://127.0.0.1:{port}/"
-            while not _answers(url):
-                if app.poll() is not None or time.perf_counter() - begin > LIMIT_S:
-                    raise PlaygroundError("The page did not come up; run python app.py --offline to see why.")
-                time.sleep(0.02)
-            page = time.perf_counter() - begin
-            client = Client(url, verbose=False, download_files=folder)
-            client.predict(prompt=PROMPT, seed=SEED, api_name="/compare")
-            return page, time.perf_counter() - begin
-        finally:
-            app.terminate()
-            app.wait(30)
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310
-            return answer.status == 200
-    except (urllib.error.URLError, OSError):
-        return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Seconds until the page answers, and until the first comparison is there."""
+    begin = time.perf_counter()
+    with app() as client:
+        page = time.perf_counter() - begin
+        client().predict(prompt=PROMPT, seed=SEED, api_name="/compare")
+        return page, time.perf_counter() - begin

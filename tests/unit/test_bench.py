@@ -162,6 +162,13 @@ def test_growth_compares_the_same_model_with_itself():
     assert growth("process", 100, [None])["growth_percent"] is None
 
 
+def test_the_page_is_set_beside_the_engine():
+    rows = document("served")["rows"]
+    assert [row["lane"] for row in rows] == ["predecessor", "efficient"]
+    for row in rows:
+        assert row["ratio"] == pytest.approx(row["page_s_median"] / row["engine_s_median"])
+
+
 @pytest.mark.skipif(not any(map(shutil.which, ("c++", "g++", "clang++"))), reason="no C++ compiler")
 def test_a_compiled_model_is_set_beside_itself(monkeypatch):
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "as it was")

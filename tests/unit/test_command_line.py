@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 
 import pipeline.__main__ as command_line
 from pipeline import imagefile
+from pipeline.catalog import ASSETS
 from pipeline.cost import load_prices
 from pipeline.engine import Engine
 from pipeline.playground import Playground
@@ -212,3 +215,10 @@ def test_a_history_that_cannot_be_written_is_told_and_the_picture_is_there(capsy
     said = capsys.readouterr()
     assert "could not be kept in the history" in said.err and said.err.count("\n") == 1
     assert len(list(Path("out").iterdir())) == 1
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    command = [sys.executable, "-m", "pipeline", "bench"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ASSETS.parent) as process:
+        process.stdout.close()
+        assert (process.stderr.read(), process.wait(60)) == (b"", 141)
