@@ -59,7 +59,8 @@ def verdict(document: Mapping[str, Any], *, stored: str = "") -> str:
     head += f'<span class="tag">{escape(stored)}</span>' if stored else ""
     rate = throughput_text(document["lanes"])
     busy = f"<p>Throughput of a busy machine: {escape(rate)}</p>" if rate else ""
-    return _card(f'<div class="claims">{head}</div><p>{escape(" · ".join(facts))}</p>{busy}{_good_enough(document)}')
+    line = " · ".join(f'<span class="fact">{escape(fact)}</span>' for fact in facts)
+    return _card(f'<div class="claims">{head}</div><p>{line}</p>{busy}{_good_enough(document)}')
 
 
 def _good_enough(document: Mapping[str, Any]) -> str:
