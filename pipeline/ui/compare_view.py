@@ -13,7 +13,6 @@ from pipeline import stored, zerogpu
 from pipeline.catalog import ROLES, Catalog, ModelCard, Pair, Role, Sizes
 from pipeline.playground import Playground
 from pipeline.quality import difference
-from pipeline.request import PROMPT_MAX
 from pipeline.switches import SWITCHES
 from pipeline.ui import markup, report_buttons
 from pipeline.ui.price_box import AUTOMATIC_PRICE, PRICE_ID, price_choices
@@ -117,7 +116,6 @@ def build(playground: Playground, status_html: str) -> CompareView:
             placeholder="What to draw, then Enter",
             lines=1,
             max_lines=1,
-            max_length=PROMPT_MAX,
             scale=8,
             min_width=260,
             autofocus=True,

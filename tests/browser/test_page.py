@@ -97,11 +97,12 @@ def test_a_script_tag_is_a_caption_and_no_more(bundled: str, browser):
     assert visit.faults == []
 
 
-def test_an_empty_prompt_is_told_in_one_sentence(bundled: str, browser):
+def test_an_empty_or_endless_prompt_is_told_in_one_sentence(bundled: str, browser):
     visit = Visit(browser, bundled, WIDE)
-    visit.prompt.fill("  ")
-    visit.prompt.press("Enter")
-    playwright.expect(visit.page.get_by_role("alert")).to_contain_text("prompt must have 1 to 2000 characters")
+    for prompt, said in (("  ", "1 to 2000 characters"), ("x" * 2001, "at most 2000 characters; got 2001: shorten it")):
+        visit.prompt.fill(prompt)  # nothing of what is pasted is cut away without a word
+        visit.prompt.press("Enter")
+        playwright.expect(visit.page.get_by_role("alert")).to_contain_text(f"prompt must have {said}")
     visit.run("a banana")
     playwright.expect(visit.claims.first).to_be_visible()
 
