@@ -16,7 +16,7 @@ KEPT_RUNS = 20
 @dataclass(frozen=True)
 class Estimate:
     """``basis`` says in words where the seconds come from. ``priced``: whether this machine's price goes with them;
-    the seconds of another machine cost what that one does."""
+    the seconds of another machine cost what that one does, and say nothing of how long it takes here."""
 
     seconds: float
     basis: str
@@ -24,17 +24,19 @@ class Estimate:
 
 
 class Estimator:
-    """Seconds a network evaluation, by model, switches and picture size. Thread-safe."""
+    """Seconds a network evaluation, and seconds of a picture beside them, by model, switches and picture size: a model
+    that takes one step decodes for longer than it draws. Thread-safe."""
 
     def __init__(self):
         self._lock = threading.Lock()
-        self._seen: dict[tuple[object, ...], deque[float]] = {}
+        self._seen: dict[tuple[object, ...], deque[tuple[float, float]]] = {}
 
     def record(self, card: ModelCard, request: ImageRequest, timings: Timings) -> None:
         """Learn from a warm run that was really made."""
-        per_evaluation = timings.total / card.evaluations(request.steps, request.guidance)
+        each = timings.denoise / card.evaluations(request.steps, request.guidance)
+        took = each, timings.total - timings.denoise
         with self._lock:
-            self._seen.setdefault(_key(request), deque(maxlen=KEPT_RUNS)).append(per_evaluation)
+            self._seen.setdefault(_key(request), deque(maxlen=KEPT_RUNS)).append(took)
 
     def estimate(self, card: ModelCard, request: ImageRequest) -> Estimate:
         """Encode, denoise and decode of one picture on a warm model."""
@@ -43,7 +45,8 @@ class Estimator:
             seen = list(self._seen.get(_key(request), ()))
         if seen:
             runs = f"{len(seen)} run{'s' if len(seen) > 1 else ''}"
-            return Estimate(evaluations * median_seconds(seen), f"measured here, {runs}")
+            each, beside = map(median_seconds, zip(*seen, strict=True))
+            return Estimate(evaluations * each + beside, f"measured here, {runs}")
         pixels = request.width * request.height / card.size.default**2
         seconds = evaluations * pixels * card.reference_seconds_per_evaluation
         return Estimate(seconds, f"reference: {card.reference_device}", priced="CPU" in card.reference_device)

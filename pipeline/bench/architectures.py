@@ -156,6 +156,28 @@ Z_IMAGE = {
     ),
 }  # fmt: skip
 
+STABILITY_2 = "configs/stable-diffusion/v2-inference.yaml of Stability-AI/stablediffusion"
+STABLE_DIFFUSION_2 = {
+    "vae": vae(4, {"latent_channels": 4}, STABILITY_2),
+    "text_encoder": clip(
+        full={"vocab_size": 49408, "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 23,
+              "num_attention_heads": 16, "max_position_embeddings": 77, "projection_dim": 512, "hidden_act": "gelu"},
+        source="OpenCLIP's ViT-H-14, the last but one of its 24 layers",
+    ),
+    "tokenizer": tokenizer(64, 77),
+    "unet": unet(
+        WIDTH,
+        {
+            "block_out_channels": (320, 640, 1280, 1280), "layers_per_block": 2, "sample_size": 64,
+            "down_block_types": (*("CrossAttnDownBlock2D",) * 3, "DownBlock2D"),
+            "up_block_types": ("UpBlock2D", *("CrossAttnUpBlock2D",) * 3),
+            "attention_head_dim": (5, 10, 20, 20), "cross_attention_dim": 1024, "use_linear_projection": True,
+        },
+        STABILITY_2,
+    ),
+    "scheduler": scheduler("DDIMScheduler", steps_offset=1, clip_sample=False),
+}  # fmt: skip
+
 SGM = "configs/inference/sd_xl_base.yaml of Stability-AI/generative-models"
 STABLE_DIFFUSION_XL = {
     "vae": vae(
@@ -238,10 +260,7 @@ def sana(noise: Part, **more: object) -> dict[str, Part]:
 
 ARCHITECTURES: dict[str, Architecture] = {
     "StableDiffusionPipeline": Architecture(
-        {
-            "vae": vae(4), "text_encoder": clip(), "tokenizer": tokenizer(), "unet": unet(WIDTH),
-            "scheduler": scheduler("DDIMScheduler", steps_offset=1, clip_sample=False),
-        },
+        STABLE_DIFFUSION_2,
         {"safety_checker": None, "feature_extractor": None, "image_encoder": None, "requires_safety_checker": False},
     ),
     "StableDiffusionXLPipeline": Architecture(STABLE_DIFFUSION_XL, {"feature_extractor": None, "image_encoder": None}),

@@ -23,7 +23,15 @@ from pipeline.ui import markup
 from pipeline.ui.compare_view import CompareView
 from pipeline.ui.jobs import Jobs
 from pipeline.ui.keeper import Keeper
-from pipeline.ui.pace import MEASURED_ALONE_S, MEASURED_STEP_EVERY_S, QUICK_S, SETTLE_S, STEP_EVERY_S, worth_showing
+from pipeline.ui.pace import (
+    MEASURED_ALONE_S,
+    MEASURED_STEP_EVERY_S,
+    QUICK_S,
+    SETTLE_S,
+    STEP_EVERY_S,
+    is_quick,
+    worth_showing,
+)
 from pipeline.ui.people import people_of
 from pipeline.ui.price_box import AUTOMATIC_PRICE, chosen_price
 from pipeline.ui.visitors import Visitors
@@ -102,7 +110,7 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
                 roles = list(requests)
                 measured = repeat != 1 or throughput
                 every_s = MEASURED_STEP_EVERY_S if measured else STEP_EVERY_S
-                quick = not measured and sum(engine.estimate(each).seconds for each in requests.values()) < QUICK_S
+                quick = not measured and is_quick([engine.estimate(each) for each in requests.values()])
                 alone_s = MEASURED_ALONE_S if measured else QUICK_S if quick else 0.0
                 if alone_s:
                     time.sleep(SETTLE_S)

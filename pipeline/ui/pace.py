@@ -6,9 +6,10 @@ Server, browser and model may share two cores. Then one update takes longer than
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pipeline.errors import PlaygroundError
+from pipeline.estimate import Estimate
 from pipeline.events import Done, Event, Loading, Step
 
 STEP_EVERY_S, MEASURED_STEP_EVERY_S = 0.25, 1.0
@@ -24,6 +25,12 @@ SETTLE_S = 0.4
 """Between an update of the page and what is timed: a browser on the same machine has redrawn it by then."""
 TELL_S = 1.5
 """Between two updates of the page while a series of quick runs goes on; none comes while one of them runs."""
+
+
+def is_quick(expected: Sequence[Estimate]) -> bool:
+    """Whether all of it is expected to be over by ``QUICK_S``. What only another machine took says nothing of this
+    one: a GPU's half second can be minutes on a processor, and nobody would see a preview of them."""
+    return all(each.priced for each in expected) and sum(each.seconds for each in expected) < QUICK_S
 
 
 def worth_showing(events: Iterator[Event], every_s: float, alone_s: float = 0.0) -> Iterator[Event]:

@@ -37,6 +37,14 @@ def test_after_a_run_what_was_measured_counts(card):
     assert found.basis == "measured here, 1 run"
 
 
+def test_more_steps_encode_and_decode_no_more_often(card):
+    estimator = Estimator()
+    request = make_request(card, "a cat", steps=1, guidance=1)
+    estimator.record(card, request, Timings(encode=0.5, denoise=4.0, decode=12.0))
+    assert estimator.estimate(card, request).seconds == pytest.approx(16.5)
+    assert estimator.estimate(card, make_request(card, "a cat", steps=4, guidance=1)).seconds == pytest.approx(28.5)
+
+
 def test_the_median_of_the_last_runs_counts(card):
     estimator = Estimator()
     request = make_request(card, "a cat", steps=1, guidance=1)

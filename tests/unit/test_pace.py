@@ -8,9 +8,10 @@ from types import SimpleNamespace
 import pytest
 
 from pipeline.errors import Cancelled
+from pipeline.estimate import Estimate
 from pipeline.events import Done, Event, Loading, Queued, Step
 from pipeline.ui import pace
-from pipeline.ui.pace import worth_showing
+from pipeline.ui.pace import is_quick, worth_showing
 
 QUEUED, LOADING = Queued(0, 0.0), Loading(1, "weights", 0, 1)
 
@@ -76,3 +77,10 @@ def test_loading_is_told_at_once(run):
 def test_what_was_finished_comes_before_the_error_that_ended_the_run(run):
     error = Cancelled("The run was stopped.")
     assert run((0, step(1)), (0.5, done(0)), (0.2, error), alone_s=3.0) == [(0.7, done(0)), (0.7, error)]
+
+
+def test_only_what_this_machine_is_known_to_draw_fast_is_quick():
+    here = Estimate(1.4, "measured here, 3 runs")
+    assert is_quick([here, here])
+    assert not is_quick([here, here, here])
+    assert not is_quick([here, Estimate(0.5, "reference: a GPU", priced=False)])
