@@ -116,7 +116,7 @@ class ModelCard(_Data):
     pipeline: str
     """Name of the diffusers pipeline class."""
     dtypes: tuple[Dtype, ...] = ("float32",)
-    """Types of the weights that give sound pictures on a GPU, best first. A CPU always computes in float32."""
+    """Types of the weights that give sound pictures on a GPU, best first. Every processor can take float32 instead."""
     cpu: bool = True
     """False where a picture on a processor would take many minutes."""
     steps: Range

@@ -191,7 +191,7 @@ def estimate_document(
             "model": requests[role].model,
             "seconds": estimates[role].seconds,
             "basis": estimates[role].basis,
-            "cost_usd": machine_cost(estimates[role].seconds, price) if estimates[role].priced else None,
+            "cost_usd": machine_cost(estimates[role].seconds, price) if estimates[role].here else None,
         }
         for role in ROLES
     ]
@@ -201,6 +201,6 @@ def estimate_document(
         "lanes": lanes,
         "repeat": repeat,
         "seconds": total,
-        "cost_usd": machine_cost(total, price) if all(estimates[role].priced for role in ROLES) else None,
+        "cost_usd": machine_cost(total, price) if all(estimates[role].here for role in ROLES) else None,
         "price": price_document(price),
     }

@@ -28,7 +28,7 @@ class Device:
 class Facts:
     """What decides which models run on a machine, and how. ``memory_bytes`` and ``free_bytes`` are a GPU's own, or
     the machine's where it has none; ``ram_bytes`` always the machine's. ``bf16`` is true only where the hardware
-    computes in bfloat16: torch emulates it before compute capability 8.0 and says that it is supported."""
+    computes in bfloat16: torch emulates it before compute capability 8.0, and on processors without matrix units."""
 
     kind: str
     name: str
@@ -46,11 +46,19 @@ def find_facts() -> Facts:
     ram = cpu_device().memory_bytes
     device = find_device()
     if device.kind != "cuda":
-        return Facts(device.kind, device.name, device.memory_bytes, device.memory_bytes, ram)
+        return Facts(device.kind, device.name, device.memory_bytes, device.memory_bytes, ram, bf16=_cpu_computes_bf16())
     free, total = torch.cuda.mem_get_info()
     capability = torch.cuda.get_device_capability(0)
     # What this process holds already can be given back for another model.
     return Facts("cuda", device.name, total, free + torch.cuda.memory_reserved(), ram, capability, capability >= (8, 0))
+
+
+def _cpu_computes_bf16() -> bool:
+    """Whether the processor multiplies matrices in bfloat16 (Intel's AMX). The vector instructions of the same name do
+    not count: measured on SD-Turbo in full size, AMX takes 0.25 x float32's time, they 0.9 x, and neither 2.5 x."""
+    import torch
+
+    return bool(getattr(torch.cpu, "get_capabilities", dict)().get("amx_bf16"))
 
 
 def cpu_device() -> Device:

@@ -15,12 +15,12 @@ KEPT_RUNS = 20
 
 @dataclass(frozen=True)
 class Estimate:
-    """``basis`` says in words where the seconds come from. ``priced``: whether this machine's price goes with them;
-    the seconds of another machine cost what that one does, and say nothing of how long it takes here."""
+    """``basis`` says in words where the seconds come from. ``here``: whether from a machine like this one. Those of
+    another cost what that one does, and say nothing of how long it takes here."""
 
     seconds: float
     basis: str
-    priced: bool = True
+    here: bool = True
 
 
 class Estimator:
@@ -49,7 +49,7 @@ class Estimator:
             return Estimate(evaluations * each + beside, f"measured here, {runs}")
         pixels = request.width * request.height / card.size.default**2
         seconds = evaluations * pixels * card.reference_seconds_per_evaluation
-        return Estimate(seconds, f"reference: {card.reference_device}", priced="CPU" in card.reference_device)
+        return Estimate(seconds, f"reference: {card.reference_device}", here="CPU" in card.reference_device)
 
 
 def _key(request: ImageRequest) -> tuple[object, ...]:

@@ -84,9 +84,10 @@ MACHINES: tuple[tuple[str, Facts], ...] = tuple(
 
 
 def dtype_for(card: ModelCard, facts: Facts) -> Dtype | None:
-    """The first of the card's types that this machine really computes in; None where there is none."""
+    """The first of the card's types that this machine really computes in; None where there is none. A processor
+    computes in float32, and in bfloat16 if it has matrix units for it and the card's own types have 16 bits."""
     if facts.kind == "cpu":
-        return "float32"
+        return "bfloat16" if facts.bf16 and "bfloat16" in card.dtypes and "float32" not in card.dtypes else "float32"
     return next((dtype for dtype in card.dtypes if dtype != "bfloat16" or facts.bf16), None)
 
 

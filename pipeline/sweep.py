@@ -20,7 +20,7 @@ from pipeline.engine import Engine
 from pipeline.errors import InputError
 from pipeline.events import Result
 from pipeline.request import ImageRequest, make_request, random_seed
-from pipeline.wording import count, dollars, seconds_text
+from pipeline.wording import count, expected
 
 
 @dataclass(frozen=True)
@@ -126,28 +126,28 @@ def _check_lines(faults: Mapping[int, InputError], rows: int, columns: int) -> N
 
 @dataclass(frozen=True)
 class Forecast:
-    """Before it starts. ``seconds`` of encode, denoise and decode on warm models; ``basis``: how they are known."""
+    """Before it starts. ``seconds`` of encode, denoise and decode on warm models; ``basis``: how they are known;
+    ``here``: whether from a machine like this one."""
 
     pictures: int
     seconds: float
     cost_usd: float | None
-    basis: str
+    basis: tuple[str, ...]
+    here: bool
 
     def text(self) -> str:
         """24 pictures, about 1.20 s, $0.0000122 (measured here, 3 runs)."""
-        return (
-            f"{count(self.pictures, 'picture')}, about {seconds_text(self.seconds)}, {dollars(self.cost_usd)}"
-            f"{f' ({self.basis})' if self.basis else ''}"
-        )
+        told = expected(self.seconds, self.cost_usd, self.basis, self.here)
+        return f"{count(self.pictures, 'picture')}, {told}"
 
 
 def forecast(engine: Engine, requests: Iterable[ImageRequest], price: PriceProfile) -> Forecast:
     """What these pictures will take if none of them comes out of the cache."""
     estimates = [engine.estimate(request) for request in requests]
     seconds = sum(estimate.seconds for estimate in estimates)
-    basis = "; ".join(dict.fromkeys(estimate.basis for estimate in estimates))
-    priced = all(estimate.priced for estimate in estimates)
-    return Forecast(len(estimates), seconds, machine_cost(seconds, price) if priced else None, basis)
+    basis = tuple(dict.fromkeys(estimate.basis for estimate in estimates))
+    here = all(estimate.here for estimate in estimates)
+    return Forecast(len(estimates), seconds, machine_cost(seconds, price) if here else None, basis, here)
 
 
 def heads(plan: Plan, axis: Axis | None, catalog: Catalog) -> list[str]:

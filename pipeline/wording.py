@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -41,6 +41,15 @@ def dollars(usd: float | None, digits: int = 3) -> str:
         return "$0"
     decimals = max(2, digits - 1 - math.floor(math.log10(abs(usd))))
     return f"${usd:,.{decimals}f}"
+
+
+def expected(seconds: float, usd: float | None, basis: Collection[str], here: bool) -> str:
+    """Time and cost of what has not run yet, and how they are known. ``here``: whether of a machine like this one; if
+    not, no cost is said, and nobody may take a GPU's seconds for those of his processor."""
+    whence = f" ({'; '.join(dict.fromkeys(basis))})" if basis else ""
+    if here:
+        return f"about {seconds_text(seconds)}, {dollars(usd)}{whence}"
+    return f"not timed here yet; elsewhere about {seconds_text(seconds)}{whence}"
 
 
 def per_thousand(usd: float | None) -> str:

@@ -35,7 +35,7 @@ from pipeline.ui.pace import (
 from pipeline.ui.people import people_of
 from pipeline.ui.price_box import AUTOMATIC_PRICE, chosen_price
 from pipeline.ui.visitors import Visitors
-from pipeline.wording import dollars, seconds_text
+from pipeline.wording import expected
 
 DEVICE_QUEUE = {"concurrency_id": "device", "concurrency_limit": 90}
 """How many visitors' events may be open at once. The engine's own line decides who has the device and tells each one
@@ -150,10 +150,10 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
             said = estimate_document(requests, estimates, price_of(price_id), runs, throughput)
         except PlaygroundError as error:
             return markup.hint(str(error))
-        most = "up to about " if throughput else ""
-        priced = all(estimate.priced for estimate in estimates.values())
-        cost = dollars(said["cost_usd"]) if priced else "not measured here yet, so no cost is said"
-        return markup.hint(f"Estimate: {most}{seconds_text(said['seconds'])}, {cost} ({said['lanes'][0]['basis']})")
+        # Worded by the lane that is known least.
+        least = min(estimates.values(), key=lambda each: each.here)
+        told = expected(said["seconds"], said["cost_usd"], [least.basis], least.here)
+        return markup.hint(f"Estimate: {'up to ' if throughput else ''}{told}")
 
     def on_price(document: dict | None, price_id) -> dict:
         """Another price changes the sums, not the times: nothing runs again."""

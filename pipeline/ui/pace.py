@@ -30,7 +30,7 @@ TELL_S = 1.5
 def is_quick(expected: Sequence[Estimate]) -> bool:
     """Whether all of it is expected to be over by ``QUICK_S``. What only another machine took says nothing of this
     one: a GPU's half second can be minutes on a processor, and nobody would see a preview of them."""
-    return all(each.priced for each in expected) and sum(each.seconds for each in expected) < QUICK_S
+    return all(each.here for each in expected) and sum(each.seconds for each in expected) < QUICK_S
 
 
 def worth_showing(events: Iterator[Event], every_s: float, alone_s: float = 0.0) -> Iterator[Event]:

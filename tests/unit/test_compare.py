@@ -164,7 +164,7 @@ def test_the_estimate_adds_both_lanes_and_every_run(catalog):
     assert document["lanes"][0]["cost_usd"] == pytest.approx(3 * 0.80 / 3600)
     assert document["lanes"][1]["basis"] == "measured here, 2 runs"
     # Another machine's seconds at this one's price would be nobody's cost.
-    estimates["predecessor"] = Estimate(3.0, "reference: a GPU", priced=False)
+    estimates["predecessor"] = Estimate(3.0, "reference: a GPU", here=False)
     document = estimate_document(requests, estimates, PRICE, repeat=3)
     assert document["seconds"] == pytest.approx(10.5) and document["cost_usd"] is None
     assert [lane["cost_usd"] is None for lane in document["lanes"]] == [True, False]

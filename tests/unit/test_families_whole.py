@@ -28,6 +28,8 @@ from pipeline.weights import Weights
 
 SHIPPED = load_catalog()
 REAL = [card for card in SHIPPED.models.values() if not card.bundled]
+ONE_OF_EACH = [next(card.id for card in REAL if card.pipeline == pipeline) for pipeline in ARCHITECTURES]
+"""A model of every class."""
 SIZE = 32
 
 
@@ -42,9 +44,14 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return Folders()
 
 
+def processor(bf16: bool) -> LocalBackend:
+    """Where a processor computes in bfloat16, and where it does not: the tests are the same on either."""
+    return LocalBackend(facts=Facts("cpu", "CPU, 2 cores (Test)", 10**12, 10**12, 10**12, bf16=bf16))
+
+
 @pytest.fixture(scope="module")
 def backend() -> LocalBackend:
-    return LocalBackend()
+    return processor(bf16=False)
 
 
 def card_of(model: str, folders: dict[str, Path]) -> ModelCard:
@@ -66,9 +73,9 @@ def run(backend: LocalBackend, card: ModelCard, request: ImageRequest, stop: thr
     return backend.make(card, request, how, lambda i, n, preview: steps.append(preview), stop or threading.Event())
 
 
-def bare(card: ModelCard, request: ImageRequest) -> Image.Image:
+def bare(card: ModelCard, request: ImageRequest, dtype: torch.dtype = torch.float32) -> Image.Image:
     """The picture that diffusers makes when the pipeline is called as its documentation says."""
-    pipe = getattr(diffusers, card.pipeline).from_pretrained(card.folder, local_files_only=True)
+    pipe = getattr(diffusers, card.pipeline).from_pretrained(card.folder, torch_dtype=dtype, local_files_only=True)
     pipe.set_progress_bar_config(disable=True)
     if card.scheduler:
         scheduler = getattr(diffusers, card.scheduler.name)
@@ -113,8 +120,17 @@ def test_the_engine_makes_what_diffusers_makes(model, negative, folders, backend
     assert min(made.seconds.values()) > 0
 
 
+@pytest.mark.parametrize("model", ONE_OF_EACH)
+def test_so_it_does_in_bfloat16_on_a_processor_that_computes_in_it(model, folders):
+    card = card_of(model, folders)
+    made = run(processor(bf16=True), card, request_of(card)).image
+    ours, theirs = np.asarray(made, int), np.asarray(bare(card, request_of(card), torch.bfloat16), int)
+    assert np.abs(ours - theirs).max() <= (2 if card.pipeline == "PRXPipeline" else 0)
+    assert (ours != np.asarray(bare(card, request_of(card)), int)).any()
+
+
 @pytest.mark.parametrize("switches", [(), ("fp8-weights",)], ids=["plain", "fp8"])
-@pytest.mark.parametrize("model", [next(c.id for c in REAL if c.pipeline == pipeline) for pipeline in ARCHITECTURES])
+@pytest.mark.parametrize("model", ONE_OF_EACH)
 def test_offloaded_it_makes_the_same_picture_again_and_again(model, switches, folders, monkeypatch):
     """In the type that GPUs hold, by every way of placing a model; twice, for the hooks of the first run stay."""
     card = card_of(model, folders).model_copy(update={"dtypes": ("bfloat16",)})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.catalog import load_catalog
-from pipeline.device import Facts
+from pipeline.device import Facts, cpu_device, find_facts
 from pipeline.fit import MACHINES, default_pair, dtype_for, fit_model, fit_pair
 from pipeline.models import models_document, told
 from pipeline.switches import lighter
@@ -23,6 +23,7 @@ A10G = gpu("NVIDIA A10G", 24, (8, 6))
 A100 = gpu("NVIDIA A100", 40, (8, 0))
 H200 = gpu("NVIDIA H200", 141, (9, 0), ram=128)
 LAPTOP = Facts("cpu", "CPU, 4 cores", int(16e9), int(16e9), int(16e9))
+XEON = Facts("cpu", "CPU, 4 cores (Intel Xeon)", int(16e9), int(16e9), int(16e9), bf16=True)
 
 
 def how(pair: str, facts: Facts) -> str | None:
@@ -44,7 +45,11 @@ def why_not(pair: str, facts: Facts) -> str:
         ("z-image", T4, None),
         ("z-image", A10G, "bfloat16"),
         ("z-image", LAPTOP, "float32"),
+        ("z-image", XEON, "bfloat16"),
+        ("sd-turbo", A10G, "float16"),
+        ("sd-turbo", XEON, "bfloat16"),
         ("diptych-128", H200, "float32"),
+        ("diptych-128", XEON, "float32"),
     ],
 )
 def test_a_type_is_taken_only_where_the_machine_computes_in_it(model, facts, dtype):
@@ -68,10 +73,22 @@ def test_the_bundled_pair_runs_everywhere_in_float32(facts):
         ("qwen-image", gpu("A100", 40, (8, 0), ram=256), "group offload"),
         ("qwen-image", H200, "resident"),
         ("sd", LAPTOP, "turns"),
+        ("sd", XEON, "resident"),
     ],
 )
 def test_a_pair_runs_the_fastest_way_that_fits(pair, facts, expected):
     assert how(pair, facts) == expected
+
+
+def test_a_processors_own_word_decides_whether_it_computes_in_bfloat16(monkeypatch):
+    import torch
+
+    monkeypatch.setattr("pipeline.device.find_device", cpu_device)
+    for units, bf16 in (({"amx_bf16": True}, True), ({"avx512_bf16": True}, False), ({"amx_bf16": False}, False)):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda units=units: units, raising=False)
+        assert find_facts().bf16 is bf16
+    monkeypatch.delattr(torch.cpu, "get_capabilities")  # a torch that cannot tell
+    assert not find_facts().bf16
 
 
 def test_what_a_pair_shares_is_counted_once():

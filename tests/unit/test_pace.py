@@ -83,4 +83,4 @@ def test_only_what_this_machine_is_known_to_draw_fast_is_quick():
     here = Estimate(1.4, "measured here, 3 runs")
     assert is_quick([here, here])
     assert not is_quick([here, here, here])
-    assert not is_quick([here, Estimate(0.5, "reference: a GPU", priced=False)])
+    assert not is_quick([here, Estimate(0.5, "reference: a GPU", here=False)])

@@ -10,6 +10,7 @@ import pytest
 from pipeline import imagefile
 from pipeline.cost import load_prices
 from pipeline.errors import BusyError, Cancelled, InputError, PlaygroundError
+from pipeline.estimate import Estimate
 from pipeline.history import History
 from pipeline.request import make_request
 from pipeline.sweep import cell_document, forecast, head_document, heads, plan_again, plan_sweep
@@ -140,6 +141,13 @@ def test_the_forecast_counts_pictures_time_and_cost(catalog, engine):
     # 1 + 2 + 2 + 4 evaluations of a quarter of a second
     assert (said.pictures, said.seconds, said.cost_usd) == (4, pytest.approx(2.25), pytest.approx(0.0225))
     assert said.text() == "4 pictures, about 2.25 s, $0.0225 (reference: a CPU with beads)"
+
+
+def test_a_gpus_reference_is_no_forecast_for_a_processor(catalog, engine, monkeypatch):
+    monkeypatch.setattr(engine, "estimate", lambda request: Estimate(0.5, "reference: a GPU", here=False))
+    said = forecast(engine, plan_of(catalog, steps="1, 2").requests.values(), PRICE)
+    assert said.cost_usd is None
+    assert said.text() == "2 pictures, not timed here yet; elsewhere about 1.00 s (reference: a GPU)"
 
 
 # The run

@@ -43,7 +43,7 @@ def test_numbers_that_overflow_are_a_sentence_and_the_model_goes_on(card, broken
     kept = bias.clone()
     bias.fill_(float("inf"))
     for batch in (1, 2):
-        with pytest.raises(ModelError, match=r"^SD-Turbo made no picture but numbers that overflowed in float32; try"):
+        with pytest.raises(ModelError, match=r"^SD-Turbo made no picture but numbers that overflowed in \w+; try"):
             make(batch)
     backend.any_picture = True  # as a bench has it
     assert make().size == (32, 32)
