@@ -14,6 +14,7 @@ import sys
 import typing
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
@@ -35,8 +36,9 @@ FIRST_BLOCK_THRESHOLD = 0.1
 @dataclass(frozen=True)
 class Switch:
     """``why_not(card, denoiser_class, device_kind)`` is a sentence, or None where the switch can be used;
-    ``apply(pipe, denoiser)`` turns it on. ``weights_left``: share of the denoiser's 16-bit weights that remains; below
-    1 it is turned on before the weights are placed, so that a device never holds more."""
+    ``apply(pipe, denoiser)`` turns it on. ``weights_left``: share of the denoiser's 16-bit weights that remains.
+    ``early``: turned on before the weights are placed, so that a device never holds more, and what is offloaded is
+    moved as it then is. ``component``: what it changes, where that is not the denoiser, so that it cannot be shared."""
 
     id: str
     name: str
@@ -44,6 +46,8 @@ class Switch:
     why_not: Callable[[ModelCard, type, str], str | None]
     apply: Callable[[Any, Any], None]
     weights_left: float = 1.0
+    early: bool = False
+    component: str | None = None
 
 
 def denoiser_of(pipe: Any) -> Any:
@@ -149,6 +153,34 @@ def _cudnn(pipe: Any, denoiser: Any) -> None:
         denoiser.set_attention_backend("_native_cudnn")
 
 
+def _channels_last_why_not(card: ModelCard, kind: type, device: str) -> str | None:
+    hint = typing.get_type_hints(pipeline_class(card).__init__).get("vae")
+    if hint is None:
+        return f"{card.pipeline} has no decoder."
+    if not all(map(_convolves_pictures, typing.get_args(hint) or (hint,))):
+        return f"The decoder of {card.pipeline} hardly has convolutions of pictures."
+    return None
+
+
+@cache
+def _convolves_pictures(kind: type) -> bool:
+    """Whether most weights of such a VAE are in convolutions of two dimensions: the layout is theirs alone."""
+    import torch
+
+    if not issubclass(kind, torch.nn.Module):  # the None of an optional one
+        return True
+    with torch.device("meta"):
+        vae = kind()
+    found = sum(module.weight.numel() for module in vae.modules() if isinstance(module, torch.nn.Conv2d))
+    return found > sum(weights.numel() for weights in vae.parameters()) / 2
+
+
+def _channels_last(pipe: Any, denoiser: Any) -> None:
+    import torch
+
+    pipe.vae.to(memory_format=torch.channels_last)
+
+
 SWITCHES: dict[str, Switch] = {
     switch.id: switch
     for switch in (
@@ -156,11 +188,34 @@ SWITCHES: dict[str, Switch] = {
         Switch("step-cache", "Step cache", "steps that change little are skipped", _step_cache_why_not, _step_cache),
         # Counted on klein 4B, Z-Image, SDXL and SANA: 0.50 for all.
         Switch(
-            "fp8-weights", "8-bit float weights", "half the memory, cast back layer by layer", _fp8_why_not, _fp8, 0.51
+            "fp8-weights",
+            "8-bit float weights",
+            "half the memory, cast back layer by layer",
+            _fp8_why_not,
+            _fp8,
+            weights_left=0.51,
+            early=True,
         ),
         # Linear layers only: 0.50 for klein 4B and Z-Image, 0.57 for SDXL, 0.74 for SANA.
-        Switch("int8-weights", "8-bit integer weights", "less memory, by torchao", _int8_why_not, _int8, 0.75),
+        Switch(
+            "int8-weights",
+            "8-bit integer weights",
+            "less memory, by torchao",
+            _int8_why_not,
+            _int8,
+            weights_left=0.75,
+            early=True,
+        ),
         Switch("cudnn-attention", "cuDNN attention", "another kernel for attention", _cudnn_why_not, _cudnn),
+        Switch(
+            "channels-last",
+            "Channels-last decoder",
+            "another order of numbers, for quicker convolutions",
+            _channels_last_why_not,
+            _channels_last,
+            early=True,
+            component="vae",
+        ),
     )
 }
 

@@ -10,7 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.bench import compiled, concurrency, memory, overhead, pair, peak, served, sharing, startup, throughput
+from pipeline.bench import (
+    compiled,
+    concurrency,
+    memory,
+    overhead,
+    pair,
+    peak,
+    precision,
+    served,
+    sharing,
+    startup,
+    throughput,
+)
 from pipeline.bench.common import DEFAULT, Subject
 from pipeline.errors import InputError, shown
 from pipeline.request import REPEAT_MAX, whole
@@ -26,10 +38,11 @@ NAMES: dict[str, Callable[..., dict[str, Any]]] = {
     "sharing": sharing.run,
     "compile": compiled.run,
     "peak": peak.run,
+    "precision": precision.run,
 }
 DEFAULT_RUNS = {
     "pair": 10, "throughput": 5, "overhead": 10, "served": 10, "startup": 3, "concurrency": 3, "memory": 20,
-    "sharing": 4, "compile": 5, "peak": 2,
+    "sharing": 4, "compile": 5, "peak": 2, "precision": 3,
 }  # fmt: skip
 TAKES: dict[str, tuple[str, ...]] = {
     "pair": ("pair", "model_file"),
@@ -40,6 +53,7 @@ TAKES: dict[str, tuple[str, ...]] = {
     "sharing": ("pair", "model_file"),
     "compile": ("pair", "model", "model_file"),
     "peak": ("pair", "model", "model_file"),
+    "precision": ("pair", "model", "model_file"),
 }
 """What a bench can be told to run on; one that is not here takes only the number of runs."""
 

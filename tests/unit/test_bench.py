@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from pipeline import bench
 from pipeline.__main__ import main
@@ -52,7 +53,7 @@ def test_every_bench_has_a_default_and_a_line_for_the_list():
 
 @pytest.mark.parametrize("name", ["speed", "", None, 3, ["pair"]])
 def test_an_unknown_bench_is_refused_with_the_known_ones(name):
-    with pytest.raises(InputError, match=r"bench must be one of pair, throughput, overhead, .*, peak; got"):
+    with pytest.raises(InputError, match=r"bench must be one of pair, throughput, overhead, .*, precision; got"):
         bench.run(name)
 
 
@@ -185,6 +186,15 @@ def test_peak_memory_is_beside_the_cards_figure(tiny):
     for row in found["rows"]:
         assert row["peak_mb"] is None or row["peak_mb"] > row["weights_mb"] > 0
         assert row["ratio"] is None  # a process is no GPU
+
+
+def test_two_types_of_the_same_weights_are_set_side_by_side(tiny):
+    for row in document("precision", subject=tiny)["rows"]:
+        assert row["ratio"] == pytest.approx(row["sixteen_s_median"] / row["float32_s_median"])
+        assert row["sixteen"] == ("float16" if torch.cuda.is_available() else "bfloat16")
+        assert row["psnr_db"] > 10  # the same picture but for rounding
+    with pytest.raises(InputError, match="must have weights of 16 bits for this bench; diptych-128 has float32"):
+        bench.run("precision", 1)
 
 
 def test_a_gpus_peak_is_compared_and_a_card_without_a_figure_is_not():

@@ -10,6 +10,7 @@ from pathlib import Path
 import diffusers
 import numpy as np
 import pytest
+import torch
 
 from pipeline.backends import How
 from pipeline.backends.local import LocalBackend
@@ -96,6 +97,10 @@ def test_every_model_of_the_catalogue_says_which_it_can_use(folders):
         on_a_gpu = supported(card, "cuda")
         assert set(on_a_gpu) == set(SWITCHES)
         assert on_a_gpu["fp8-weights"] is None and on_a_gpu["compile"] is None
+        assert on_a_gpu["channels-last"] == {
+            "PRXPixelPipeline": "PRXPixelPipeline has no decoder.",
+            "QwenImagePipeline": "The decoder of QwenImagePipeline hardly has convolutions of pictures.",
+        }.get(card.pipeline)
         caches = (
             card.pipeline in ("Flux2KleinPipeline", "QwenImagePipeline", "FluxPipeline") and card.steps.default >= 8
         )
@@ -130,6 +135,27 @@ def test_a_step_cache_skips_and_comes_back_clean_after_a_cancel(model, folders, 
         backend.make(card, request, How(), lambda i, *_: stop.set() if i == 5 else None, stop)
     assert run(backend, card, "step-cache").tobytes() == cached.tobytes()
     assert run(backend, card).tobytes() == plain.tobytes()
+
+
+@pytest.mark.parametrize("model", ["sd-turbo", "sdxl", "z-image", "flux2-klein-4b", "prx-512-sft", "sana-1.6b"])
+def test_a_decoder_with_its_channels_last_draws_the_same_and_is_no_other_lanes(model, folders, backend):
+    shared = {name: f"{model}/{name}" for name in ("text_encoder", "vae")}
+    card = tiny_card(model, folders).model_copy(update={"id": f"{model}-here", "shared": shared})
+    assert apart(run(backend, card), run(backend, card, "channels-last")) < 1
+    plain, switched = (
+        backend.resident(card, make_request(card, "a", switches=on)).pipe for on in ([], ["channels-last"])
+    )
+    assert plain.text_encoder is switched.text_encoder and plain.vae is not switched.vae
+    orders = [
+        {part.weight.is_contiguous(memory_format=torch.channels_last) for part in decoder.modules() if wide(part)}
+        for decoder in (plain.vae, switched.vae)
+    ]
+    assert orders == [{False}, {True}]
+
+
+def wide(part: torch.nn.Module) -> bool:
+    """A convolution whose weights have more than one order."""
+    return isinstance(part, torch.nn.Conv2d) and part.groups == 1 and min(part.weight.shape) > 1
 
 
 def test_weights_of_8_bits_are_half_as_large_and_draw_nearly_the_same(backend):
