@@ -15,8 +15,9 @@ KEPT_RUNS = 20
 
 @dataclass(frozen=True)
 class Estimate:
-    """``basis`` says in words where the seconds come from. ``here``: whether from a machine like this one. Those of
-    another cost what that one does, and say nothing of how long it takes here."""
+    """``basis`` says in words where the seconds come from. ``here``: whether they count here: measured by this process,
+    or on a processor, which every machine has. A GPU's cost what that one does, and say nothing of how long it takes
+    without one."""
 
     seconds: float
     basis: str

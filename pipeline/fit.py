@@ -85,7 +85,7 @@ MACHINES: tuple[tuple[str, Facts], ...] = tuple(
 
 def dtype_for(card: ModelCard, facts: Facts) -> Dtype | None:
     """The first of the card's types that this machine really computes in; None where there is none. A processor
-    computes in float32, and in bfloat16 if it has matrix units for it and the card's own types have 16 bits."""
+    computes in float32, and in bfloat16 if it has matrix units for it and the card lists that and not float32."""
     if facts.kind == "cpu":
         return "bfloat16" if facts.bf16 and "bfloat16" in card.dtypes and "float32" not in card.dtypes else "float32"
     return next((dtype for dtype in card.dtypes if dtype != "bfloat16" or facts.bf16), None)
@@ -124,7 +124,7 @@ def _fit(cards: Sequence[ModelCard], facts: Facts) -> Fit:
     dtypes = [dtype_for(card, facts) for card in cards]
     if None in dtypes:
         return Fit((), f"{named} must run in bfloat16, which {facts.name} only emulates; {_elsewhere(cards)}.")
-    plans = tuple(plan for plan in _plans(cards, dtypes[0], facts) if plan is not None)
+    plans = tuple(plan for plan in _plans(cards, dtypes, facts) if plan is not None)
     if plans:
         return Fit(plans)
     least = max(_whole(card, dtype) for card, dtype in zip(cards, dtypes, strict=True))
@@ -136,20 +136,21 @@ def _fit(cards: Sequence[ModelCard], facts: Facts) -> Fit:
     )
 
 
-def _plans(cards: Sequence[ModelCard], dtype: Dtype, facts: Facts) -> list[Plan | None]:
-    """Every plan that fits, best first; None for those that do not."""
+def _plans(cards: Sequence[ModelCard], dtypes: Sequence[Dtype], facts: Facts) -> list[Plan | None]:
+    """Every plan that fits, best first; None for those that do not. ``dtypes``: one a card; a plan says the first."""
+    held = list(zip(cards, dtypes, strict=True))
     work = max(_work(card) for card in cards)
-    largest = max(max(_parts(card, dtype).values()) for card in cards)
-    together = _together(cards, dtype)
+    largest = max(max(_parts(card, dtype).values()) for card, dtype in held)
+    together = _together(held)
     # Without a GPU there is nothing to offload from.
     ram = facts.ram_bytes * RAM_SHARE[facts.kind] if facts.kind == "cuda" else 0
 
     def plan(how: How, needed: int, possible: bool = True) -> Plan | None:
-        return Plan(how, dtype, needed) if possible and needed * HEADROOM <= room(facts) else None
+        return Plan(how, dtypes[0], needed) if possible and needed * HEADROOM <= room(facts) else None
 
     return [
         plan("resident", together + work),
-        plan("turns", max(_whole(card, dtype) for card in cards), len(cards) > 1),
+        plan("turns", max(_whole(card, dtype) for card, dtype in held), len(cards) > 1),
         plan("model offload", largest + work, together <= ram and all(card.part_bytes for card in cards)),
         plan("group offload", GROUP_BYTES + work, together * PINNED <= ram),
     ]
@@ -175,10 +176,12 @@ def _parts(card: ModelCard, dtype: Dtype) -> dict[str, int]:
     return {name: int(size * scale) for name, size in (card.part_bytes or {"all": card.weight_bytes}).items()}
 
 
-def _together(cards: Sequence[ModelCard], dtype: Dtype) -> int:
-    """Bytes of all cards' weights, what they share counted once."""
+def _together(held: Sequence[tuple[ModelCard, Dtype]]) -> int:
+    """Bytes of all cards' weights, what they share in the same type counted once."""
     seen = {
-        card.shared.get(name, f"{card.id}/{name}"): size for card in cards for name, size in _parts(card, dtype).items()
+        (card.shared.get(name, f"{card.id}/{name}"), dtype): size
+        for card, dtype in held
+        for name, size in _parts(card, dtype).items()
     }
     return sum(seen.values())
 
@@ -186,9 +189,7 @@ def _together(cards: Sequence[ModelCard], dtype: Dtype) -> int:
 def _elsewhere(cards: Sequence[ModelCard]) -> str:
     """The smallest of the usual machines that would do without offloading."""
     for name, facts in MACHINES:
-        if any(dtype_for(card, facts) is None for card in cards):
-            continue
-        dtype = dtype_for(cards[0], facts)
-        if any(plan is not None and plan.whole for plan in _plans(cards, dtype, facts)):
+        dtypes = [dtype_for(card, facts) for card in cards]
+        if None not in dtypes and any(plan is not None and plan.whole for plan in _plans(cards, dtypes, facts)):
             return f"{name} would do"
     return "none of the usual machines would do"

@@ -126,28 +126,26 @@ def _check_lines(faults: Mapping[int, InputError], rows: int, columns: int) -> N
 
 @dataclass(frozen=True)
 class Forecast:
-    """Before it starts. ``seconds`` of encode, denoise and decode on warm models; ``basis``: how they are known;
-    ``here``: whether from a machine like this one."""
+    """Before it starts. ``seconds`` of encode, denoise and decode on warm models; ``known``: by what they are known,
+    and whether that counts here."""
 
     pictures: int
     seconds: float
     cost_usd: float | None
-    basis: tuple[str, ...]
-    here: bool
+    known: Mapping[str, bool]
 
     def text(self) -> str:
         """24 pictures, about 1.20 s, $0.0000122 (measured here, 3 runs)."""
-        told = expected(self.seconds, self.cost_usd, self.basis, self.here)
-        return f"{count(self.pictures, 'picture')}, {told}"
+        return f"{count(self.pictures, 'picture')}, {expected(self.seconds, self.cost_usd, self.known)}"
 
 
 def forecast(engine: Engine, requests: Iterable[ImageRequest], price: PriceProfile) -> Forecast:
     """What these pictures will take if none of them comes out of the cache."""
     estimates = [engine.estimate(request) for request in requests]
     seconds = sum(estimate.seconds for estimate in estimates)
-    basis = tuple(dict.fromkeys(estimate.basis for estimate in estimates))
-    here = all(estimate.here for estimate in estimates)
-    return Forecast(len(estimates), seconds, machine_cost(seconds, price) if here else None, basis, here)
+    known = {estimate.basis: estimate.here for estimate in estimates}
+    cost = machine_cost(seconds, price) if all(known.values()) else None
+    return Forecast(len(estimates), seconds, cost, known)
 
 
 def heads(plan: Plan, axis: Axis | None, catalog: Catalog) -> list[str]:

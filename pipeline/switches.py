@@ -156,21 +156,26 @@ def _cudnn(pipe: Any, denoiser: Any) -> None:
 def _channels_last_why_not(card: ModelCard, kind: type, device: str) -> str | None:
     hint = typing.get_type_hints(pipeline_class(card).__init__).get("vae")
     if hint is None:
-        return f"{card.pipeline} has no decoder."
-    if not all(map(_convolves_pictures, typing.get_args(hint) or (hint,))):
+        return f"{card.pipeline} has no component vae."
+    kinds = [kind for kind in typing.get_args(hint) or (hint,) if kind is not type(None)]
+    if not all(map(_convolves_pictures, kinds)):
         return f"The decoder of {card.pipeline} hardly has convolutions of pictures."
     return None
 
 
 @cache
-def _convolves_pictures(kind: type) -> bool:
-    """Whether most weights of such a VAE are in convolutions of two dimensions: the layout is theirs alone."""
+def _convolves_pictures(kind: Any) -> bool:
+    """Whether most weights of such a VAE are in convolutions of two dimensions: the layout is theirs alone. False also
+    where that cannot be told."""
     import torch
 
-    if not issubclass(kind, torch.nn.Module):  # the None of an optional one
-        return True
-    with torch.device("meta"):
-        vae = kind()
+    try:
+        with torch.device("meta"):
+            vae = kind()
+    except Exception:  # a class without defaults, or no class at all
+        return False
+    if not isinstance(vae, torch.nn.Module):
+        return False
     found = sum(module.weight.numel() for module in vae.modules() if isinstance(module, torch.nn.Conv2d))
     return found > sum(weights.numel() for weights in vae.parameters()) / 2
 

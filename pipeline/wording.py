@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -43,13 +43,16 @@ def dollars(usd: float | None, digits: int = 3) -> str:
     return f"${usd:,.{decimals}f}"
 
 
-def expected(seconds: float, usd: float | None, basis: Collection[str], here: bool) -> str:
-    """Time and cost of what has not run yet, and how they are known. ``here``: whether of a machine like this one; if
-    not, no cost is said, and nobody may take a GPU's seconds for those of his processor."""
-    whence = f" ({'; '.join(dict.fromkeys(basis))})" if basis else ""
-    if here:
-        return f"about {seconds_text(seconds)}, {dollars(usd)}{whence}"
-    return f"not timed here yet; elsewhere about {seconds_text(seconds)}{whence}"
+def expected(seconds: float, usd: float | None, known: Mapping[str, bool], most: bool = False) -> str:
+    """Time and cost of what has not run yet, and how they are known: ``known`` has every basis, and whether it counts
+    here. Where one does not, no cost is said, and nobody may take a GPU's seconds for those of his processor."""
+    about = f"{'up to ' if most else ''}about {seconds_text(seconds)}"
+    whence = f" ({'; '.join(known)})" if known else ""
+    if all(known.values()):
+        return f"{about}, {dollars(usd)}{whence}"
+    if any(known.values()):
+        return f"not all timed here yet; {about}{whence}"
+    return f"not timed here yet; elsewhere {about}{whence}"
 
 
 def per_thousand(usd: float | None) -> str:

@@ -1,9 +1,10 @@
 """What the type of the weights brings a model here: the same requests in float32 and in the 16-bit type of its card.
 
-``float32_s`` and ``sixteen_s``: encode + denoise + decode of warm pictures, taken in turns; ``ratio`` is 16 bits over
-float32. On a processor 16 bits are bfloat16, also where Diptych itself would not take it: by this bench it is decided
-where it does (device.py). ``psnr_db`` tells how near the two pictures are. Both are in memory at once. Leaves out
-loading. A model of float32 alone, such as the bundled ones, is refused.
+``float32_s`` and ``sixteen_s``: encode + denoise + decode of warm pictures, taken in turns, each first in every other
+round; ``ratio`` is 16 bits over float32. On a processor 16 bits are bfloat16, also where Diptych itself would not take
+it: by this bench it is decided where it does (device.py). ``psnr_db`` tells how near the two pictures are. Both are in
+memory at once and whole, or the bench says that there is no room. Leaves out loading. A model whose card lists float32,
+as the bundled ones' does, is refused.
 """
 
 from __future__ import annotations
@@ -16,9 +17,12 @@ from pipeline.bench.common import DEFAULT, Subject, different, playground, sprea
 from pipeline.catalog import DTYPE_BYTES, ModelCard
 from pipeline.device import find_facts
 from pipeline.engine import Engine
-from pipeline.errors import InputError
-from pipeline.events import final_results
+from pipeline.errors import InputError, ModelError
+from pipeline.events import Result, final_results
+from pipeline.fit import fit_model
 from pipeline.quality import fidelity
+from pipeline.request import ImageRequest
+from pipeline.residency import Residency
 from pipeline.timing import median_seconds
 
 
@@ -27,32 +31,44 @@ def run(runs: int, subject: Subject = DEFAULT) -> dict[str, Any]:
     with playground(subject) as opened:
         backend = LocalBackend(facts=replace(find_facts(), bf16=True))
         backend.any_picture = True
+        lanes = different(opened)
+        cards = [opened.catalog.model(lane.model) for lane in lanes]
+        if wrong := next((card.id for card in cards if "float32" in card.dtypes), None):
+            raise InputError(f"model must have weights of 16 bits for this bench; {wrong} has float32.")
+        known = {each.id: each for card in cards for each in (card, in_float32(card))}
+        # One engine, so one thread: torch keeps helpers for every thread, and those of two slow each other.
+        engine = Engine(opened.catalog.model_copy(update={"models": known}), backend)
         rows = []
-        for request in different(opened):
-            card = opened.catalog.model(request.model)
-            if "float32" in card.dtypes:
-                raise InputError(f"model must have weights of 16 bits for this bench; {card.id} has float32.")
-            wide = in_float32(card)
-            engine = Engine(opened.catalog.model_copy(update={"models": {card.id: card, wide.id: wide}}), backend)
-            ways = [request.model_copy(update={"model": wide.id}), request]
-            list(engine.warm_up(ways))
-            seconds: list[list[float]] = [[], []]
-            for _ in range(runs):
-                results = [final_results(engine.run([way]))[0] for way in ways]
-                for taken, result in zip(seconds, results, strict=True):
-                    taken.append(result.timings.total)
-            rows.append(
-                {
-                    "model": card.id,
-                    **spread("float32_s", seconds[0]),
-                    "sixteen": results[1].dtype,
-                    **spread("sixteen_s", seconds[1]),
-                    "ratio": median_seconds(seconds[1]) / median_seconds(seconds[0]),
-                    "psnr_db": (fidelity(*(result.image for result in results)) or {}).get("psnr_db"),
-                }
-            )
+        for lane in lanes:
+            ways = [lane.model_copy(update={"model": in_float32(known[lane.model]).id}), lane]
+            rows.append(_row(engine, ways, runs))
             backend.residency.evict_all()
     return {"device": backend.device().name, "rows": rows}
+
+
+def _row(engine: Engine, ways: list[ImageRequest], runs: int) -> dict[str, Any]:
+    """``ways``: the request in float32 and in 16 bits."""
+    list(engine.warm_up(ways))
+    residency: Residency = engine.backend.residency
+    plans = [fit_model(engine.catalog.model(way.model), engine.backend.facts).plan for way in ways]
+    if len(residency) < len(ways) or not all(plan.whole for plan in plans) or plans[1].dtype == "float32":
+        raise ModelError(f"{ways[1].model} does not fit this machine whole in float32 and in 16 bits at once.")
+    results: list[Result] = []
+    seconds: list[list[float]] = [[], []]
+    for turn in range(runs):
+        for which in (0, 1) if turn % 2 == 0 else (1, 0):
+            [result] = final_results(engine.run([ways[which]]))
+            seconds[which].append(result.timings.total)
+            results.append(result)
+    wide, narrow = results[:2]
+    return {
+        "model": ways[1].model,
+        **spread("float32_s", seconds[0]),
+        "sixteen": narrow.dtype,
+        **spread("sixteen_s", seconds[1]),
+        "ratio": median_seconds(seconds[1]) / median_seconds(seconds[0]),
+        "psnr_db": (fidelity(wide.image, narrow.image) or {}).get("psnr_db"),
+    }
 
 
 def in_float32(card: ModelCard) -> ModelCard:

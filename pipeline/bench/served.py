@@ -25,10 +25,12 @@ def run(runs: int) -> dict[str, Any]:
     with app() as client, playground() as opened:
         api = client()
         for turn in range(-1, runs):
-            said = {
-                "page": api.predict(prompt=PROMPT, seed=SEED, use_cache=False, api_name="/compare"),
-                "engine": measured(opened)[0],
+            ways = {
+                "page": lambda: api.predict(prompt=PROMPT, seed=SEED, use_cache=False, api_name="/compare"),
+                "engine": lambda: measured(opened)[0],
             }
+            # In turns, and each first in every other round.
+            said = {how: ways[how]() for how in sorted(ways, reverse=turn % 2 == 0)}
             if turn < 0:  # both load and warm their models
                 continue
             for how, document in said.items():

@@ -78,6 +78,8 @@ def _process_seconds(code: str, *arguments: object) -> float:
 
 def _app_seconds() -> tuple[float, float]:
     """Seconds until the page answers, and until the first comparison is there."""
+    import gradio_client  # noqa: F401  slow, and the client's own affair
+
     begin = time.perf_counter()
     with app() as client:
         page = time.perf_counter() - begin

@@ -115,7 +115,7 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
                 if alone_s:
                     time.sleep(SETTLE_S)
                 how = {"repeat": repeat, "throughput": throughput, "use_cache": use_cache, "previews": not quick}
-                # closing: a closed tab ends this generator at its yield, and that must end the run at once.
+                # closing: a closed tab ends this generator at its next yield, and that must end the run.
                 with closing(engine.run(list(requests.values()), stop=stop, **how)) as events:
                     for event in worth_showing(events, every_s, alone_s):
                         role = roles[event.lane] if hasattr(event, "lane") else None
@@ -150,10 +150,8 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
             said = estimate_document(requests, estimates, price_of(price_id), runs, throughput)
         except PlaygroundError as error:
             return markup.hint(str(error))
-        # Worded by the lane that is known least.
-        least = min(estimates.values(), key=lambda each: each.here)
-        told = expected(said["seconds"], said["cost_usd"], [least.basis], least.here)
-        return markup.hint(f"Estimate: {'up to ' if throughput else ''}{told}")
+        known = {each.basis: each.here for each in estimates.values()}
+        return markup.hint(f"Estimate: {expected(said['seconds'], said['cost_usd'], known, most=throughput)}")
 
     def on_price(document: dict | None, price_id) -> dict:
         """Another price changes the sums, not the times: nothing runs again."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from pipeline.errors import PlaygroundError
 from pipeline.estimate import Estimate
-from pipeline.events import Done, Event, Loading, Step
+from pipeline.events import Done, Event, Loading, Queued, Step
 
 STEP_EVERY_S, MEASURED_STEP_EVERY_S = 0.25, 1.0
 """Every update costs the server as much as a small model's step, on the very cores that draw the picture; so while a
@@ -35,21 +35,22 @@ def is_quick(expected: Sequence[Estimate]) -> bool:
 
 def worth_showing(events: Iterator[Event], every_s: float, alone_s: float = 0.0) -> Iterator[Event]:
     """All events but steps too soon after the last one shown, and the runs between a lane's first and last. For
-    ``alone_s`` seconds from the first step on only loading is told, and the rest comes then, or when the run ends."""
-    shown, until = 0.0, 0.0
+    ``alone_s`` seconds from the first step on only loading is told, and the rest comes then, or when the run ends; but
+    who waited in line is told that his run is on."""
+    shown, until, waiting = 0.0, 0.0, False
     held: list[Event] = []
     try:
         for event in events:
             now = time.monotonic()
             if isinstance(event, Step):
                 until = until or now + alone_s
-                if now < until or (event.preview is None and now - shown < every_s):
+                if (not waiting and now < until) or (event.preview is None and now - shown < every_s):
                     continue
             if isinstance(event, Done) and not event.final and len(event.result.runs) > 1:
                 continue
             held.append(event)
-            if now >= until or isinstance(event, Loading):
-                shown = now
+            if waiting or now >= until or isinstance(event, Loading):
+                shown, waiting = now, isinstance(event, Queued) and event.place > 0
                 yield from held
                 held.clear()
     except PlaygroundError:

@@ -157,18 +157,19 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
         problem = ""
         busy = [gr.Button(interactive=False), gr.Button(interactive=True), gr.Button(visible=False)]
         yield [*whole(entry, plot)[: -len(busy)], *busy]
-        time.sleep(SETTLE_S)
-        begun = time.monotonic()
         try:
             with jobs.running(session) as flag, closing(playground.sweeps.run(entry, stop=flag)) as events:
+                time.sleep(SETTLE_S)  # in here, so that Stop is heard meanwhile
+                begun = time.monotonic()
                 for event in events:
                     if isinstance(event, Kept):
                         done += 1
                         fresh.append((event.cell.place, html_of(playground.history.get(entry.id), event.cell)))
                         begun = time.monotonic()
                     alone = isinstance(event, Working) and time.monotonic() - begun < QUICK_S
-                    if alone or not fresh or time.monotonic() - told < TELL_S:
+                    if alone or time.monotonic() - told < TELL_S:
                         continue
+                    # Also with nothing new: that its reader has gone, this learns only when it yields.
                     yield update(said=markup.hint(f"{done} of {total} done."), changed=json.dumps(last + fresh))
                     last, fresh = fresh, []
                     if isinstance(event, Kept):

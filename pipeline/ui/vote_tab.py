@@ -251,17 +251,17 @@ def build(
             if not 1 <= len(wanted) <= PAIRS_MAX:
                 raise InputError(f"A vote needs 1 to {PAIRS_MAX} prompts, one a line; got {len(wanted)}.")
             owner = visitors.owner(token)
-            found, told = [], 0.0
+            found, shown_at = [], 0.0
             with jobs.running(request.session_hash) as stop:
                 for i, prompt in enumerate(wanted):
-                    if time.monotonic() - told >= TELL_S:
+                    if time.monotonic() - shown_at >= TELL_S:
                         yield update(
                             said=markup.hint(f"{i} of {count(len(wanted), 'pair')} drawn."),
                             draw=gr.Button(interactive=False),
                             halt=gr.Button("Stop drawing", interactive=True),
                         )
                         time.sleep(SETTLE_S)
-                        told = time.monotonic()
+                        shown_at = time.monotonic()
                     chosen = random_seed() if seed is None else seed
                     pair, requests = requests_of(catalog, pair_id, prompt, negative, chosen, *rest)
                     results: dict[str, Result] = {}

@@ -102,6 +102,17 @@ def test_stop_keeps_what_is_done_and_go_on_makes_the_rest(serve, backend: Counti
     assert visit.faults == [] and visit.sideways() <= 0
 
 
+def test_stop_is_heard_as_soon_as_it_can_be_pressed(serve, backend: CountingBackend, engine, browser):
+    backend.step_s = 0.15
+    visit = Sweeper(browser, serve(engine))
+    visit.fill(Seeds="1..40", Steps="2")
+    visit.start.click()
+    visit.halt.click()
+    visit.said("Stopped. What is done stays")
+    assert len(backend.made) < 10
+    assert visit.faults == []
+
+
 def test_two_hundred_cells_come_one_by_one_and_go_together(serve, engine, browser, backend, tmp_path: Path):
     backend.step_s = 0.05
     visit = Sweeper(browser, serve(engine))

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from pipeline.engine import Engine
+from pipeline.errors import ModelError
 from tests.browser.test_accessibility import violations
 from tests.browser.test_history_tab import Guest
 from tests.browser.test_report_and_prices import download
@@ -128,6 +129,16 @@ def test_drawing_can_be_stopped_and_a_wrong_link_is_one_sentence(serve, engine, 
     visit.button("Stop drawing").click()
     playwright.expect(visit.page.get_by_text("Stopped. What was drawn is in the history")).to_be_visible()
     assert engine.idle(5)
+    visit.page.get_by_label("Prompts of the vote").fill("")
+    visit.button("Draw and start the vote").click()
+    playwright.expect(visit.page.get_by_text("A vote needs 1 to")).to_be_visible()
+    for words in ("It broke; take another.", "It broke again; take another."):
+        backend.fail = ModelError(words)
+        visit.page.get_by_label("Prompts of the vote").fill("a cat\na fox")
+        visit.button("Draw and start the vote").click()
+        playwright.expect(visit.page.get_by_text(words)).to_be_visible()
+        playwright.expect(visit.button("Draw and start the vote")).to_be_enabled()
+        playwright.expect(visit.button("Stop drawing")).to_be_disabled()
     visit.reload(f"{visit.page.url.split('?')[0]}?vote=nothing")
     playwright.expect(visit.page.get_by_role("alert")).to_contain_text("no such entry")
     assert visit.faults == []

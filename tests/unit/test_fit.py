@@ -119,6 +119,14 @@ def test_group_offload_wants_more_memory_than_the_weights_have():
     assert small == [[], ["model offload"], ["model offload", "group offload"]]
 
 
+def test_each_model_of_a_pair_is_counted_in_its_own_type():
+    narrow = SHIPPED.model("sd-turbo")
+    wide = narrow.model_copy(update={"id": "wide", "dtypes": ("bfloat16", "float32")})
+    catalog = SHIPPED.model_copy(update={"models": SHIPPED.models | {"wide": wide}})
+    plans = [fit_pair(catalog, catalog.pair(f"sd-turbo:{other}"), XEON).plan for other in ("sd-2.1", "wide")]
+    assert [plan.how for plan in plans] == ["resident", "turns"]
+
+
 def test_there_is_a_next_plan_for_when_memory_runs_out():
     plans = fit_pair(SHIPPED, SHIPPED.pair("flux2-klein"), H200).plans
     assert [plan.how for plan in plans] == ["resident", "turns", "model offload", "group offload"]

@@ -74,6 +74,13 @@ def test_loading_is_told_at_once(run):
     assert run(*events, alone_s=3.0) == [(0.6, done(0)), (0.6, LOADING), (1.3, done(1))]
 
 
+def test_whoever_waited_in_line_is_told_that_his_run_is_on(run):
+    line = Queued(2, 4.0)
+    assert run((0, line), (2, step(1)), (0.3, step(2)), (0.3, done(0)), alone_s=3.0) == [
+        (0, line), (2, step(1)), (2.6, done(0))
+    ]  # fmt: skip
+
+
 def test_what_was_finished_comes_before_the_error_that_ended_the_run(run):
     error = Cancelled("The run was stopped.")
     assert run((0, step(1)), (0.5, done(0)), (0.2, error), alone_s=3.0) == [(0.7, done(0)), (0.7, error)]

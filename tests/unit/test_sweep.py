@@ -15,6 +15,7 @@ from pipeline.history import History
 from pipeline.request import make_request
 from pipeline.sweep import cell_document, forecast, head_document, heads, plan_again, plan_sweep
 from pipeline.sweep_run import Kept, Sweeps, Working
+from pipeline.wording import expected
 from tests.fakes import draw
 
 PRICE = load_prices().profile("36")
@@ -148,6 +149,8 @@ def test_a_gpus_reference_is_no_forecast_for_a_processor(catalog, engine, monkey
     said = forecast(engine, plan_of(catalog, steps="1, 2").requests.values(), PRICE)
     assert said.cost_usd is None
     assert said.text() == "2 pictures, not timed here yet; elsewhere about 1.00 s (reference: a GPU)"
+    mixed = expected(61.0, None, {"measured here, 1 run": True, "reference: a GPU": False}, most=True)
+    assert mixed == "not all timed here yet; up to about 61.0 s (measured here, 1 run; reference: a GPU)"
 
 
 # The run

@@ -98,7 +98,7 @@ def test_every_model_of_the_catalogue_says_which_it_can_use(folders):
         assert set(on_a_gpu) == set(SWITCHES)
         assert on_a_gpu["fp8-weights"] is None and on_a_gpu["compile"] is None
         assert on_a_gpu["channels-last"] == {
-            "PRXPixelPipeline": "PRXPixelPipeline has no decoder.",
+            "PRXPixelPipeline": "PRXPixelPipeline has no component vae.",
             "QwenImagePipeline": "The decoder of QwenImagePipeline hardly has convolutions of pictures.",
         }.get(card.pipeline)
         caches = (
@@ -225,6 +225,11 @@ def test_compiling_for_a_gpu_needs_a_c_compiler(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     assert supported(OLD, "cuda")["compile"] == "torch.compile on a GPU needs a C compiler, and none is installed."
     assert "C++ compiler" in supported(OLD, "cpu")["compile"]
+
+
+def test_a_decoder_that_cannot_be_looked_at_is_not_offered():
+    card = OLD.model_copy(update={"pipeline": "HunyuanImagePipeline"})  # its class has no defaults
+    assert "hardly has convolutions" in supported(card, "cpu")["channels-last"]
 
 
 def test_a_pipeline_that_diffusers_does_not_have_supports_nothing():
