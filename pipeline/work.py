@@ -82,17 +82,25 @@ class _Work:
         return lanes if run % 2 else lanes[::-1]
 
     def _prepare(self, lane: int) -> None:
-        if self._stop.is_set():
-            raise Cancelled("The run was stopped.")
         requests = self._order.requests
         begin = time.perf_counter()
+
+        def on_part(part: str, done: int, total: int) -> None:
+            self._end_if_stopped()
+            self._tell(Loading(lane, part, done, total))
+
+        self._end_if_stopped()
         self._backend.prepare(
             self._catalog.model(requests[lane].model),
             requests[lane],
             keep=frozenset(key_of(requests[other]) for other in self._order.lanes),
-            on_part=lambda part, done, total: self._tell(Loading(lane, part, done, total)),
+            on_part=on_part,
         )
         self._load_s[lane] += time.perf_counter() - begin
+
+    def _end_if_stopped(self) -> None:
+        if self._stop.is_set():
+            raise Cancelled("The run was stopped.")
 
     def _make(self, lane: int, run: int, request: ImageRequest, how: How, batch: int | None = None) -> Made:
         """One call of the backend, its steps told."""

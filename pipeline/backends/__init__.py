@@ -26,7 +26,8 @@ def key_of(request: ImageRequest) -> Key:
 OnStep = Callable[[int, int, Image.Image | None], None]
 """Called after step i of n (from 1) with a preview or None."""
 OnPart = Callable[[str, int, int], None]
-"""Called before part ``done`` of ``total`` is read, with its name."""
+"""Called with its name before part ``done`` of ``total`` is prepared, and while that goes on; an error of it ends that.
+"""
 
 
 @dataclass(frozen=True)

@@ -142,7 +142,7 @@ class LocalBackend:
         kind = (request.width, request.height, card.evaluations(1, request.guidance), *self._lengths(resident, request))
         if kind not in resident.warmed:
             on_part("warm-up", 1, 2)
-            self._warm_up(resident, request)
+            self._warm_up(resident, request, on_part)
             # What was encoded cold would later be reported as the time that encoding takes.
             self._embeddings.clear()
             resident.warmed.add(kind)
@@ -159,14 +159,15 @@ class LocalBackend:
             return texts
         return tuple(family.reading(resident.pipe, text, resident.card.call).tokens for text in texts)
 
-    def _warm_up(self, resident: Resident, request: ImageRequest) -> None:
+    def _warm_up(self, resident: Resident, request: ImageRequest, on_part: OnPart) -> None:
         """Few steps of the same shape: allocators, kernels and thread pools are then as every later run finds them.
+        ``on_part`` is asked after each: of a large model on a processor they take as long as most people wait.
 
         It is also the last probe of a switch. Raises ModelError if one fails here, and leaves no trace of it.
         """
         short = request.model_copy(update={"steps": CACHE_STEPS if "step-cache" in request.switches else 2})
         try:
-            self._make(resident, short, How(), lambda *_: None, threading.Event())
+            self._make(resident, short, How(), lambda *_: on_part("warm-up", 1, 2), threading.Event())
             return
         except Exception as error:
             if not request.switches or isinstance(error, PlaygroundError) or out_of_memory(error):

@@ -55,6 +55,21 @@ def new(prompt: str = "a red apple", **fields: object) -> ImageRequest:
     return make_request(NEW, prompt, **{"seed": 7, "steps": 2, **fields})
 
 
+def test_a_stop_is_heard_while_a_model_is_warmed_up():
+    backend, parts = LocalBackend(), []
+
+    def on_part(part: str, done: int, total: int) -> None:
+        parts.append(part)
+        if parts.count("warm-up") == 2:
+            raise Cancelled("The run was stopped.")
+
+    with pytest.raises(Cancelled):
+        backend.prepare(NEW, new(), frozenset(), on_part)
+    assert parts == ["weights", "warm-up", "warm-up"]
+    backend.prepare(NEW, new(), frozenset(), lambda part, *_: parts.append(part))
+    assert parts[3:] == ["warm-up"] * 3  # in memory already, and warmed from the beginning
+
+
 def make(engine: Engine, *requests: ImageRequest, **how: object) -> list[Result]:
     made = results(engine.run(requests, **how))
     return [made[lane] for lane in range(len(requests))]

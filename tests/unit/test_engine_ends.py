@@ -77,6 +77,25 @@ def test_stop_between_two_lanes_skips_the_second_models_load(catalog, requests, 
     assert kept is None or kept.request.model == "new"
 
 
+def test_a_stop_is_heard_while_a_model_is_prepared(catalog, requests):
+    class Slow(CountingBackend):
+        """Prepares for as long as nobody stops it."""
+
+        def prepare(self, card, request, keep, on_part):
+            stop.wait(WAIT_S)
+            on_part("warm-up", 1, 2)
+            super().prepare(card, request, keep, on_part)
+
+    backend, stop = Slow(), threading.Event()
+    engine = Engine(catalog, backend)
+    with pytest.raises(Cancelled):
+        for event in engine.run(requests, stop=stop):
+            stop.set()
+            assert not isinstance(event, Done)
+    assert engine.idle(WAIT_S)
+    assert not backend.served
+
+
 def test_a_stop_set_before_the_run_cancels_it(engine, requests, backend):
     stop = threading.Event()
     stop.set()
