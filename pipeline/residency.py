@@ -62,11 +62,14 @@ class Residency:
         if not self.holds(key, plan):
             self.evict(key)
             weights = locate(card)
-            # What the disk proves to be equal counts more than what the card says.
-            card = card.model_copy(update={"shared": card.shared | weights.contents})
+            # What the disk proves to be equal counts more than what the card says; what a switch changes is shared with
+            # nobody.
+            own = {SWITCHES[switch].component for switch in switches}
+            known = {name: key for name, key in (card.shared | weights.contents).items() if name not in own}
+            card = card.model_copy(update={"shared": known})
             # Held here, or a pair that takes turns would read again what both of its models share.
-            shared = self._shared_components(card, plan, switches)
-            self._make_room(card, plan, switches, frozenset(keep))
+            shared = self._shared_components(card, plan)
+            self._make_room(card, plan, frozenset(keep))
             self._resident[key] = Resident(card, plan, self._load(card, weights, plan, switches, shared), weights)
         self._resident.move_to_end(key)
         return self._resident[key]
@@ -114,8 +117,8 @@ class Residency:
         for key in list(self._resident):
             self.evict(key)
 
-    def _make_room(self, card: ModelCard, plan: Plan, switches: tuple[str, ...], keep: frozenset[Key]) -> None:
-        on_device, in_ram = self._needs(card, plan, switches)
+    def _make_room(self, card: ModelCard, plan: Plan, keep: frozenset[Key]) -> None:
+        on_device, in_ram = self._needs(card, plan)
         if on_device > self.device_bytes or in_ram > self.ram_bytes:
             needed, budget = max((on_device, self.device_bytes), (in_ram, self.ram_bytes), key=lambda both: both[0])
             raise ModelError(
@@ -125,7 +128,7 @@ class Residency:
         # First without those to be kept; if that is not enough the pair does not fit at once and its models take turns.
         for spared in (keep, frozenset()):
             for key in list(self._resident):
-                on_device, in_ram = self._needs(card, plan, switches)
+                on_device, in_ram = self._needs(card, plan)
                 if (
                     self.used_bytes() + on_device + self._work(card, plan) <= self.device_bytes
                     and self.used_bytes(whole=False) + in_ram <= self.ram_bytes
@@ -140,11 +143,11 @@ class Residency:
         everyone = [(card, plan), *((resident.card, resident.plan) for resident in self._resident.values())]
         return max(0, *(each.device_bytes - (of.bytes_as(each.dtype) if each.whole else 0) for of, each in everyone))
 
-    def _needs(self, card: ModelCard, plan: Plan, switches: tuple[str, ...]) -> tuple[int, int]:
+    def _needs(self, card: ModelCard, plan: Plan) -> tuple[int, int]:
         """Bytes that loading would add on the device and in the machine's own memory."""
         if not plan.whole:
             return 0, card.bytes_as(plan.dtype)
-        shared = sum(card.part_bytes.get(name, 0) for name in self._shared_components(card, plan, switches))
+        shared = sum(card.part_bytes.get(name, 0) for name in self._shared_components(card, plan))
         return card.bytes_as(plan.dtype) * (card.weight_bytes - shared) // card.weight_bytes, 0
 
     def _load(
@@ -172,18 +175,16 @@ class Residency:
         # Leaves, not blocks: every component of every family has them, and a VAE's decoding is no forward of a block.
         pipe.enable_group_offload(onload_device=device, offload_type="leaf_level", use_stream=device.type == "cuda")
 
-    def _shared_components(self, card: ModelCard, plan: Plan, switches: tuple[str, ...]) -> dict[str, Any]:
+    def _shared_components(self, card: ModelCard, plan: Plan) -> dict[str, Any]:
         """Components that a resident pipeline already holds under the same key, in the same type. Offloading puts
-        hooks on modules, which two pipelines must not both have; nor may one have what a switch of the other changed.
-        """
+        hooks on modules, which two pipelines must not both have."""
         if not (plan.whole and self.share):
             return {}
         return {
             name: getattr(resident.pipe, name)
             for name, key in card.shared.items()
-            for (_, theirs), resident in self._resident.items()
+            for resident in self._resident.values()
             if resident.card.shared.get(name) == key
-            and name not in {SWITCHES[switch].component for switch in (*switches, *theirs)}
             and resident.plan.whole
             and resident.plan.dtype == plan.dtype
             and name in resident.pipe.components

@@ -22,7 +22,6 @@ from pipeline.events import Result, final_results
 from pipeline.fit import fit_model
 from pipeline.quality import fidelity
 from pipeline.request import ImageRequest
-from pipeline.residency import Residency
 from pipeline.timing import median_seconds
 
 
@@ -35,23 +34,23 @@ def run(runs: int, subject: Subject = DEFAULT) -> dict[str, Any]:
         cards = [opened.catalog.model(lane.model) for lane in lanes]
         if wrong := next((card.id for card in cards if "float32" in card.dtypes), None):
             raise InputError(f"model must have weights of 16 bits for this bench; {wrong} has float32.")
-        known = {each.id: each for card in cards for each in (card, in_float32(card))}
+        wide = {card.id: in_float32(card) for card in cards}
+        known = {card.id: card for card in (*cards, *wide.values())}
         # One engine, so one thread: torch keeps helpers for every thread, and those of two slow each other.
         engine = Engine(opened.catalog.model_copy(update={"models": known}), backend)
         rows = []
         for lane in lanes:
-            ways = [lane.model_copy(update={"model": in_float32(known[lane.model]).id}), lane]
-            rows.append(_row(engine, ways, runs))
+            ways = [lane.model_copy(update={"model": wide[lane.model].id}), lane]
+            rows.append(_row(engine, backend, ways, runs))
             backend.residency.evict_all()
     return {"device": backend.device().name, "rows": rows}
 
 
-def _row(engine: Engine, ways: list[ImageRequest], runs: int) -> dict[str, Any]:
+def _row(engine: Engine, backend: LocalBackend, ways: list[ImageRequest], runs: int) -> dict[str, Any]:
     """``ways``: the request in float32 and in 16 bits."""
     list(engine.warm_up(ways))
-    residency: Residency = engine.backend.residency
-    plans = [fit_model(engine.catalog.model(way.model), engine.backend.facts).plan for way in ways]
-    if len(residency) < len(ways) or not all(plan.whole for plan in plans) or plans[1].dtype == "float32":
+    plans = [fit_model(engine.catalog.model(way.model), backend.facts).plan for way in ways]
+    if len(backend.residency) < len(ways) or not all(plan.whole for plan in plans) or plans[1].dtype == "float32":
         raise ModelError(f"{ways[1].model} does not fit this machine whole in float32 and in 16 bits at once.")
     results: list[Result] = []
     seconds: list[list[float]] = [[], []]

@@ -24,13 +24,13 @@ def run(runs: int) -> dict[str, Any]:
     totals: dict[tuple[str, str], list[float]] = {(how, role): [] for how in ("engine", "page") for role in ROLES}
     with app() as client, playground() as opened:
         api = client()
+        ways = {
+            "page": lambda: api.predict(prompt=PROMPT, seed=SEED, use_cache=False, api_name="/compare"),
+            "engine": lambda: measured(opened)[0],
+        }
         for turn in range(-1, runs):
-            ways = {
-                "page": lambda: api.predict(prompt=PROMPT, seed=SEED, use_cache=False, api_name="/compare"),
-                "engine": lambda: measured(opened)[0],
-            }
-            # In turns, and each first in every other round.
-            said = {how: ways[how]() for how in sorted(ways, reverse=turn % 2 == 0)}
+            # Each first in every other round.
+            said = {how: ways[how]() for how in (ways if turn % 2 else reversed(ways))}
             if turn < 0:  # both load and warm their models
                 continue
             for how, document in said.items():
