@@ -46,14 +46,14 @@ def find_facts() -> Facts:
     ram = cpu_device().memory_bytes
     device = find_device()
     if device.kind != "cuda":
-        return Facts(device.kind, device.name, device.memory_bytes, device.memory_bytes, ram, bf16=_cpu_computes_bf16())
+        return Facts(device.kind, device.name, device.memory_bytes, device.memory_bytes, ram, bf16=cpu_computes_bf16())
     free, total = torch.cuda.mem_get_info()
     capability = torch.cuda.get_device_capability(0)
     # What this process holds already can be given back for another model.
     return Facts("cuda", device.name, total, free + torch.cuda.memory_reserved(), ram, capability, capability >= (8, 0))
 
 
-def _cpu_computes_bf16() -> bool:
+def cpu_computes_bf16() -> bool:
     """Whether the processor multiplies matrices in bfloat16 (Intel's AMX). The vector instructions of the same name do
     not count: they save next to nothing, and without either bfloat16 takes longer than float32 (bench precision)."""
     import torch

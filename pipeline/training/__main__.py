@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--batch", type=int, help="pictures a step (default 32; a GPU is filled by 256 or more)")
     parser.add_argument("--rate", type=float, dest="learning_rate", help="learning rate (default: 1e-3, distil 3e-4)")
     parser.add_argument("--rest-weight", type=float, help="of pictures beyond the everyday ones, against 1 for those")
-    parser.add_argument("--start", help="train on from this exported predecessor, instead of from nothing")
+    parser.add_argument("--start", help="go on from this exported model (distil: the efficient one)")
     parser.add_argument("--note", default="", help="a sentence for the model cards that export writes")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stdout)
@@ -65,7 +65,8 @@ def run(command: str, options: argparse.Namespace) -> None:
             settings["rest_weight"] = options.rest_weight
         train.train(pack, tokenizer, encoder, work, train.Settings(**settings, start=options.start))
     elif command == "distil":
-        distil.distil(pack, tokenizer, encoder, work, distil.Settings(**settings))
+        start = options.start if options.command else None  # in order, it was train's
+        distil.distil(pack, tokenizer, encoder, work, distil.Settings(**settings, start=start))
     elif command == "sheet":
         print(train.sheet(work, tokenizer, encoder, options.device))
         if (work / "efficient.pt").exists():

@@ -45,6 +45,7 @@ class Settings:
     device: str = "cpu"
     compile: bool = True
     autocast: bool = True
+    start: str | None = None  # an exported student's folder, to go on from; None: from the teacher
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def store(teacher: train.Predecessor, draw: Draw, folder: Path, settings: Settin
         generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + done)
         noise = torch.randn((settings.batch, 3, size, size), generator=generator).to(settings.device)
         on_device = mask.to(settings.device)
-        with torch.no_grad(), torch.autocast(settings.device, torch.bfloat16, enabled=settings.autocast):
+        with torch.no_grad(), flow.autocast(settings.device, settings.autocast):
             encoded = teacher.encode(tokens.to(settings.device), on_device)
             empty = (encoded[:1], on_device[:1])
             states = flow.roll_out(denoiser, noise, levels, encoded[1:], on_device[1:], empty, flow.GUIDANCE)
@@ -120,6 +121,32 @@ def load_trajectories(folder: Path) -> Trajectories:
     return Trajectories(*(torch.cat([s[key] for s in shards]) for key in ("states", "tokens", "mask")))
 
 
+def beginning(teacher: PRXTransformer2DModel, old_teacher: str | None, start: str | None) -> PRXTransformer2DModel:
+    """The student before its first step: the teacher's copy, or the exported student in `start`.
+
+    To that is added what the teacher has learned since, the difference of its weights to the exported `old_teacher`'s
+    from which its own training went on (as in task arithmetic, arXiv 2212.04089). Raises PlaygroundError without one.
+    """
+    student = PRXTransformer2DModel.from_config(teacher.config)
+    student.load_state_dict(teacher.state_dict())
+    if start is None:
+        return student
+    if old_teacher is None:
+        raise PlaygroundError(
+            f"The predecessor was trained from nothing, so that {start} is not its student; leave --start away."
+        )
+    old_student, old = (_weights(Path(folder)) for folder in (start, old_teacher))
+    with torch.no_grad():
+        for name, weight in student.named_parameters():
+            weight += old_student[name] - old[name]
+    return student
+
+
+def _weights(folder: Path) -> dict[str, torch.Tensor]:
+    exported = PRXTransformer2DModel.from_pretrained(folder / "transformer", torch_dtype=torch.float32)
+    return dict(exported.named_parameters())
+
+
 def distil(pack: Pack, tokenizer: PreTrainedTokenizerBase, encoder: BertModel, work: Path, settings: Settings) -> Path:
     """Store trajectories, train the student, and return its checkpoint's path; continues where it stopped."""
     teacher, saved = train.load_average(work, encoder)
@@ -131,9 +158,8 @@ def distil(pack: Pack, tokenizer: PreTrainedTokenizerBase, encoder: BertModel, w
     draw = Draw(pack, tokenizer, text.MAX_TOKENS, settings.seed, saved["settings"]["rest_weight"])
     store(teacher, draw, folder, settings)
     kept = load_trajectories(folder)
-    student = PRXTransformer2DModel(**saved["settings"]["transformer"]).to(settings.device)
-    student.load_state_dict(teacher.transformer.state_dict())
-    denoiser = loop.compiled(student, settings.compile)
+    student = beginning(teacher.transformer, saved["settings"]["start"], settings.start).to(settings.device)
+    denoiser, patch = loop.compiled(student, settings.compile), student.config.patch_size
     levels = flow.sigmas(flow.EFFICIENT_SCHEDULE, flow.FEW_STEPS)
 
     def loss_of(step: int, progress: float) -> torch.Tensor:
@@ -141,7 +167,7 @@ def distil(pack: Pack, tokenizer: PreTrainedTokenizerBase, encoder: BertModel, w
         rows = torch.randint(len(kept.states), (settings.batch,), generator=chance)
         tokens, mask = kept.tokens[rows].to(settings.device), kept.mask[rows].to(settings.device)
         states = kept.states[rows].to(settings.device).float()
-        with torch.autocast(settings.device, torch.bfloat16, enabled=settings.autocast):
+        with flow.autocast(settings.device, settings.autocast):
             encoded = teacher.encode(tokens, mask)
             if progress < settings.own_states_from:
                 segment = torch.randint(flow.FEW_STEPS, (settings.batch,), generator=chance)
@@ -152,8 +178,8 @@ def distil(pack: Pack, tokenizer: PreTrainedTokenizerBase, encoder: BertModel, w
                 now = flow.roll_out(denoiser, states[:, 0], levels[: reached + 1], encoded, mask)[-1]
             a, b = levels[segment].to(settings.device), levels[segment + 1].to(settings.device)
             target = endpoint_target(now, states[torch.arange(settings.batch), segment + 1], a, b)
-            error = flow.predict(denoiser, now, a, encoded, mask) - target
-        return (error / a[:, None, None, None]).square().mean()
+            error = (flow.predict(denoiser, now, a, encoded, mask) - target) / a[:, None, None, None]
+        return error.square().mean() + flow.SEAM_WEIGHT * flow.seams(error, patch)
 
     optimizer = torch.optim.AdamW(
         [{"params": list(student.parameters()), "initial_lr": settings.learning_rate}],
@@ -172,7 +198,12 @@ def distil(pack: Pack, tokenizer: PreTrainedTokenizerBase, encoder: BertModel, w
         factor_of=lambda step, progress: loop.cosine(step, progress, settings.warmup, 0.2),
         batch=settings.batch,
         save_seconds=settings.save_seconds,
-        extra={"settings": asdict(settings), "teacher_step": saved["step"], "trajectories": len(kept.states)},
+        extra={
+            "settings": asdict(settings),
+            "teacher_step": saved["step"],
+            "trajectories": len(kept.states),
+            "before": train.history(settings.start, "trajectories"),
+        },
         after_save=lambda: sheet(work, tokenizer, encoder, settings.device),
     )
     return path

@@ -110,21 +110,19 @@ def publish(
     teacher, saved = train.load_average(work, encoder)
     student, distilled = distil.load_average(work, saved)
     out.mkdir(parents=True, exist_ok=True)
-    hardware = hardware_name(saved["settings"]["device"])
-    before = saved["before"]["hardware"]
     history = {
-        "hardware": hardware if before in ("", hardware) else f"{before}, then {hardware}",
+        "hardware": all_hardware(saved),
         "steps": saved["before"]["steps"] + saved["step"],
         "pictures_seen": saved["before"]["pictures_seen"] + saved["seen"],
         "minutes": round(saved["before"]["minutes"] + saved["active"] / 60, 1),
         "loss": round(saved["loss"], 4),
     }
-    minutes = distilled["active"] + (checkpoint.load(distil.clock(work, saved)) or {"active": 0.0})["active"]
+    seconds = distilled["active"] + (checkpoint.load(distil.clock(work, saved)) or {"active": 0.0})["active"]
     distil_history = {
-        "hardware": hardware,
-        "trajectories": distilled["trajectories"],
-        "steps": distilled["step"],
-        "minutes": round(minutes / 60, 1),
+        "hardware": all_hardware(distilled),
+        "trajectories": distilled["before"]["trajectories"] + distilled["trajectories"],
+        "steps": distilled["before"]["steps"] + distilled["step"],
+        "minutes": round(distilled["before"]["minutes"] + seconds / 60, 1),
         "loss": round(distilled["loss"], 5),
     }
     training = (
@@ -169,5 +167,8 @@ def publish(
     return [write_pipeline(out / name, model, teacher.encoder, tokenizer, *rest) for name, model, *rest in parts]
 
 
-def hardware_name(device: str) -> str:
-    return torch.cuda.get_device_name(0) if device == "cuda" else cpu_device().name
+def all_hardware(saved: dict) -> str:
+    """What this checkpoint, and what it went on from, were trained on."""
+    now = torch.cuda.get_device_name(0) if saved["settings"]["device"] == "cuda" else cpu_device().name
+    before = saved["before"]["hardware"]
+    return now if not before else before if before.endswith(now) else f"{before}, then {now}"

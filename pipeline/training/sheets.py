@@ -35,7 +35,7 @@ def draw(encode, transformer, tokenizer, levels: torch.Tensor, guidance: float, 
     size = PATCHES * transformer.config.patch_size
     tokens, mask = (x.to(device) for x in tokenize(tokenizer, ["", *PROMPTS], MAX_TOKENS))
     noise = seeded_noise(range(len(PROMPTS)), size).to(device)
-    with torch.autocast(device, torch.bfloat16):
+    with flow.autocast(device):
         text = encode(tokens, mask)
         states = flow.roll_out(transformer, noise, levels, text[1:], mask[1:], (text[:1], mask[:1]), guidance)
     return states[-1]

@@ -65,12 +65,12 @@ def published(folder: Path, settings: Settings) -> Predecessor:
     return Predecessor(encoder, transformer).to(settings.device)
 
 
-def history(settings: Settings) -> dict:
-    """What was trained before this run, and on what: steps, pictures seen, minutes, hardware."""
-    if settings.start is None:
-        return {"steps": 0, "pictures_seen": 0, "minutes": 0.0, "hardware": ""}
-    said = json.loads((Path(settings.start) / "training.json").read_text())
-    return {key: said[key] for key in ("steps", "pictures_seen", "minutes", "hardware")}
+def history(start: str | None, counted: str) -> dict:
+    """What was trained before this run, and on what: steps, minutes, hardware, and how many of what is counted."""
+    if start is None:
+        return {"steps": 0, counted: 0, "minutes": 0.0, "hardware": ""}
+    said = json.loads((Path(start) / "training.json").read_text())
+    return {key: said[key] for key in ("steps", counted, "minutes", "hardware")}
 
 
 def optimiser(model: Predecessor, settings: Settings) -> torch.optim.AdamW:
@@ -89,7 +89,7 @@ def train(pack: Pack, tokenizer: PreTrainedTokenizerBase, encoder: BertModel, wo
     """Train until the budget is spent, continuing from the checkpoint in `work`; returns the checkpoint's path."""
     path = work / "predecessor.pt"
     model = build(encoder, settings) if settings.start is None else published(Path(settings.start), settings)
-    denoiser = loop.compiled(model.transformer, settings.compile)
+    denoiser, patch = loop.compiled(model.transformer, settings.compile), model.transformer.config.patch_size
     draw = Draw(pack, tokenizer, text.MAX_TOKENS, settings.seed, settings.rest_weight, settings.device)
 
     def loss_of(step: int, progress: float) -> torch.Tensor:
@@ -99,8 +99,8 @@ def train(pack: Pack, tokenizer: PreTrainedTokenizerBase, encoder: BertModel, wo
         generator = torch.Generator(settings.device).manual_seed(seed)
         noise = torch.randn(batch.images.shape, generator=generator, device=settings.device)
         images, tokens, mask = batch.images, batch.tokens.to(settings.device), batch.mask.to(settings.device)
-        with torch.autocast(settings.device, torch.bfloat16, enabled=settings.autocast):
-            return flow.velocity_loss(denoiser, images, model.encode(tokens, mask), mask, t, noise)
+        with flow.autocast(settings.device, settings.autocast):
+            return flow.velocity_loss(denoiser, images, model.encode(tokens, mask), mask, t, noise, patch)
 
     loop.run(
         path=path,
@@ -112,7 +112,7 @@ def train(pack: Pack, tokenizer: PreTrainedTokenizerBase, encoder: BertModel, wo
         factor_of=lambda step, progress: loop.cosine(step, progress, settings.warmup, settings.decay_from),
         batch=settings.batch,
         save_seconds=settings.save_seconds,
-        extra={"settings": asdict(settings), "before": history(settings)},
+        extra={"settings": asdict(settings), "before": history(settings.start, "pictures_seen")},
         after_save=lambda: sheet(work, tokenizer, text.load(work)[1], settings.device),
     )
     return path

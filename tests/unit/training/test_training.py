@@ -124,6 +124,45 @@ def test_training_goes_on_from_an_exported_predecessor_and_counts_all_of_it(pack
     assert "an abacus, then CPU" in (folder / "README.md").read_text()
 
 
+def test_distillation_goes_on_from_an_exported_student_with_what_its_teacher_has_learned_since(pack, work):
+    run_train(pack, work, steps=20)
+    run_distil(pack, work, steps=3)
+    tokenizer, encoder = text.load(work)
+    folders = export.publish(work, work / "models", tokenizer, encoder, len(pack.pictures))
+    said = json.loads((folders[1] / "training.json").read_text())
+    for name in ("predecessor.pt", "efficient.pt"):
+        (work / name).unlink()
+    further = run_train(pack, work, steps=2, start=str(folders[0]))
+    teacher, _ = train.load_average(work, encoder)
+    student = distil.beginning(teacher.transformer, str(folders[0]), str(folders[1]))
+    now = {name: further["average"]["shadow"][f"transformer.{name}"] for name, _ in student.named_parameters()}
+    before = [DiffusionPipeline.from_pretrained(folder).transformer.state_dict() for folder in folders]
+    for name, weight in student.named_parameters():
+        torch.testing.assert_close(weight - now[name], before[1][name] - before[0][name], atol=1e-6, rtol=1e-5)
+
+    run_distil(pack, work, steps=1, start=str(folders[1]))
+    folder = export.publish(work, work / "models", tokenizer, encoder, len(pack.pictures))[1]
+    again = json.loads((folder / "training.json").read_text())
+    assert (again["steps"], again["trajectories"]) == (4, 2 * said["trajectories"])
+    with pytest.raises(PlaygroundError, match="not its student"):
+        distil.beginning(teacher.transformer, None, str(folder))
+
+
+def test_an_error_that_jumps_at_the_edges_of_patches_costs_more_than_a_smooth_one():
+    rows = torch.arange(32.0)
+    jumps = (rows // 8 % 2 * 2 - 1).expand(1, 3, 32, 32)
+    smooth = torch.sin((rows + 0.5) * torch.pi / 8).expand(1, 3, 32, 32)
+    smooth = smooth / smooth.square().mean().sqrt()
+    assert flow.seams(jumps, 8).item() == pytest.approx(4.0)  # by columns; down the rows nothing changes
+    assert flow.seams(jumps[..., 3:-5], 8) == 0  # the same jumps, off the edges
+    images, level = torch.zeros(1, 3, 32, 32), torch.ones(1)
+    losses = [
+        flow.velocity_loss(lambda error=error, **_: (error,), images, None, None, level, images, 8)
+        for error in (smooth, jumps)
+    ]
+    assert losses[1] - losses[0] > 0.9 * flow.SEAM_WEIGHT * 4 and losses[0] >= 1
+
+
 def test_levels_start_near_pure_noise_and_come_down_at_last():
     early, late = (flow.draw_levels(4000, p, torch.Generator().manual_seed(0)) for p in (0.1, 0.9))
     assert early.median() > 0.95 > 0.9 > late.median() > 0.7
