@@ -189,7 +189,8 @@ def subjects(
     """real, predecessor and efficient: the numbers of the everyday suite, and recall on the wide one."""
     everyday, wide, _ = planned
     kept = suite.cells(pack.pictures, core=True)
-    every_real = judge.eye(suite.real(pack, kept)).numpy()
+    real = suite.real(pack, kept)
+    every_real = judge.eye(real).numpy()
     index = {(c.row, c.look): i for i, c in enumerate(kept)}
     shown = [index[c.row, c.look] for c in everyday.cells]
     others = np.setdiff1d(np.arange(len(kept)), shown)
@@ -207,7 +208,9 @@ def subjects(
         "real": {
             **recalls(every_real[shown], everyday, range(len(shown))),
             "kid": floor, "kid_ci": interval, "diversity": None, "memorised": None, "seconds": None,
-            "evaluations": None, "wide": recalls(wide_real, wide, range(len(wide.prompts))),
+            "evaluations": None, "seams": statistics.median(
+                metrics.seams(real[i].permute(1, 2, 0).numpy(), sheets.PATCH) for i in shown
+            ), "wide": recalls(wide_real, wide, range(len(wide.prompts))),
         }
     }  # fmt: skip
     for role in ROLES:

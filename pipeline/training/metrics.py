@@ -78,15 +78,15 @@ def nearness(picture: np.ndarray, known: np.ndarray) -> float:
 
 
 def seams(image: np.ndarray, patch: int) -> float:
-    """How much stronger neighbours differ across the edges of patches than within them: 1 where no edge shows.
+    """How much stronger neighbours differ at the edges of patches than within them: about 1 where no edge shows.
 
+    At the edges: across them or one pixel beside, where it is strongest; a grid of thin lines shows as a jump does.
     image: (H, W, C), any scale.
     """
     image = image.astype(np.float64)
-    on, off = [], []
+    profile = np.zeros(patch)
     for axis in (0, 1):
         steps = np.abs(np.diff(image, axis=axis)).mean(axis=(1 - axis, 2))
-        edge = np.arange(len(steps)) % patch == patch - 1
-        on.append(steps[edge].mean())
-        off.append(steps[~edge].mean())
-    return float(np.mean(on) / max(np.mean(off), 1e-9))
+        place = np.arange(len(steps)) % patch
+        profile += [steps[place == i].mean() for i in range(patch)]
+    return float(max(profile[-2:].max(), profile[0]) / max(profile[1:-2].mean(), 1e-9))

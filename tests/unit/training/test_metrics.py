@@ -64,3 +64,5 @@ def test_seams_are_one_on_noise_and_high_on_flat_patches():
     assert metrics.seams(rng.integers(0, 255, (64, 64, 3)), 16) == pytest.approx(1, abs=0.1)
     patches = np.kron(rng.integers(0, 255, (4, 4)), np.ones((16, 16)))[..., None].repeat(3, 2)
     assert metrics.seams(patches + rng.normal(size=patches.shape), 16) > 10
+    lines = np.kron(np.ones((4, 4)), np.pad(np.zeros((14, 14)), 1, constant_values=9.0))[..., None].repeat(3, 2)
+    assert metrics.seams(lines + rng.normal(size=lines.shape), 16) > 3  # alike on both sides of an edge
