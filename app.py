@@ -12,7 +12,7 @@ def options(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Diptych: one prompt, two models, time and cost.")
     parser.add_argument("--host", help="address to listen on (default: this machine only; on a Space: everywhere)")
     parser.add_argument("--port", type=int, help="default: the first free one from 7860")
-    parser.add_argument("--data", metavar="DIR", help="where caches are kept (default: the user's data folder)")
+    parser.add_argument("--data", metavar="DIR", help="history, votes and caches (default: the user's data folder)")
     parser.add_argument("--price", metavar="PROFILE", help="a profile of assets/prices.toml, or dollars per hour")
     parser.add_argument("--model-file", metavar="TOML", help="your own models and pairs, beside the shipped ones")
     parser.add_argument(
@@ -45,9 +45,11 @@ def main() -> None:
             download.bring(playground.catalog.cards(playground.catalog.pair(chosen.fetch)))
     except PlaygroundError as error:
         fail(str(error))
-    os.environ.setdefault("GRADIO_TEMP_DIR", str(playground.data / "served"))
     from pathlib import Path
 
+    # A folder of our own wherever it lies, for what is old in it is removed.
+    elsewhere = os.environ.get("GRADIO_TEMP_DIR")
+    os.environ["GRADIO_TEMP_DIR"] = str(Path(elsewhere) / "diptych" if elsewhere else playground.data / "served")
     from pipeline import zerogpu
     from pipeline.ui.page import build_page, launch_options
     from pipeline.ui.readiness import Readiness

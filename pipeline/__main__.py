@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
 
     everywhere = argparse.ArgumentParser(add_help=False)
     everywhere.add_argument("--json", action="store_true", help="print one JSON document as the last line")
-    everywhere.add_argument("--data", metavar="DIR", help="where caches are kept")
+    everywhere.add_argument("--data", metavar="DIR", help="where history, votes and caches are kept")
     everywhere.add_argument("--model-file", metavar="TOML", help="your own models and pairs, beside the shipped ones")
 
     prompted = argparse.ArgumentParser(add_help=False)
@@ -303,8 +303,11 @@ def _sweep(options: argparse.Namespace) -> dict[str, Any]:
                 results[said.cell.place] = said.result
     _progress(None, [])
     document = sweep_document(entry.document, sweeps.cells.of(entry.id))
+    # A cell may have been made by another process meanwhile, or its kept picture be gone.
+    results = playground.history.results(playground.history.get(entry.id)) | results
     for cell in document["cells"]:
-        cell["image"] = _save(results[cell["place"]], Path(options.out))
+        result = results.get(cell["place"])
+        cell["image"] = result and _save(result, Path(options.out))
         _tell(f"guidance {cell['guidance']:g}", cell)
     print(_seed_line(document))
     if options.report:

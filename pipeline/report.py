@@ -250,7 +250,8 @@ def headline(document: Mapping[str, Any], names: Sequence[str]) -> tuple[str, st
     if not is_comparison(document):
         what = f"{len(lanes)} pictures" if len(lanes) > 1 else "One picture"
         totals = [lane["seconds"]["total"] for lane in lanes]
-        return f"{what} by {names[0]}", f"A picture took {seconds_range(min(totals), max(totals))}."
+        by = " and ".join(dict.fromkeys(names))
+        return f"{what} by {by}", f"A picture took {seconds_range(min(totals), max(totals))}."
     old, new = lanes
     sentence = (
         f"The efficient model, {names[1]}, took {seconds_text(new['seconds']['total'])} for its picture; the "

@@ -102,7 +102,7 @@ def claims(document: Mapping[str, Any]) -> list[str]:
         return []
     if by_chance(document):
         found = ["no difference in time beyond chance"]
-    elif once(document):
+    elif rough(document):
         found = _about(document["speedup"], document["saving"])
     else:
         found = [speed(document["speedup"])]
@@ -116,7 +116,7 @@ def claims(document: Mapping[str, Any]) -> list[str]:
 
 
 def _about(ratio: float, saving: float | None) -> list[str]:
-    """One run has no spread, so it cannot carry a third digit."""
+    """So few runs cannot carry a third digit."""
     if 0.95 < ratio < 1.05:
         return ["about as fast"]
     return [f"about {speed(ratio, 2)}"] + ([] if saving is None else [f"about {saved(saving)}"])
@@ -125,6 +125,12 @@ def _about(ratio: float, saving: float | None) -> list[str]:
 def once(document: Mapping[str, Any]) -> bool:
     """Whether a model of this comparison ran one time only."""
     return min(lane["runs"] for lane in document["lanes"]) == 1
+
+
+def rough(document: Mapping[str, Any]) -> bool:
+    """Whether too few runs were made for any difference to be significant: one has no spread, and three do not do."""
+    tested = document.get("significance")
+    return once(document) or (bool(tested) and not tested["significant"] and not _enough_runs(tested))
 
 
 def by_chance(document: Mapping[str, Any]) -> bool:

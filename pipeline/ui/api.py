@@ -28,6 +28,8 @@ from pipeline.ui.served import hand_out_result
 from pipeline.ui.visitors import Visitors
 
 RUN_NAME_MAX = 100
+THREADS = anyio.CapacityLimiter(DEVICE_QUEUE["concurrency_limit"])
+"""For runs, which hold a thread while they wait in line; the page and its pictures are read by anyio's own forty."""
 
 
 def attach(playground: Playground, jobs: Jobs, visitors: Visitors) -> None:
@@ -42,7 +44,9 @@ def attach(playground: Playground, jobs: Jobs, visitors: Visitors) -> None:
             raise InputError(f"run must be a name of 1 to {RUN_NAME_MAX} characters; got {shown(run)}.")
         with jobs.running(_session(request), run) as stop:
             try:
-                return await anyio.to_thread.run_sync(lambda: final_results(engine.run(requests, stop=stop, **how)))
+                return await anyio.to_thread.run_sync(
+                    lambda: final_results(engine.run(requests, stop=stop, **how)), limiter=THREADS
+                )
             finally:
                 # Gradio cancels the task, not the thread: the flag is what the run hears.
                 stop.set()

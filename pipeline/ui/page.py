@@ -72,7 +72,7 @@ def launch_options() -> dict[str, Any]:
         "theme": theme(),
         "css_paths": [ASSETS / "style.css"],
         "footer_links": ["api", "settings"],
-        "max_file_size": "50mb",
+        "max_file_size": "10mb",
     }
 
 

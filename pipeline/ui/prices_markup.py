@@ -21,7 +21,7 @@ from pipeline.cost import (
     month_formula,
     source_url,
 )
-from pipeline.wording import by_chance, count, dollars, duration, figure, once
+from pipeline.wording import by_chance, count, dollars, duration, figure, rough
 
 SIZE = 1024
 """Pixels a side at which hosted prices are compared."""
@@ -76,19 +76,18 @@ def _saves(document: Mapping[str, Any], before: Month, after: Month, images_a_da
     if by_chance(document):
         return f"{at} no saving is claimed: the two models' times may differ by chance alone."
     by_use, left_on = before.by_use_usd - after.by_use_usd, before.left_on_usd - after.left_on_usd
-    single = once(document)
-    told = (
-        f"{at} this {_change(by_use, single)} a month, paid by use; with machines left on it {_change(left_on, single)}"
-    )
-    return f"{told}, by one run only." if single else f"{told}."
+    few = rough(document)
+    told = f"{at} this {_change(by_use, few)} a month, paid by use; with machines left on it {_change(left_on, few)}"
+    runs = min(lane["runs"] for lane in document["lanes"])
+    return f"{told}, by {'one run' if runs == 1 else f'{runs} runs'} only." if few else f"{told}."
 
 
-def _change(saved_usd: float, single: bool) -> str:
-    """Of a ``single`` run as roughly as its times are known."""
+def _change(saved_usd: float, few: bool) -> str:
+    """Of ``few`` runs as roughly as their times are known."""
     if not saved_usd:
         return "saves nothing"
     size = abs(saved_usd)
-    sum_usd = f"about {dollars(float(f'{size:.2g}'), 2)}" if single else dollars(size)
+    sum_usd = f"about {dollars(float(f'{size:.2g}'), 2)}" if few else dollars(size)
     return f"saves {sum_usd}" if saved_usd > 0 else f"costs {sum_usd} more"
 
 

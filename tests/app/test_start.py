@@ -54,7 +54,12 @@ def test_gradios_variables_choose_the_port_and_whether_there_are_mcp_tools(said:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    env = os.environ | {"GRADIO_SERVER_PORT": str(port)} | ({"GRADIO_MCP_SERVER": said} if said else {})
+    old = tmp_path / "temp" / "of another app.txt"
+    old.parent.mkdir()
+    old.write_text("not ours")
+    os.utime(old, (1, 1))
+    env = os.environ | {"GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(old.parent)}
+    env |= {"GRADIO_MCP_SERVER": said} if said else {}
     command = [sys.executable, "app.py", "--data", str(tmp_path), "--offline"]
     with subprocess.Popen(command, cwd=ASSETS.parent, env=env, stdout=subprocess.DEVNULL) as app:
         try:
@@ -63,6 +68,7 @@ def test_gradios_variables_choose_the_port_and_whether_there_are_mcp_tools(said:
                 time.sleep(0.2)
             assert page == 200
             assert answer(port, "gradio_api/mcp/schema") == status
+            assert old.exists() and any((old.parent / "diptych").iterdir())
         finally:
             app.terminate()
 

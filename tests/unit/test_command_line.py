@@ -104,6 +104,14 @@ def test_a_sweep_is_gone_on_with(capsys, backend: CountingBackend):
     assert [cell["steps"] for cell in again["cells"]] == [1, 2, 3] and len(backend.made) == 3
 
 
+def test_a_sweep_whose_kept_picture_is_gone_says_so_and_ends_well(capsys, playground: Playground):
+    assert command_line.main(["sweep", "a fox", "--model", "old", "--steps", "1..3"]) == 0
+    entry = playground.history.get(re.search(r"--resume (\S+)", capsys.readouterr().out)[1])
+    min(entry.files.values()).unlink()
+    again = document(capsys, "sweep", "--resume", entry.id)
+    assert sorted(cell["image"] is None for cell in again["cells"]) == [False, False, True]
+
+
 @pytest.mark.parametrize("words", [("compare", "a <b>fox</b>"), ("sweep", "a <b>fox</b>", "--model", "old")])
 def test_a_report_is_one_offline_file_and_escapes_the_prompt(capsys, words):
     document(capsys, *words, "--seed", "1", "--report", "report.html")

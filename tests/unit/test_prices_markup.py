@@ -46,6 +46,9 @@ def test_one_run_saves_roughly_and_a_difference_by_chance_nothing():
     assert (
         "this saves about $0.20 a month, paid by use; with machines left on it saves nothing, by one run only." in said
     )
+    few = {"p": 0.1, "significant": False, "runs_needed": 4, "runs": 3}
+    said = volume(price, significance=few, lanes=[lane | {"runs": 3} for lane in DOCUMENT["lanes"]])
+    assert "saves about $0.20 a month" in said and "by 3 runs only." in said
     chance = {"p": 0.6, "significant": False, "runs_needed": 4, "runs": 5}
     assert "no saving is claimed: the two models' times may differ by chance" in volume(price, significance=chance)
 

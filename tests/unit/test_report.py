@@ -287,7 +287,7 @@ def test_none_and_both_kinds_are_fine():
 
 def test_the_headline_is_said_in_words(item):
     title, sentence = headline(item(repeat=3).document, ["Old", "New"])
-    assert re.fullmatch(r"2\.43 × faster, 59 % cheaper", title)
+    assert title == "about 2.4 × faster, about 59 % cheaper"
     assert sentence == (
         "The efficient model, New, took 7.00 ms for its picture; the predecessor, Old, took 17.0 ms. "
         "1,000 pictures cost $0.00156 against $0.00378. The difference in time is not significant (rank test, "

@@ -154,5 +154,11 @@ def test_a_difference_that_may_be_chance_is_no_claim_of_speed_or_saving():
     before = {key: value for key, value in none.items() if key != "runs"}  # older entries: as their sentence says
     for tested in (none, before):
         assert claims(said | {"significance": tested}) == ["no difference in time beyond chance"]
-    for tested in (none | {"significant": True}, none | {"runs": 3}, None):
+    for tested in (none | {"significant": True}, None):
         assert claims(said | {"significance": tested}) == ["1.04 × faster", "4 % cheaper"]
+
+
+def test_runs_too_few_to_be_significant_claim_as_roughly_as_one():
+    few = {"speedup": 10.54, "saving": 0.905, "judged": None, "lanes": [{"runs": 3}, {"runs": 3}]}
+    few["significance"] = {"p": 0.1, "significant": False, "runs_needed": 4, "runs": 3}
+    assert claims(few) == ["about 11 × faster", "about 90 % cheaper"]
