@@ -15,6 +15,7 @@ import secrets
 import sqlite3
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -226,18 +227,27 @@ class History:
         return self.rows("SELECT coalesce(sum(bytes), 0) AS total FROM pictures")[0]["total"]
 
     def _keep_to_limit(self, newest: str) -> None:
-        """Oldest first, never a starred one and never the one just made."""
+        """Of whoever keeps the most, the oldest first; never a starred one and never the one just made. So a
+        visitor's pictures, starred ones too, push out his own."""
         room = self.used_bytes() - self.max_bytes
         if room <= 0:
             return
+        held: Counter[str | None] = Counter()
+        oldest: dict[str | None, list[sqlite3.Row]] = {}
         for row in self.rows(
-            "SELECT entries.id, coalesce(sum(bytes), 0) AS size FROM entries LEFT JOIN pictures ON entry = entries.id "
-            "WHERE NOT starred AND entries.id != ? GROUP BY entries.id ORDER BY made_at",
-            (newest,),
+            "SELECT entries.id, owner, starred, coalesce(sum(bytes), 0) AS size FROM entries "
+            "LEFT JOIN pictures ON entry = entries.id GROUP BY entries.id ORDER BY made_at DESC"
         ):
-            if room <= 0:
-                return
+            held[row["owner"]] += row["size"]
+            if not row["starred"] and row["id"] != newest:
+                oldest.setdefault(row["owner"], []).append(row)
+        while room > 0 and oldest:
+            owner = max(oldest, key=lambda owner: held[owner])
+            row = oldest[owner].pop()
+            if not oldest[owner]:
+                del oldest[owner]
             self.delete(row["id"])
+            held[owner] -= row["size"]
             room -= row["size"]
 
     def _remove_orphans(self) -> None:

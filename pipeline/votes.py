@@ -213,13 +213,13 @@ class Votes:
 
     def of_settings(self, entries: Iterable[Entry], document: Mapping[str, Any]) -> Tally:
         """Of all pairs of these votes that were drawn by the models and settings of a comparison's ``document``."""
-        wanted = [_recipe(lane) for lane in document["lanes"]]
+        wanted = [recipe_of_lane(lane) for lane in document["lanes"]]
         casts = [
             cast
             for entry in entries
             if "sweep" not in entry.document
             for cast in self.casts(entry)
-            if [_recipe(lane) for lane in entry.document["pairs"][cast.place]["lanes"]] == wanted
+            if [recipe_of_lane(lane) for lane in entry.document["pairs"][cast.place]["lanes"]] == wanted
         ]
         return tally_of(casts, ROLES)
 
@@ -242,7 +242,7 @@ class Votes:
                     "seed": pair["seed"],
                     "width": pair["width"],
                     "height": pair["height"],
-                    **{f"{lane['role']}_{name}": text for lane in pair["lanes"] for name, text in _recipe(lane)},
+                    **{f"{lane['role']}_{name}": text for lane in pair["lanes"] for name, text in recipe_of_lane(lane)},
                 }
             )
         return found
@@ -266,7 +266,7 @@ class Votes:
         return self.history.rows(statement, values)
 
 
-def _recipe(lane: Mapping[str, Any]) -> list[tuple[str, Any]]:
+def recipe_of_lane(lane: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """A lane that was kept before there were switches has none."""
     return [
         *((name, lane[name]) for name in ("model", "steps", "guidance")),

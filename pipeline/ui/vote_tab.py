@@ -32,11 +32,11 @@ from pipeline.ui.compare_tab import DEVICE_QUEUE, requests_of, settings_of
 from pipeline.ui.compare_view import CompareView
 from pipeline.ui.jobs import Jobs
 from pipeline.ui.pace import SETTLE_S, TELL_S
-from pipeline.ui.price_box import chosen_price
+from pipeline.ui.price_box import AUTOMATIC_PRICE, chosen_price
 from pipeline.ui.served import address_of, hand_out, new_file
 from pipeline.ui.sweep_tab import SweepView
 from pipeline.ui.visitors import Visitors
-from pipeline.votes import PAIRS_MAX, roles_of
+from pipeline.votes import PAIRS_MAX, recipe_of_lane, roles_of
 from pipeline.wording import count, slug
 
 LINK_KEY = "vote"
@@ -250,10 +250,13 @@ def build(
             wanted = lines("prompts", text or "")
             if not 1 <= len(wanted) <= PAIRS_MAX:
                 raise InputError(f"A vote needs 1 to {PAIRS_MAX} prompts, one a line; got {len(wanted)}.")
+            playground.check_price(None if price == AUTOMATIC_PRICE else price)
+            chosen = random_seed() if seed is None else seed
+            planned = [requests_of(catalog, pair_id, prompt, negative, chosen, *rest) for prompt in wanted]
             owner = visitors.owner(token)
             found, shown_at = [], 0.0
             with jobs.running(request.session_hash) as stop:
-                for i, prompt in enumerate(wanted):
+                for i, (pair, requests) in enumerate(planned):
                     if time.monotonic() - shown_at >= TELL_S:
                         yield update(
                             said=markup.hint(f"{i} of {count(len(wanted), 'pair')} drawn."),
@@ -262,8 +265,6 @@ def build(
                         )
                         time.sleep(SETTLE_S)
                         shown_at = time.monotonic()
-                    chosen = random_seed() if seed is None else seed
-                    pair, requests = requests_of(catalog, pair_id, prompt, negative, chosen, *rest)
                     results: dict[str, Result] = {}
                     roles = list(requests)
                     with closing(playground.engine.run(list(requests.values()))) as events:
@@ -352,8 +353,9 @@ def _unlike(found: list[Entry]) -> list[Entry]:
     """One comparison a recipe, the newest, oldest first: to ask twice about the same pictures tells nothing more."""
     kept: dict[tuple, Entry] = {}
     for entry in found:
-        lanes = [(lane["model"], lane["steps"], lane["guidance"]) for lane in entry.document["lanes"]]
-        kept.setdefault((entry.prompt, entry.document["seed"], *lanes), entry)
+        said = entry.document
+        alike = (said["seed"], said["width"], said["height"])
+        kept.setdefault((entry.prompt, *alike, *(str(recipe_of_lane(lane)) for lane in said["lanes"])), entry)
     return list(kept.values())[::-1]
 
 

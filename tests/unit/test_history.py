@@ -99,6 +99,17 @@ def test_the_oldest_goes_first_and_a_starred_one_never(history, made):
     assert old not in {entry.id for entry in history.find()}
 
 
+def test_who_keeps_the_most_makes_room_first(history, made):
+    results = made()
+    mine = history.add("comparison", {}, results, "me")
+    size = history.used_bytes()
+    theirs = [history.add("comparison", {}, results, "somebody") for _ in range(3)]
+    history.star(theirs[0], True)
+    history.max_bytes = 4 * size
+    newest = history.add("comparison", {}, results, "somebody")
+    assert {entry.id for entry in history.find()} == {mine, theirs[0], theirs[2], newest}
+
+
 def test_files_that_no_row_names_go_at_the_next_start(history, made, tmp_path):
     kept = history.add("picture", {}, made("a cat", "new"))
     orphan, _ = history.save_picture(made("a dog", "new")[0])
