@@ -132,6 +132,11 @@ def test_drawing_can_be_stopped_and_a_wrong_link_is_one_sentence(serve, engine, 
     visit.page.get_by_label("Prompts of the vote").fill("")
     visit.button("Draw and start the vote").click()
     playwright.expect(visit.page.get_by_text("A vote needs 1 to")).to_be_visible()
+    made = len(backend.made)
+    visit.page.get_by_label("Prompts of the vote").fill("a cat\n" + 2001 * "x")
+    visit.button("Draw and start the vote").click()
+    playwright.expect(visit.page.get_by_text("prompt must have at most 2000 characters")).to_be_visible()
+    assert len(backend.made) == made  # nothing is drawn for a vote that cannot be
     for words in ("It broke; take another.", "It broke again; take another."):
         backend.fail = ModelError(words)
         visit.page.get_by_label("Prompts of the vote").fill("a cat\na fox")
