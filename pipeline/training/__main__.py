@@ -30,6 +30,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rate", type=float, dest="learning_rate", help="learning rate (default: 1e-3, distil 3e-4)")
     parser.add_argument("--rest-weight", type=float, help="of pictures beyond the everyday ones, against 1 for those")
     parser.add_argument("--start", help="go on from this exported model (distil: the efficient one)")
+    parser.add_argument(
+        "--keep", type=float, default=0.0, help="export: share of the weights of both --start that stays"
+    )
     parser.add_argument("--note", default="", help="a sentence for the model cards that export writes")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stdout)
@@ -75,7 +78,9 @@ def run(command: str, options: argparse.Namespace) -> None:
         seeing = judge.load(work, lambda: art.load(work, pack.pictures))
         print(evaluate.evaluate(pack, seeing, options.out, work))
     else:
-        for folder in export.publish(work, options.out, tokenizer, encoder, len(pack.pictures), options.note):
+        for folder in export.publish(
+            work, options.out, tokenizer, encoder, len(pack.pictures), options.note, options.keep
+        ):
             print(folder)
 
 

@@ -135,16 +135,16 @@ def beginning(teacher: PRXTransformer2DModel, old_teacher: str | None, start: st
         raise PlaygroundError(
             f"The predecessor was trained from nothing, so that {start} is not its student; leave --start away."
         )
-    old_student, old = (_weights(Path(folder)) for folder in (start, old_teacher))
+    old_student, old = (exported(Path(folder)) for folder in (start, old_teacher))
     with torch.no_grad():
-        for name, weight in student.named_parameters():
-            weight += old_student[name] - old[name]
+        for weight, ours, theirs in zip(student.parameters(), old_student.parameters(), old.parameters(), strict=True):
+            weight += ours - theirs
     return student
 
 
-def _weights(folder: Path) -> dict[str, torch.Tensor]:
-    exported = PRXTransformer2DModel.from_pretrained(folder / "transformer", torch_dtype=torch.float32)
-    return dict(exported.named_parameters())
+def exported(folder: Path) -> PRXTransformer2DModel:
+    """The transformer of an exported model, in float32."""
+    return PRXTransformer2DModel.from_pretrained(folder / "transformer", torch_dtype=torch.float32)
 
 
 def distil(pack: Pack, tokenizer: PreTrainedTokenizerBase, encoder: BertModel, work: Path, settings: Settings) -> Path:

@@ -15,6 +15,7 @@ from transformers.utils import logging as transformers_logging
 
 from pipeline.checksums import write_sums
 from pipeline.device import cpu_device
+from pipeline.errors import PlaygroundError
 from pipeline.training import checkpoint, distil, flow, text, train
 from pipeline.training.data import CORE, GROUPS, MINILM, PICTURES, WORDS
 
@@ -101,14 +102,32 @@ def write_pipeline(
 
 
 def publish(
-    work: Path, out: Path, tokenizer: PreTrainedTokenizerBase, encoder: BertModel, pictures: int, note: str = ""
+    work: Path,
+    out: Path,
+    tokenizer: PreTrainedTokenizerBase,
+    encoder: BertModel,
+    pictures: int,
+    note: str = "",
+    keep: float = 0.0,
 ) -> list[Path]:
     """Write both models of the pair from the checkpoints in `work` to folders in `out`.
 
-    note: a sentence for the cards, where this run was not simply what the commands do.
+    note: a sentence for the cards, where this run was not simply what the commands do. keep: the share of the weights
+    that stays as it was in the exported models both trainings went on from: their mean in the space of weights gains
+    most of what is new and loses less of what was there (arXiv 2109.01903). Raises PlaygroundError without those.
     """
     teacher, saved = train.load_average(work, encoder)
     student, distilled = distil.load_average(work, saved)
+    if keep:
+        starts = [part["settings"]["start"] for part in (saved, distilled)]
+        if None in starts:
+            raise PlaygroundError("--keep is of models that train and distil went on from; give both of them --start.")
+        old = train.published(Path(starts[0]), train.Settings())
+        mix(teacher.encoder, old.encoder, keep)
+        mix(teacher.transformer, old.transformer, keep)
+        mix(student, distil.exported(Path(starts[1])), keep)
+        way = f"Shipped is {100 * (1 - keep):.0f} % of the way from the weights before the last training to those after it."
+        note = f"{note} {way}".strip()
     out.mkdir(parents=True, exist_ok=True)
     history = {
         "hardware": all_hardware(saved),
@@ -165,6 +184,13 @@ def publish(
         (EFFICIENT, student, flow.EFFICIENT_SCHEDULE, efficient_card, distil_history),
     )
     return [write_pipeline(out / name, model, teacher.encoder, tokenizer, *rest) for name, model, *rest in parts]
+
+
+@torch.no_grad()
+def mix(model: torch.nn.Module, old: torch.nn.Module, keep: float) -> None:
+    """Move the model's weights `keep` of the way to those of `old`, an equal network."""
+    for new, before in zip(model.parameters(), old.parameters(), strict=True):
+        new.lerp_(before, keep)
 
 
 def all_hardware(saved: dict) -> str:

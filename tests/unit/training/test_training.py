@@ -128,7 +128,7 @@ def test_distillation_goes_on_from_an_exported_student_with_what_its_teacher_has
     run_train(pack, work, steps=20)
     run_distil(pack, work, steps=3)
     tokenizer, encoder = text.load(work)
-    folders = export.publish(work, work / "models", tokenizer, encoder, len(pack.pictures))
+    folders = started = export.publish(work, work / "started", tokenizer, encoder, len(pack.pictures))
     said = json.loads((folders[1] / "training.json").read_text())
     for name in ("predecessor.pt", "efficient.pt"):
         (work / name).unlink()
@@ -144,6 +144,14 @@ def test_distillation_goes_on_from_an_exported_student_with_what_its_teacher_has
     folder = export.publish(work, work / "models", tokenizer, encoder, len(pack.pictures))[1]
     again = json.loads((folder / "training.json").read_text())
     assert (again["steps"], again["trajectories"]) == (4, 2 * said["trajectories"])
+    kept = export.publish(work, work / "half", tokenizer, encoder, len(pack.pictures), keep=0.5)
+    for place, name in enumerate(path.name for path in kept):
+        old = DiffusionPipeline.from_pretrained(started[place]).transformer
+        new = DiffusionPipeline.from_pretrained(work / "models" / name).transformer
+        half = DiffusionPipeline.from_pretrained(work / "half" / name).transformer
+        for one, other, mean in zip(old.parameters(), new.parameters(), half.parameters(), strict=True):
+            torch.testing.assert_close(mean, (one + other) / 2, atol=2e-3, rtol=1e-2)
+        assert "50 % of the way" in (kept[place] / "README.md").read_text()
     with pytest.raises(PlaygroundError, match="not its student"):
         distil.beginning(teacher.transformer, None, str(folder))
 
