@@ -126,8 +126,8 @@ def publish(
         mix(teacher.encoder, old.encoder, keep)
         mix(teacher.transformer, old.transformer, keep)
         mix(student, distil.exported(Path(starts[1])), keep)
-        way = f"Shipped is {100 * (1 - keep):.0f} % of the way from the weights before the last training to those after it."
-        note = f"{note} {way}".strip()
+        way = f"Shipped is {100 * (1 - keep):.0f} % of the way"
+        note = f"{note} {way} from the weights before the last training to those after it.".strip()
     out.mkdir(parents=True, exist_ok=True)
     history = {
         "hardware": all_hardware(saved),
