@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import secrets
+import shutil
 import sqlite3
 import threading
 import time
@@ -25,8 +26,11 @@ from pipeline import imagefile
 from pipeline.errors import InputError, PlaygroundError
 from pipeline.events import Result
 from pipeline.recipe import recipe_of, result_from_recipe
+from pipeline.wording import size_text
 
 MAX_BYTES = 2 * 10**9
+STARRED_SHARE = 0.5
+"""Of the limit, so that whoever stars all he makes does not fill the disk, and everybody's newest has its room."""
 PAGE = 50
 KINDS = ("comparison", "picture", "sweep", "vote")
 
@@ -129,20 +133,23 @@ class History:
         self,
         kind: str,
         document: Mapping[str, Any],
-        results: Sequence[Result],
+        pictures: Sequence[Result | Path],
         owner: str = "",
-        entry: str | None = None,
     ) -> str:
         """Keep an entry with its pictures and return its id, by which it is found again after any restart.
 
-        ``entry``: the id it shall have (see :func:`new_id`). Raises PlaygroundError if it cannot be written; nothing
-        half-written is left.
+        ``pictures``: results, or files of other entries, which are then the document's to name prompt and models of.
+        Raises PlaygroundError if it cannot be written; nothing half-written is left.
         """
-        entry = entry or new_id()
-        models = list(dict.fromkeys(result.request.model for result in results)) or document.get("models", [])
-        prompt = results[0].request.prompt if results else str(document.get("prompt", ""))
+        entry = new_id()
+        requests = [picture.request for picture in pictures if isinstance(picture, Result)]
+        models = list(dict.fromkeys(request.model for request in requests)) or document.get("models", [])
+        prompt = requests[0].prompt if requests else str(document.get("prompt", ""))
         with self._told("kept in"):
-            saved = [self.save_picture(result) for result in results]
+            saved = [
+                self.save_picture(picture) if isinstance(picture, Result) else self._again(picture)
+                for picture in pictures
+            ]
             with self.transaction() as database:
                 database.execute(
                     "INSERT INTO entries (id, kind, owner, made_at, prompt, models, document) VALUES (?,?,?,?,?,?,?)",
@@ -167,6 +174,17 @@ class History:
             stream.flush()
             os.fsync(stream.fileno())
         draft.replace(path)
+        return picture, path.stat().st_size
+
+    def _again(self, kept: Path) -> tuple[str, int]:
+        """A kept picture under one more id, which outlives the first; as :meth:`save_picture`, but at once."""
+        picture = new_id()
+        path = self._path(picture)
+        os.utime(kept)  # one file under two names has one age, and an old one without a row is an orphan
+        try:
+            os.link(kept, path)
+        except OSError:  # a file system without hard links, or the file is gone
+            shutil.copyfile(kept, path)
         return picture, path.stat().st_size
 
     def get(self, entry: object, owner: str | None = None, *, nobodys: bool = True) -> Entry:
@@ -201,9 +219,16 @@ class History:
         return {row["kind"]: row["number"] for row in self.rows(statement, values)}
 
     def star(self, entry: str, starred: bool) -> None:
-        """A starred entry is never removed for room."""
+        """A starred entry is never removed for room. Raises InputError where that would leave too little of it."""
+        most = self.max_bytes * STARRED_SHARE
         with self._told("changed in"), self.transaction() as database:
             database.execute("UPDATE entries SET starred = ? WHERE id = ?", (int(starred), entry))
+            held = "SELECT coalesce(sum(bytes), 0) FROM pictures JOIN entries ON entries.id = entry WHERE starred = 1"
+            if starred and database.execute(held).fetchone()[0] > most:
+                raise InputError(
+                    f"Starred entries never go, so that they may hold {size_text(most)} at most; this one would be "
+                    "beyond. Unstar another first, or download its pictures."
+                )
 
     def delete(self, entry: str) -> None:
         """Remove an entry, whatever other tables say of it, and its files."""
@@ -314,10 +339,9 @@ def _where(
     model: str | None = None,
     sweep: str | None = None,
     starred: bool = False,
-    before: float | None = None,
 ) -> tuple[str, list[Any]]:
     """A condition on entries and its values. ``text``: every word of it is in the prompt. ``sweep``: votes on the
-    sweep of this id. ``before``: older than this made_at."""
+    sweep of this id."""
     wheres, values = ["1"], []
     if owner is not None:
         wheres, values = [*wheres, "owner IN (?, ?)"], [*values, *_owners(owner, nobodys)]
@@ -331,8 +355,6 @@ def _where(
             wheres, values = [*wheres, f"json_extract(document, '$.{key}') = ?"], [*values, value]
     if model is not None:
         wheres, values = [*wheres, "EXISTS (SELECT 1 FROM json_each(models) WHERE value = ?)"], [*values, model]
-    if before is not None:
-        wheres, values = [*wheres, "made_at < ?"], [*values, before]
     return " AND ".join(wheres), values
 
 

@@ -19,7 +19,7 @@ from pipeline.labels import setting_label, setting_of
 from pipeline.request import ImageRequest
 from pipeline.sweep_run import Sweeps
 from pipeline.tradeoff import best, rank
-from pipeline.votes import PAIRS_MAX, Cast, Tally, Votes, chance, tally_of
+from pipeline.votes import PAIRS_MAX, Cast, Tally, Votes, chance, readable, tally_of
 from pipeline.wording import count, share_text
 
 ROLES = ("reference", "setting")
@@ -75,9 +75,8 @@ def open_vote(votes: Votes, sweeps: Sweeps, entry: Entry, owner: str = "") -> En
     for kept in votes.history.find(owner, nobodys=False, kind="vote", sweep=entry.id, limit=1):
         if [(pair["reference"], pair["place"]) for pair in kept.document["pairs"]] == asked:
             return kept
-    shown = {place: file for place, file in entry.files.items() if any(place in pair for pair in asked)}
-    results = votes.history.results(replace(entry, files=shown))
-    if len(results) < len(shown):
+    files = [entry.files[place] for pair in asked for place in pair]
+    if not all(readable(file) for file in files):
         raise InputError("A picture of this sweep cannot be read any more; make the sweep anew.")
     document = {
         "models": entry.document["models"],
@@ -85,7 +84,7 @@ def open_vote(votes: Votes, sweeps: Sweeps, entry: Entry, owner: str = "") -> En
         "finished": len(every),
         "pairs": [_pair(reference, place, requests[place], documents) for reference, place in asked],
     }
-    return votes.get(votes.add(document, [results[place] for pair in asked for place in pair], owner))
+    return votes.get(votes.add(document, files, owner))
 
 
 def _pairs(catalog: Catalog, requests: Mapping[int, ImageRequest], documents: Cells) -> list[tuple[int, int]]:

@@ -12,18 +12,20 @@ then the candidate. A choice is kept as the role that was preferred, or as tie o
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pipeline.catalog import ROLES
 from pipeline.errors import InputError, PlaygroundError, shown
-from pipeline.events import Result
 from pipeline.history import Entry, History
+from pipeline.imagefile import read_recipe
 from pipeline.stats import Interval, votes_needed, wilson
 
 Side = Literal["left", "right", "tie", "bad"]
@@ -143,23 +145,22 @@ class Votes:
         pairs = {entry.document.get("pair") for entry in comparisons}
         if len(pairs) > 1 or any(entry.kind != "comparison" for entry in comparisons):
             raise InputError("A vote is on comparisons of one pair of models; choose those of one pair.")
-        results: list[Result] = []
+        files: list[Path] = []
         for entry in comparisons:
-            found = self.history.results(entry)
-            if sorted(found) != [0, 1]:
+            if sorted(entry.files) != [0, 1] or not all(readable(file) for file in entry.files.values()):
                 raise InputError(f"The pictures of {shown(entry.prompt)} are no longer there; run it again.")
-            results += [found[place] for place in range(2)]
+            files += [entry.files[place] for place in range(2)]
         document = {
             "pair": pairs.pop(),
-            "models": [result.request.model for result in results[:2]],
+            "models": [lane["model"] for lane in comparisons[0].document["lanes"]],
             "pairs": [entry.document for entry in comparisons],
         }
-        return self.add(document, results, owner)
+        return self.add(document, files, owner)
 
-    def add(self, document: Mapping[str, Any], results: Sequence[Result], owner: str = "") -> str:
+    def add(self, document: Mapping[str, Any], files: Sequence[Path], owner: str = "") -> str:
         """Keep a vote and return its id. ``document``: its ``pairs`` each have a prompt, a seed, a size and two lanes
-        with their roles. ``results``: their pictures, two a pair. Raises PlaygroundError if it cannot be kept."""
-        return self.history.add("vote", document, results, owner)
+        with their roles. ``files``: their kept pictures, two a pair. Raises PlaygroundError if it cannot be kept."""
+        return self.history.add("vote", {"prompt": document["pairs"][0]["prompt"], **document}, files, owner)
 
     def get(self, entry: object) -> Entry:
         """The vote of this id, whoever asks: to know it is the permission. Raises InputError."""
@@ -195,7 +196,9 @@ class Votes:
             (entry.id, place, voter, choice, time.time()),
         )
         if not entry.starred:
-            self.history.star(entry.id, True)  # somebody was asked and has answered: it does not go for room
+            # Somebody was asked and has answered: it does not go for room, as long as what does not leaves any.
+            with contextlib.suppress(InputError):
+                self.history.star(entry.id, True)
         return choice
 
     def take_back(self, entry: Entry, voter: str) -> bool:
@@ -222,6 +225,10 @@ class Votes:
             if [recipe_of_lane(lane) for lane in entry.document["pairs"][cast.place]["lanes"]] == wanted
         ]
         return tally_of(casts, ROLES)
+
+    def settings(self, entry: Entry) -> int:
+        """How many different settings its pairs were drawn with; the tally of the whole vote pools them."""
+        return len({str([recipe_of_lane(lane) for lane in pair["lanes"]]) for pair in entry.document["pairs"]})
 
     def casts(self, entry: Entry) -> list[Cast]:
         """Every choice, in the order they were made."""
@@ -264,6 +271,14 @@ class Votes:
         values = (entry,) if voter is None else (entry, voter)
         statement = f"SELECT {columns} FROM votes WHERE entry = ?{one} ORDER BY cast_at, place"  # noqa: S608
         return self.history.rows(statement, values)
+
+
+def readable(file: Path) -> bool:
+    """Whether a kept picture is there and is one; no pixel is decoded."""
+    try:
+        return bool(read_recipe(file))
+    except (OSError, InputError):
+        return False
 
 
 def recipe_of_lane(lane: Mapping[str, Any]) -> list[tuple[str, Any]]:

@@ -33,10 +33,12 @@ def ballot(said: Ballot, left: str, right: str) -> str:
     )
 
 
-def result(tally: Tally, pairs: Sequence[tuple[str, Tally]]) -> str:
-    """What was said of the whole vote, and of each pair: its prompt and what was said of it."""
+def result(tally: Tally, pairs: Sequence[tuple[str, Tally]], settings: int = 1) -> str:
+    """What was said of the whole vote, and of each pair: its prompt and what was said of it. ``settings``: as in
+    :func:`told`."""
     heads = [name.removesuffix(" is better") for name in CHOICES.values()]
-    return _result(claim(tally), _bar(tally.wins), told(tally), "By prompt", heads, [*_quoted(pairs), ("All", tally)])
+    rows = [*_quoted(pairs), ("All", tally)]
+    return _result(claim(tally), _bar(tally.wins), told(tally, settings), "By prompt", heads, rows)
 
 
 def sweep_result(standing: Standing, said: Mapping[str, str], pairs: Sequence[tuple[str, Tally]]) -> str:
@@ -80,8 +82,8 @@ def claim(tally: Tally) -> str:
     return "The efficient model is preferred" if wins.low > 0.5 else "The predecessor is preferred"
 
 
-def told(tally: Tally) -> Mapping[str, str]:
-    """All of it as label and text, for page and report."""
+def told(tally: Tally, settings: int = 1) -> Mapping[str, str]:
+    """All of it as label and text, for page and report. ``settings``: how many different ones the pictures had."""
     numbers = ", ".join(f"{name} {getattr(tally, choice)}" for choice, name in CHOICES.items())
     found = {"Votes": f"{tally.votes:,} by {count(tally.voters, 'voter')}: {numbers}"}
     if tally.wins:
@@ -97,6 +99,8 @@ def told(tally: Tally) -> Mapping[str, str]:
         "pictures without names, sides and order random for each voter; 95 % Wilson intervals, which take each vote as "
         "independent: many votes of few people are worth less than they say"
     )
+    if settings > 1:
+        found["Pooled"] = f"the pictures were drawn at {settings} different settings, which are counted together here"
     return found
 
 

@@ -151,7 +151,8 @@ def build(
         votes = playground.votes
         tallies = [(pair, votes.tally(entry, i)) for i, pair in enumerate(entry.document["pairs"])]
         if "sweep" not in entry.document:
-            return vote_markup.result(votes.tally(entry), [(pair["prompt"], tally) for pair, tally in tallies])
+            named = [(pair["prompt"], tally) for pair, tally in tallies]
+            return vote_markup.result(votes.tally(entry), named, votes.settings(entry))
         standing = sweep_votes.of_vote(votes, catalog, entry)
         named = [(sweep_votes.pair_label(catalog, entry, pair), tally) for pair, tally in tallies]
         return vote_markup.sweep_result(standing, sweep_votes.told(standing, entry), named)
@@ -316,7 +317,7 @@ def build(
                     for i, document in enumerate(documents)
                 ]
                 tally = playground.votes.tally(vote)
-                said = {"Verdict": vote_markup.claim(tally), **vote_markup.told(tally)}
+                said = {"Verdict": vote_markup.claim(tally), **vote_markup.told(tally, playground.votes.settings(vote))}
                 write_report(path, title_of(documents[0], catalog), items, catalog, playground.prices, votes=said)
             except PlaygroundError as error:
                 raise gr.Error(str(error), print_exception=False) from None

@@ -54,7 +54,6 @@ def test_the_newest_comes_first_and_words_models_and_stars_filter(history, made)
     assert ids(model="old") == [apple]
     assert ids(kind="picture") == [cat]
     assert ids(starred=True) == [apple]
-    assert ids(before=history.get(cat).made_at) == [apple]
     assert ids(limit=1) == [cat]
     assert history.kinds() == {"comparison": 1, "picture": 1}
     assert history.kinds(text="red cat") == {"picture": 1} and history.kinds(starred=True) == {"comparison": 1}
@@ -97,6 +96,38 @@ def test_the_oldest_goes_first_and_a_starred_one_never(history, made):
     last = history.add("comparison", {}, results)
     assert {entry.id for entry in history.find()} == {starred, last}
     assert old not in {entry.id for entry in history.find()}
+
+
+def test_starred_entries_leave_half_of_the_room(history, made):
+    results = made()
+    first, second = (history.add("comparison", {}, results) for _ in range(2))
+    history.max_bytes = 3 * history.used_bytes() // 2  # half of it holds one and a half
+    history.star(first, True)
+    with pytest.raises(InputError, match="Unstar another first"):
+        history.star(second, True)
+    assert [entry.id for entry in history.find(starred=True)] == [first]
+    history.star(first, False)
+    history.star(second, True)
+    assert [entry.id for entry in history.find(starred=True)] == [second]
+
+
+def test_a_file_of_another_entry_outlives_it(history, made, monkeypatch: pytest.MonkeyPatch):
+    def refused(*_):
+        raise OSError("no hard links here")
+
+    first = history.get(history.add("comparison", {}, made()))
+    files = [first.files[place] for place in (0, 1)]
+    before = [file.read_bytes() for file in files]
+    linked = history.get(history.add("vote", {"prompt": "a pear", "models": ["new"]}, files))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", refused)
+        copied = history.get(history.add("vote", {}, files))
+    assert (linked.prompt, linked.models) == ("a pear", ("new",))
+    history.delete(first.id)
+    for entry in (linked, copied):
+        assert [entry.files[place].read_bytes() for place in (0, 1)] == before
+    with pytest.raises(PlaygroundError, match="could not be kept"):
+        history.add("vote", {}, files)
 
 
 def test_who_keeps_the_most_makes_room_first(history, made):

@@ -33,7 +33,8 @@ def test_all_is_told_with_its_interval_and_what_it_leaves_out():
     assert said["It was at least as good in"].startswith("95 % (76 % to ")
     assert said["To tell who is ahead"] == "no more votes are needed"
     assert "needs about" in told(Tally(6, 5, 0, 0, 1))["To tell who is ahead"]
-    assert "independent" in said["How it was asked"]
+    assert "independent" in said["How it was asked"] and "Pooled" not in said
+    assert "3 different settings" in told(Tally(9, 1, 10, 5, 3), settings=3)["Pooled"]
 
 
 def test_nothing_is_reckoned_of_no_votes():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -132,6 +133,23 @@ def test_a_vote_outlives_its_comparisons_and_a_restart_and_its_files_go_with_it(
     assert history.rows("SELECT * FROM votes") == [] and not any(path.exists() for path in kept.files.values())
     with pytest.raises(InputError, match="deleted"):
         votes.cast(kept, "bob", 0, "left")
+
+
+def test_a_vote_knows_how_many_settings_it_pools(votes, vote, compared):
+    assert votes.settings(vote) == 1
+    assert votes.settings(votes.get(votes.open([compared("thing"), changed(compared("another"))]))) == 2
+
+
+def changed(entry: Entry) -> Entry:
+    """The same comparison, as if its efficient lane had taken more steps."""
+    old, new = entry.document["lanes"]
+    return replace(entry, document={**entry.document, "lanes": [old, {**new, "steps": new["steps"] + 1}]})
+
+
+def test_a_vote_is_kept_also_where_nothing_more_can_be_starred(votes, vote, history):
+    history.max_bytes = 1
+    choose(votes, vote, "bob", "efficient")
+    assert votes.tally(vote).candidate == 1 and not history.get(vote.id).starred
 
 
 def test_the_export_ties_each_choice_to_its_recipes_and_names_nobody(votes, vote):
