@@ -11,7 +11,6 @@ import base64
 import io
 import json
 import secrets
-import statistics
 import time
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -39,12 +38,11 @@ from pipeline.wording import (
     dollars,
     fidelity_text,
     figure,
-    saved,
+    median_claims,
     seconds_range,
     seconds_text,
     significance_text,
     slug,
-    speed,
     throughput_text,
 )
 
@@ -193,8 +191,8 @@ def _html(
     remarks: Sequence[str],
 ) -> str:
     environment = Environment(loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined)
-    environment.filters |= {"dollars": dollars, "figure": figure, "saved": saved, "seconds": seconds_text}
-    environment.filters |= {"speed": speed, "source_url": source_url}
+    environment.filters |= {"dollars": dollars, "figure": figure, "seconds": seconds_text}
+    environment.filters["source_url"] = source_url
     prompts = len({item.document["prompt"] for item in items})
     sections = [_section(item, shots, prices, prompts) for item, shots in zip(items, pictures, strict=True)]
     return environment.get_template("report.html").render(
@@ -290,8 +288,8 @@ def _batches(lanes: Sequence[Mapping[str, Any]]) -> dict[int, list[tuple[float, 
 
 
 def _summary(items: Sequence[Item]) -> dict[str, Any]:
-    """All comparisons in one table, and the medians of those that were measured. ``alike``: whether they compare the
-    same; a median over several models, settings or devices would say nothing of any."""
+    """How many comparisons there are, and what the median of those that were measured claims. ``alike``: whether they
+    compare the same; a median over several models, settings or devices would say nothing of any."""
     compared = [item.document for item in items if is_comparison(item.document)]
     settings = [
         (
@@ -300,14 +298,12 @@ def _summary(items: Sequence[Item]) -> dict[str, Any]:
         )
         for document in compared
     ]
-    speedups = [document["speedup"] for document in compared if document["speedup"] is not None]
-    savings = [document["saving"] for document in compared if document["saving"] is not None]
+    measured = [document for document in compared if document["speedup"] is not None]
     return {
         "comparisons": len(compared),
         "alike": all(one == settings[0] for one in settings),
-        "measured": len(speedups),
-        "speedup": statistics.median(speedups) if speedups else None,
-        "saving": statistics.median(savings) if savings else None,
+        "measured": len(measured),
+        "claims": median_claims(measured) if measured else [],
     }
 
 

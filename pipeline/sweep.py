@@ -39,10 +39,6 @@ class Plan:
     """Places that this place's model cannot make, with the reason; other models of the sweep can."""
 
     @property
-    def columns_count(self) -> int:
-        return len(self.values[self.columns.name]) if self.columns else 1
-
-    @property
     def cells(self) -> int:
         return len(self.requests) + len(self.skipped)
 

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from statistics import median
 from typing import Any
 
 from pipeline.judged import judged_claim
@@ -105,14 +106,25 @@ def claims(document: Mapping[str, Any]) -> list[str]:
     elif rough(document):
         found = _about(document["speedup"], document["saving"])
     else:
-        found = [speed(document["speedup"])]
-        if document["saving"] is not None:
-            found.append(saved(document["saving"]))
+        found = _exactly(document["speedup"], document["saving"])
     if document.get("throughput_gain"):  # entries of older versions have none
         found.append(f"{figure(document['throughput_gain'])} × the throughput")
     if good := judged_claim(document):
         found.append(good)
     return found
+
+
+def median_claims(documents: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The same of several measured comparisons of the same settings: the medians of their speed-ups and savings, told
+    as "about" where one of them could not tell the two models' times apart by itself."""
+    ratio = median(document["speedup"] for document in documents)
+    savings = [document["saving"] for document in documents if document["saving"] is not None]
+    apart = not any(rough(document) or by_chance(document) for document in documents)
+    return (_exactly if apart else _about)(ratio, median(savings) if savings else None)
+
+
+def _exactly(ratio: float, saving: float | None) -> list[str]:
+    return [speed(ratio)] + ([] if saving is None else [saved(saving)])
 
 
 def _about(ratio: float, saving: float | None) -> list[str]:

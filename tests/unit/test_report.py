@@ -154,6 +154,8 @@ def test_several_comparisons_have_a_summary_and_say_once_what_holds_for_all(item
     links = [attributes["href"] for tag, attributes in parsed.tags if attributes.get("href", "").startswith("#")]
     assert links == ["#item-1", "#item-2"]
     assert "Median of the 2 measured of 2 comparisons" in text
+    verdict = text[text.index('<div class="verdict">') : text.index("Median of the 2 measured")]
+    assert "about" in verdict  # of single runs
     assert text.count("2 prompts, chosen by") == 1
     assert text.count("PSNR and SSIM are missing") == 1
 

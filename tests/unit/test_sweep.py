@@ -45,7 +45,7 @@ def settings(plan, *fields):
 
 def test_two_axes_make_a_grid_row_by_row(catalog):
     plan = plan_of(catalog, steps="1, 2, 4", guidance="1, 3")
-    assert (plan.rows.name, plan.columns.name, plan.cells, plan.columns_count) == ("steps", "guidance", 6, 2)
+    assert (plan.rows.name, plan.columns.name, plan.cells) == ("steps", "guidance", 6)
     assert settings(plan, "steps", "guidance") == [(1, 1), (1, 3), (2, 1), (2, 3), (4, 1), (4, 3)]
     assert set(settings(plan, "prompt", "seed", "model")) == {("a fox", 7, "old")}
     assert heads(plan, plan.rows, catalog) == ["1 step", "2 steps", "4 steps"]
