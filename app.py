@@ -12,8 +12,18 @@ def options(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Diptych: one prompt, two models, time and cost.")
     parser.add_argument("--host", help="address to listen on (default: this machine only; on a Space: everywhere)")
     parser.add_argument("--port", type=int, help="default: the first free one from 7860")
-    parser.add_argument("--data", metavar="DIR", help="history, votes and caches (default: the user's data folder)")
-    parser.add_argument("--price", metavar="PROFILE", help="a profile of assets/prices.toml, or dollars per hour")
+    parser.add_argument(
+        "--data",
+        metavar="DIR",
+        default=os.environ.get("DIPTYCH_DATA"),
+        help="history, votes and caches (default: the user's data folder; also: DIPTYCH_DATA)",
+    )
+    parser.add_argument(
+        "--price",
+        metavar="PROFILE",
+        default=os.environ.get("DIPTYCH_PRICE") or None,  # a Space's variable can be empty
+        help="a profile of assets/prices.toml, or dollars per hour (also: DIPTYCH_PRICE)",
+    )
     parser.add_argument("--model-file", metavar="TOML", help="your own models and pairs, beside the shipped ones")
     parser.add_argument(
         "--fetch",

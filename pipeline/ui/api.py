@@ -113,7 +113,7 @@ def attach(playground: Playground, jobs: Jobs, visitors: Visitors) -> None:
         made = await run_all(list(requests.values()), request, run, **how)
         results = dict(zip(requests, made, strict=True))
         document = comparison.compare_document(chosen, results, playground.price(price, made[0].device))
-        visitors.keep("comparison", document, [results[role] for role in ROLES], visitors.program(request))
+        visitors.keep_program("comparison", document, [results[role] for role in ROLES], request)
         for lane in document["lanes"]:
             lane["image"] = _file(results[lane["role"]])
         return document
@@ -166,7 +166,7 @@ def attach(playground: Playground, jobs: Jobs, visitors: Visitors) -> None:
         )
         [result] = await run_all([wanted], request, run, use_cache=yes_or_no("use_cache", use_cache))
         document = comparison.generate_document(result, playground.price(price, result.device))
-        visitors.keep("picture", document, [result], visitors.program(request))
+        visitors.keep_program("picture", document, [result], request)
         document["image"] = _file(result)
         return document
 

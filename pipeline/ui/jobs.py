@@ -6,6 +6,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pipeline.errors import BusyError
+
+RUNS_MAX = 10
+
 
 class Jobs:
     """Stop flags by owner. An owner is a page's or client's session, or a name that a caller gave his run, for
@@ -17,10 +21,15 @@ class Jobs:
 
     @contextmanager
     def running(self, session: str | None, run: str | None = None) -> Iterator[threading.Event]:
-        """A flag for one run, known under its owners until the block ends."""
+        """A flag for one run, known under its owners until the block ends.
+
+        Raises BusyError if one of them has ``RUNS_MAX`` runs already: the line is for others, too.
+        """
         flag = threading.Event()
         owners = _owners(session, run)
         with self._lock:
+            if any(len(self._running.get(owner, ())) >= RUNS_MAX for owner in owners):
+                raise BusyError(f"{RUNS_MAX} runs of yours are waiting already; wait for one to end, or stop them.")
             for owner in owners:
                 self._running.setdefault(owner, set()).add(flag)
         try:

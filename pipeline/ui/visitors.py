@@ -3,7 +3,7 @@
 A page's visitor is a random token that his browser keeps, so that he finds his own entries again after a reload, in a
 new tab and after a restart, and nobody else's. What the command line makes is nobody's (owner ""), and so is what a
 program asks of a page that only this machine can reach: whoever sits at the machine sees them too. On a page that
-others can reach, a program's entries are kept under an owner that no browser can be, and no visitor sees them.
+others can reach, no visitor would see what a program makes, so it is not kept.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NEW_TOKEN = f"""(token) => {{
   return btoa(bytes).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }}"""
 """Made in the browser, which has it before a visitor can press anything; a busy server may take seconds to answer."""
-NOBODY, PROGRAMS = "", "programs"
+NOBODY = ""
 NOT_KEPT = "These pictures could not be kept in the history; the server's log says why: download them to keep them"
 FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "cf-connecting-ip")
 
@@ -62,10 +62,6 @@ class Visitors:
         client = getattr(request, "client", None)
         return not headers & set(FORWARDED) and _loopback(getattr(client, "host", None))
 
-    def program(self, request: gr.Request | None) -> str:
-        """The owner of what a program makes through the page's named endpoints."""
-        return NOBODY if self.local(request) else PROGRAMS
-
     def find(self, token: object, request: gr.Request, **filters: Any) -> list[Entry]:
         """What this visitor may see, newest first."""
         return self._playground.history.find(self.owner(token), nobodys=self.local(request), **filters)
@@ -85,6 +81,13 @@ class Visitors:
         except PlaygroundError:
             log.exception("an entry could not be kept")
             return None
+
+    def keep_program(
+        self, kind: str, document: Mapping[str, Any], results: Sequence[Result], request: gr.Request | None
+    ) -> None:
+        """Keep what a program made through the page's named endpoints, if somebody can find it again."""
+        if self.local(request):
+            self.keep(kind, document, results, NOBODY)
 
 
 def _loopback(host: str | None) -> bool:

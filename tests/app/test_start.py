@@ -15,9 +15,10 @@ import pytest
 from pipeline.catalog import ASSETS
 
 
-def start(*options: str) -> subprocess.CompletedProcess:
+def start(*options: str, **variables: str) -> subprocess.CompletedProcess:
     command = [sys.executable, "app.py", *options]
-    return subprocess.run(command, cwd=ASSETS.parent, capture_output=True, text=True, timeout=120, check=False)
+    given = {"cwd": ASSETS.parent, "env": os.environ | variables}
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **given)
 
 
 @pytest.mark.parametrize(
@@ -37,6 +38,15 @@ def test_a_bad_option_is_one_line_and_status_2(options: list[str], words: str, t
     assert done.returncode == 2
     assert words in done.stderr and "Traceback" not in done.stderr
     assert done.stderr.strip().count("\n") == 0
+
+
+def test_variables_stand_for_options_where_none_can_be_given(tmp_path: Path):
+    done = start(DIPTYCH_PRICE="gold", DIPTYCH_DATA=str(tmp_path / "data"))
+    assert done.returncode == 2 and "price must be one of" in done.stderr
+    assert (tmp_path / "data").is_dir()
+    assert start(
+        "--price", "7", DIPTYCH_PRICE="gold", DIPTYCH_DATA=str(tmp_path / "data"), DIPTYCH_FETCH="none"
+    ).stderr.startswith("app.py: pair")
 
 
 def test_a_port_that_is_taken_is_told(tmp_path: Path):

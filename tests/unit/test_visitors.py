@@ -1,4 +1,4 @@
-"""Who sees what: a visitor his own, whoever sits at the machine also what is nobody's, and a program's stay apart."""
+"""Who sees what: a visitor his own, whoever sits at the machine also what is nobody's, and a program's."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def made(engine, requests):
     return dict(zip(("efficient", "predecessor"), final_results(engine.run(requests)), strict=True))
 
 
-@pytest.mark.parametrize("token", [None, "", "programs", 7, ["m" * 22], "m" * 23, "m" * 21 + "'", {"a": 1}])
+@pytest.mark.parametrize("token", [None, "", "me", 7, ["m" * 22], "m" * 23, "m" * 21 + "'", {"a": 1}])
 def test_a_token_that_is_not_ours_is_nobody_and_nobodys_is_no_token(visitors, token):
     owner = visitors.owner(token)
-    assert owner not in (token, "", "programs") and visitors.owner(owner) == owner
+    assert owner not in (token, "") and visitors.owner(owner) == owner
     assert visitors.owner(ME) == ME
 
 
@@ -65,22 +65,25 @@ def test_a_token_that_is_not_ours_is_nobody_and_nobodys_is_no_token(visitors, to
 def test_only_who_sits_at_the_machine_is_local(visitors, page, where, request_, local):
     vars(page).update(where)
     assert visitors.local(request_) is local
-    assert visitors.program(request_) == ("" if local else "programs")
 
 
 def test_a_public_page_shows_nobody_what_is_nobodys(visitors, page, playground, engine, requests):
     results = list(made(engine, requests).values())
-    mine, nobodys, programs = (
-        playground.history.add("comparison", {}, results, owner)
-        for owner in (ME, "", visitors.program(asked("9.9.9.9")))
-    )
+    mine, nobodys = (playground.history.add("comparison", {}, results, owner) for owner in (ME, ""))
     assert {entry.id for entry in visitors.find(ME, asked())} == {mine, nobodys}
     page.server_name = "0.0.0.0"
     assert [entry.id for entry in visitors.find(ME, asked())] == [mine]
     assert visitors.find(YOU, asked()) == []
-    for hidden in (nobodys, programs):
-        with pytest.raises(InputError, match="no such entry"):
-            visitors.get(hidden, ME, asked())
+    with pytest.raises(InputError, match="no such entry"):
+        visitors.get(nobodys, ME, asked())
+
+
+def test_what_a_program_makes_is_kept_where_somebody_finds_it(visitors, playground, engine, requests):
+    results = list(made(engine, requests).values())
+    visitors.keep_program("comparison", {}, results, asked("203.0.113.7"))
+    assert playground.history.find() == []
+    visitors.keep_program("comparison", {}, results, asked())
+    assert [entry.owner for entry in playground.history.find()] == [""]
 
 
 def test_the_first_picture_is_kept_at_once_until_the_comparison_is_there(visitors, playground, engine, requests):
