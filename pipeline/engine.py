@@ -130,7 +130,8 @@ class Engine:
         # Joined and handed over in one go, so that the device thread serves in the order of the line, and no reader
         # who has stopped reading holds up those behind him.
         with self._joining:
-            job = _Job(self, order, stop, self.line.join(self._seconds(order)))
+            loading = sum(self._estimator.loading(requests[lane].model) for lane in lanes)
+            job = _Job(self, order, stop, self.line.join(self._seconds(order) + loading))
             self._device_thread.submit(context.run, job.work)
         try:
             yield from job.events()
@@ -157,8 +158,10 @@ class Engine:
             self.images.put(self._key(result.request, identity), result.image, recipe_of(result))
 
     def _record(self, result: Result) -> None:
-        """Learn from a finished run how long such pictures take."""
+        """Learn from a finished run how long such pictures take, and what went before it."""
         self._estimator.record(self.catalog.model(result.request.model), result.request, result.runs[-1])
+        if len(result.runs) == 1:  # later ones of the same turn load nothing
+            self._estimator.record_loading(result.request.model, result.runs[0].load)
 
     def _key(self, request: ImageRequest, identity: Identity) -> str:
         card = self.catalog.model(request.model)

@@ -11,6 +11,7 @@ from pipeline.request import ImageRequest
 from pipeline.timing import Timings, median_seconds
 
 KEPT_RUNS = 20
+KEPT_LOADS = 5
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Estimator:
     def __init__(self):
         self._lock = threading.Lock()
         self._seen: dict[tuple[object, ...], deque[tuple[float, float]]] = {}
+        self._loads: dict[str, deque[float]] = {}
 
     def record(self, card: ModelCard, request: ImageRequest, timings: Timings) -> None:
         """Learn from a warm run that was really made."""
@@ -38,6 +40,18 @@ class Estimator:
         took = each, timings.total - timings.denoise
         with self._lock:
             self._seen.setdefault(_key(request), deque(maxlen=KEPT_RUNS)).append(took)
+
+    def record_loading(self, model: str, seconds: float) -> None:
+        """Learn what a model's loading and warm-up took of a turn on the device; 0 where it was there already."""
+        with self._lock:
+            self._loads.setdefault(model, deque(maxlen=KEPT_LOADS)).append(seconds)
+
+    def loading(self, model: str) -> float:
+        """Seconds that go before the model's picture: the mean of the last turns, since nobody knows before which
+        models are in memory when the next one comes. 0 before the first."""
+        with self._lock:
+            seen = self._loads.get(model)
+            return sum(seen) / len(seen) if seen else 0.0
 
     def estimate(self, card: ModelCard, request: ImageRequest) -> Estimate:
         """Encode, denoise and decode of one picture on a warm model."""

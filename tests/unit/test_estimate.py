@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.estimate import KEPT_RUNS, Estimator
+from pipeline.estimate import KEPT_LOADS, KEPT_RUNS, Estimator
 from pipeline.request import make_request
 from pipeline.timing import Timings
 from tests.fakes import results
@@ -55,6 +55,17 @@ def test_the_median_of_the_last_runs_counts(card):
     for _ in range(KEPT_RUNS):
         estimator.record(card, request, Timings(denoise=7.0))
     assert estimator.estimate(card, request).seconds == 7.0
+
+
+def test_loading_is_expected_as_often_as_it_was_seen():
+    estimator = Estimator()
+    assert estimator.loading("old") == 0.0
+    estimator.record_loading("old", 30.0)
+    estimator.record_loading("old", 0.0)
+    assert estimator.loading("old") == 15.0 and estimator.loading("new") == 0.0
+    for _ in range(KEPT_LOADS):
+        estimator.record_loading("old", 0.0)
+    assert estimator.loading("old") == 0.0
 
 
 def test_other_models_and_sizes_are_not_concerned(card, catalog):
