@@ -105,8 +105,10 @@ class PriceTable(_Data):
 
 
 def names_gpu(price: PriceProfile, device_name: str) -> bool:
-    """Whether the price is that of this very GPU."""
-    return bool(price.gpu and re.search(rf"\b{re.escape(price.gpu)}\b", device_name, re.IGNORECASE))
+    """Whether the price is that of this very GPU, and not of a slice of one."""
+    if price.gpu is None or " MIG " in device_name:
+        return False
+    return re.search(rf"\b{re.escape(price.gpu)}\b", device_name, re.IGNORECASE) is not None
 
 
 def source_url(source: str) -> str | None:

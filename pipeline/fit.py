@@ -166,6 +166,11 @@ def _work(card: ModelCard) -> int:
     return max(0, (card.memory_bytes or int(card.weight_bytes * (1 + UNKNOWN_WORK))) - card.weight_bytes)
 
 
+def more_work(card: ModelCard, pixels: int) -> int:
+    """Bytes of activations that a picture of so many pixels takes beyond one of the default size."""
+    return int(_work(card) * max(0.0, pixels / card.size.default**2 - 1))
+
+
 def _whole(card: ModelCard, dtype: Dtype) -> int:
     return card.bytes_as(dtype) + _work(card)
 

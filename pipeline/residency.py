@@ -10,7 +10,7 @@ import gc
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from pipeline.backends import Key
@@ -104,18 +104,17 @@ class Residency:
 
     def evict(self, key: Key) -> None:
         """Drop a pipeline and give its memory back. Components that another pipeline shares stay with that one."""
-        resident = self._resident.pop(key, None)
-        if resident is None:
-            return
-        # Every reference must be gone before the collector runs, or the weights stay.
-        resident.pipe = None
-        del resident
-        gc.collect()
-        give_back(self.torch_device)
+        if self._resident.pop(key, None) is not None:  # not held here: every reference must be gone, or weights stay
+            self._collect()
 
     def evict_all(self) -> None:
-        for key in list(self._resident):
-            self.evict(key)
+        """Drop all, and what is left of a pipeline whose loading failed half way."""
+        self._resident.clear()
+        self._collect()
+
+    def _collect(self) -> None:
+        gc.collect()
+        give_back(self.torch_device)
 
     def _make_room(self, card: ModelCard, plan: Plan, keep: frozenset[Key]) -> None:
         on_device, in_ram = self._needs(card, plan)
@@ -170,10 +169,16 @@ class Residency:
 
     def _offload_groups(self, pipe: Any) -> None:
         import torch
+        from diffusers.hooks import apply_group_offloading
 
         device = torch.device(self.torch_device)
-        # Leaves, not blocks: every component of every family has them, and a VAE's decoding is no forward of a block.
-        pipe.enable_group_offload(onload_device=device, offload_type="leaf_level", use_stream=device.type == "cuda")
+        for name, component in pipe.components.items():
+            if isinstance(component, torch.nn.Module):
+                # Leaves, not blocks: every component of every family has them, and a VAE's decoding is no forward of a
+                # block. Nor of the VAE, so that the order which a stream loads ahead in would be learned for ever.
+                ahead = device.type == "cuda" and name != "vae"
+                offload = getattr(component, "enable_group_offload", None) or partial(apply_group_offloading, component)
+                offload(onload_device=device, offload_type="leaf_level", use_stream=ahead)
 
     def _shared_components(self, card: ModelCard, plan: Plan) -> dict[str, Any]:
         """Components that a resident pipeline already holds under the same key, in the same type. Offloading puts

@@ -78,15 +78,19 @@ def _compile_why_not(card: ModelCard, kind: type, device: str) -> str | None:
 
 
 def _compile(pipe: Any, denoiser: Any) -> None:
-    import torch._dynamo
-
-    # A shape that comes anew is compiled for anew, up to here; beyond it would silently run uncompiled. From the second
-    # on what has changed is compiled as variable.
-    torch._dynamo.config.recompile_limit = max(RECOMPILE_LIMIT, torch._dynamo.config.recompile_limit)
     if getattr(denoiser, "_repeated_blocks", None):
         denoiser.compile_repeated_blocks(fullgraph=False)
     else:
         denoiser.compile()
+
+
+def allow_recompiling() -> None:
+    """A shape that comes anew is compiled for anew, up to a limit beyond which it would silently run uncompiled; from
+    the second on what has changed is compiled as variable. The limit is of the context (contextvars) it is set in, so
+    every run sets it."""
+    import torch._dynamo
+
+    torch._dynamo.config.recompile_limit = max(RECOMPILE_LIMIT, torch._dynamo.config.recompile_limit)
 
 
 def _step_cache_why_not(card: ModelCard, kind: type, device: str) -> str | None:

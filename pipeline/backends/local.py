@@ -13,6 +13,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -34,10 +35,10 @@ from pipeline.device import (
     versions,
 )
 from pipeline.errors import BatchTooLarge, Cancelled, ModelError, PlaygroundError
-from pipeline.fit import RAM_SHARE, Plan, dtype_for, fit_model, room
+from pipeline.fit import RAM_SHARE, Plan, dtype_for, fit_model, more_work, room
 from pipeline.request import SEED_MAX, ImageRequest
 from pipeline.residency import Residency, Resident, tensors_of
-from pipeline.switches import CACHE_STEPS, SWITCHES, check_supported, lighter, supported
+from pipeline.switches import CACHE_STEPS, SWITCHES, allow_recompiling, check_supported, lighter, supported
 from pipeline.timing import StageClock
 from pipeline.weights import NotDownloaded, locate
 
@@ -46,6 +47,8 @@ ENCODERS = ("text_encoder", "tokenizer")
 """What the names of components begin with that a prompt's embeddings depend on."""
 BATCH_SHARE = 0.8
 """Of the memory that is free, what a batch may take on a processor."""
+MUCH_MORE = 1.2
+"""Times the memory that there was: worth another try."""
 PREVIEW_EVERY_S = 0.25
 """More often than this nobody sees a difference, and each one costs whoever shows it time on the same machine."""
 
@@ -61,8 +64,8 @@ class LocalBackend:
         self._given_facts = facts
         self._embeddings = ByteLRU(EMBEDDING_CACHE_BYTES)
         self._fingerprints: dict[str, str] = {}
-        self._ran_out: dict[tuple[Key, str], int] = {}
-        """(pipeline, how it was placed) -> the fewest pixels for which memory ran out."""
+        self._ran_out: dict[tuple[Key, str], tuple[int, int]] = {}
+        """(pipeline, how it was placed) -> the fewest pixels for which memory ran out, and the bytes there were."""
         self.placed: frozenset[str] = frozenset()
         self.any_picture = False
         """True: none is refused, for benches on random weights, which promise no sound numbers in 16 bits."""
@@ -79,11 +82,16 @@ class LocalBackend:
         return self._given_facts or find_facts()
 
     def _look_again(self) -> None:
-        """How much of a GPU is free changes with what else runs there; it can be told while nothing of ours lies on
-        it."""
-        if self._given_facts is None and self.facts.kind == "cuda" and not len(self.residency):
-            self.facts = find_facts()
-            self.residency.device_bytes = self._max_bytes or room(self.facts)
+        """How much of a GPU is free changes with what else runs there. Less is heard of while nothing of ours lies on
+        it, so that no model is placed anew for it; more, also where memory has run out before, which is then forgotten.
+        """
+        if self._given_facts is None and self.facts.kind == "cuda" and (self._ran_out or not len(self.residency)):
+            facts = find_facts()
+            if not len(self.residency) or room(facts) > MUCH_MORE * room(self.facts):
+                self.facts = facts
+                self.residency.device_bytes = self._max_bytes or room(facts)
+        now = room(self.facts)
+        self._ran_out = {placed: when for placed, when in self._ran_out.items() if now <= MUCH_MORE * when[1]}
 
     @cached_property
     def residency(self) -> Residency:
@@ -183,10 +191,12 @@ class LocalBackend:
         fit, pixels = fit_model(lighter(card, request.switches), self.facts), request.width * request.height
         if fit.plan is None:
             raise ModelError(fit.why_not)
-        left = [plan for plan in fit.plans if pixels < self._ran_out.get((key_of(request), plan.how), pixels + 1)]
+        never = (pixels + 1, 0)
+        left = [plan for plan in fit.plans if pixels < self._ran_out.get((key_of(request), plan.how), never)[0]]
         if not left:
             raise ModelError(self._too_large(card, request))
-        return left[0]
+        # So that what lies beside it leaves room for a picture of this size.
+        return replace(left[0], device_bytes=left[0].device_bytes + more_work(card, pixels))
 
     def _with_the_next_plan(self, card: ModelCard, request: ImageRequest, attempt: Callable[[], Any]) -> Any:
         """Memory runs out: the others are evicted and it is tried again; of a model that was alone already, once
@@ -204,7 +214,8 @@ class LocalBackend:
             self._embeddings.clear()
             self._look_again()
             if alone:
-                self._ran_out[placed] = min(pixels, self._ran_out.get(placed, pixels))
+                fewest, _ = self._ran_out.get(placed, (pixels, 0))
+                self._ran_out[placed] = min(pixels, fewest), room(self.facts)
                 if fell_back:
                     raise ModelError(self._too_large(card, request))
                 fell_back = True
@@ -275,7 +286,11 @@ class LocalBackend:
             on_step(index + 1, total, preview)
             return tensors
 
-        with torch.inference_mode(), self._clean_up(pipe):
+        if "compile" in request.switches:
+            allow_recompiling()
+        # Offloading makes parameters anew, which torchao's tensors do not allow in inference mode (pytorch 170419).
+        untracked = torch.no_grad if "int8-weights" in request.switches else torch.inference_mode
+        with untracked(), self._clean_up(pipe):
             if family is None:
                 encode_s, cached, reading = 0.0, False, None
                 prompt = {"prompt": request.prompt, "guidance_scale": request.guidance}
@@ -296,10 +311,11 @@ class LocalBackend:
             }
             # A pipeline of no known family may lack some of these; those known take them all.
             arguments = {name: value for name, value in arguments.items() if family or name in takes}
-            if how.batch == 1:
-                output = pipe(**arguments)
-            else:
-                output = self._several(card, family, pipe, request.seed, how.batch, arguments)
+            with decoding_told():
+                if how.batch == 1:
+                    output = pipe(**arguments)
+                else:
+                    output = self._several(card, family, pipe, request.seed, how.batch, arguments)
             clock.stop()
             seconds, highest = {"encode": encode_s, **clock.seconds()}, peak.bytes()
             if not self.any_picture:
@@ -364,4 +380,20 @@ class LocalBackend:
         finally:
             if self._cuda is not None:
                 # A cancelled run returns while its last step still computes; the lock is given back only after it.
-                self._cuda.synchronize()
+                try:
+                    self._cuda.synchronize()
+                except RuntimeError as error:  # whatever failed before it, nothing works in this process any more
+                    log.exception("the GPU has stopped working")
+                    first = str(error).splitlines()[0]
+                    raise ModelError(f"{self._device.name} has stopped working ({first}); restart Diptych.") from error
+
+
+@contextlib.contextmanager
+def decoding_told() -> Iterator[None]:
+    """SANA's pipelines swallow the decoder's lack of memory and then miss the picture that they do not have."""
+    try:
+        yield
+    except UnboundLocalError as error:
+        if "'image'" not in str(error):
+            raise
+        raise MemoryError("the decoder ran out of memory") from None

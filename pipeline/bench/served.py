@@ -13,7 +13,6 @@ from typing import Any
 from pipeline.bench.app import app
 from pipeline.bench.common import PROMPT, SEED, measured, playground, spread
 from pipeline.catalog import ROLES
-from pipeline.device import cpu_device
 from pipeline.timing import median_seconds
 
 TARGET = 1.1
@@ -22,10 +21,11 @@ TARGET = 1.1
 def run(runs: int) -> dict[str, Any]:
     """Medians of ``runs`` totals a lane, by the engine and through the page's API."""
     totals: dict[tuple[str, str], list[float]] = {(how, role): [] for how in ("engine", "page") for role in ROLES}
+    device = ""
     with app() as client, playground() as opened:
-        api = client()
+        api, pair = client(), opened.catalog.default_pair.id
         ways = {
-            "page": lambda: api.predict(prompt=PROMPT, seed=SEED, use_cache=False, api_name="/compare"),
+            "page": lambda: api.predict(prompt=PROMPT, pair=pair, seed=SEED, use_cache=False, api_name="/compare"),
             "engine": lambda: measured(opened)[0],
         }
         for turn in range(-1, runs):
@@ -33,6 +33,7 @@ def run(runs: int) -> dict[str, Any]:
             said = {how: ways[how]() for how in (ways if turn % 2 else reversed(ways))}
             if turn < 0:  # both load and warm their models
                 continue
+            device = said["page"]["device"]
             for how, document in said.items():
                 for lane in document["lanes"]:
                     totals[how, lane["role"]].append(lane["seconds"]["total"])
@@ -42,7 +43,7 @@ def run(runs: int) -> dict[str, Any]:
         ratio = median_seconds(page) / median_seconds(engine)
         rows.append({"lane": role, **spread("engine_s", engine), **spread("page_s", page), "ratio": ratio})
     return {
-        "device": cpu_device().name,
+        "device": device,
         "rows": rows,
         "target_ratio": TARGET,
         "ok": all(row["ratio"] <= TARGET for row in rows),

@@ -19,7 +19,6 @@ from typing import Any
 from pipeline.bench.app import LIMIT_S, app
 from pipeline.bench.common import PROMPT, SEED, spread
 from pipeline.catalog import load_catalog
-from pipeline.device import cpu_device
 from pipeline.errors import PlaygroundError
 from pipeline.request import make_request
 from pipeline.timing import median_seconds
@@ -39,7 +38,8 @@ pipe(prompt, generator=torch.Generator("cpu").manual_seed(int(seed)), **json.loa
 def run(runs: int) -> dict[str, Any]:
     """Seconds to the page and to the first comparison, in fresh processes."""
     catalog = load_catalog()
-    card = catalog.model(catalog.default_pair.predecessor.model)
+    pair = catalog.default_pair
+    card = catalog.model(pair.predecessor.model)
     request = make_request(card, PROMPT, seed=SEED)
     call = {
         **card.call,
@@ -51,13 +51,13 @@ def run(runs: int) -> dict[str, Any]:
     seconds: dict[str, list[float]] = {"page_s": [], "comparison_s": [], "import_gradio_s": [], "script_s": []}
     for _ in range(runs):
         seconds["import_gradio_s"].append(_process_seconds("import gradio"))
-        page, comparison = _app_seconds()
+        page, comparison, device = _app_seconds(pair.id)
         seconds["page_s"].append(page)
         seconds["comparison_s"].append(comparison)
         seconds["script_s"].append(_process_seconds(SCRIPT, card.folder, PROMPT, SEED, json.dumps(call)))
     limit = 1.3 * median_seconds(seconds["import_gradio_s"]) + 1.5
     return {
-        "device": cpu_device().name,
+        "device": device,
         "rows": [{"what": name.removesuffix("_s"), **spread("seconds", values)} for name, values in seconds.items()],
         "page_limit_s": limit,
         "page_ok": median_seconds(seconds["page_s"]) <= limit,
@@ -76,12 +76,12 @@ def _process_seconds(code: str, *arguments: object) -> float:
     return seconds
 
 
-def _app_seconds() -> tuple[float, float]:
-    """Seconds until the page answers, and until the first comparison is there."""
+def _app_seconds(pair: str) -> tuple[float, float, str]:
+    """Seconds until the page answers, and until the first comparison is there; and what that was made on."""
     import gradio_client  # noqa: F401  slow, and the client's own affair
 
     begin = time.perf_counter()
     with app() as client:
         page = time.perf_counter() - begin
-        client().predict(prompt=PROMPT, seed=SEED, api_name="/compare")
-        return page, time.perf_counter() - begin
+        document = client().predict(prompt=PROMPT, pair=pair, seed=SEED, api_name="/compare")
+        return page, time.perf_counter() - begin, document["device"]

@@ -176,8 +176,10 @@ def distil(pack: Pack, tokenizer: PreTrainedTokenizerBase, encoder: BertModel, w
                 reached = int(torch.randint(flow.FEW_STEPS, (1,), generator=chance))
                 segment = torch.full((settings.batch,), reached)
                 now = flow.roll_out(denoiser, states[:, 0], levels[: reached + 1], encoded, mask)[-1]
-            a, b = levels[segment].to(settings.device), levels[segment + 1].to(settings.device)
-            target = endpoint_target(now, states[torch.arange(settings.batch), segment + 1], a, b)
+        a, b = levels[segment].to(settings.device), levels[segment + 1].to(settings.device)
+        target = endpoint_target(now, states[torch.arange(settings.batch), segment + 1], a, b)
+        # A block of its own: weights that were cast for the roll-out, without a graph, would be taken again.
+        with flow.autocast(settings.device, settings.autocast):
             error = (flow.predict(denoiser, now, a, encoded, mask) - target) / a[:, None, None, None]
         return error.square().mean() + flow.SEAM_WEIGHT * flow.seams(error, patch)
 
@@ -200,6 +202,7 @@ def distil(pack: Pack, tokenizer: PreTrainedTokenizerBase, encoder: BertModel, w
         save_seconds=settings.save_seconds,
         extra={
             "settings": asdict(settings),
+            "hardware": train.hardware(settings.device),
             "teacher_step": saved["step"],
             "trajectories": len(kept.states),
             "before": train.history(settings.start, "trajectories"),

@@ -14,7 +14,6 @@ from transformers import BertModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from pipeline.checksums import write_sums
-from pipeline.device import cpu_device
 from pipeline.errors import PlaygroundError
 from pipeline.training import checkpoint, distil, flow, text, train
 from pipeline.training.data import CORE, GROUPS, MINILM, PICTURES, WORDS
@@ -195,6 +194,5 @@ def mix(model: torch.nn.Module, old: torch.nn.Module, keep: float) -> None:
 
 def all_hardware(saved: dict) -> str:
     """What this checkpoint, and what it went on from, were trained on."""
-    now = torch.cuda.get_device_name(0) if saved["settings"]["device"] == "cuda" else cpu_device().name
-    before = saved["before"]["hardware"]
+    now, before = saved["hardware"], saved["before"]["hardware"]
     return now if not before else before if before.endswith(now) else f"{before}, then {now}"

@@ -13,6 +13,7 @@ import torch
 from diffusers import PRXTransformer2DModel
 from transformers import BertModel, PreTrainedTokenizerBase
 
+from pipeline.device import cpu_device
 from pipeline.training import checkpoint, flow, loop, sheets, text
 from pipeline.training.batches import Draw
 from pipeline.training.data import Pack
@@ -73,6 +74,11 @@ def history(start: str | None, counted: str) -> dict:
     return {key: said[key] for key in ("steps", counted, "minutes", "hardware")}
 
 
+def hardware(device: str) -> str:
+    """The name of what is trained on, for the model's card; it may be exported elsewhere."""
+    return torch.cuda.get_device_name(0) if device == "cuda" else cpu_device().name
+
+
 def optimiser(model: Predecessor, settings: Settings) -> torch.optim.AdamW:
     words = model.encoder.embeddings.word_embeddings.weight
     rest = [p for p in model.parameters() if p is not words]
@@ -112,7 +118,11 @@ def train(pack: Pack, tokenizer: PreTrainedTokenizerBase, encoder: BertModel, wo
         factor_of=lambda step, progress: loop.cosine(step, progress, settings.warmup, settings.decay_from),
         batch=settings.batch,
         save_seconds=settings.save_seconds,
-        extra={"settings": asdict(settings), "before": history(settings.start, "pictures_seen")},
+        extra={
+            "settings": asdict(settings),
+            "hardware": hardware(settings.device),
+            "before": history(settings.start, "pictures_seen"),
+        },
         after_save=lambda: sheet(work, tokenizer, text.load(work)[1], settings.device),
     )
     return path

@@ -99,6 +99,7 @@ def test_a_saving_of_nothing_known_is_not_said(old, new):
         ("NVIDIA H200", "hf-h200"),
         ("NVIDIA RTX PRO 6000 Blackwell Server Edition", "hf-zerogpu"),
         ("CPU, 2 cores", "hf-cpu-upgrade"),
+        ("NVIDIA A100-SXM4-80GB MIG 1g.10gb", "unknown"),
         ("NVIDIA GeForce RTX 4090", "unknown"),
         ("NVIDIA L40", "unknown"),
         ("AMD Instinct MI300X", "unknown"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import threading
+import warnings
 from pathlib import Path
 
 import diffusers
@@ -52,6 +53,18 @@ def processor(bf16: bool) -> LocalBackend:
 @pytest.fixture(scope="module")
 def backend() -> LocalBackend:
     return processor(bf16=False)
+
+
+@pytest.mark.parametrize("model", ["sana-1.6b", "sana-sprint-1.6b"])
+def test_a_decoder_without_memory_is_heard_where_the_pipeline_swallows_it(model, folders, monkeypatch):
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+    monkeypatch.setattr(diffusers.AutoencoderDC, "decode", full)
+    card = card_of(model, folders)
+    with pytest.raises(ModelError, match="ran out of memory at 32 x 32 pixels"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        run(processor(bf16=False), card, request_of(card))
 
 
 def card_of(model: str, folders: dict[str, Path]) -> ModelCard:

@@ -49,6 +49,7 @@ def test_the_peak_on_a_gpu_is_that_of_the_model_that_runs():
             True,
         ),
         (RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported"), True),
+        (RuntimeError("CUDA driver error: out of memory"), True),
         (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
         (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), False),
         (ValueError("CUDA error: out of memory"), False),

@@ -11,6 +11,7 @@ import sys
 import threading
 import weakref
 from dataclasses import replace
+from types import SimpleNamespace
 
 import diffusers
 import pytest
@@ -22,7 +23,7 @@ from pipeline.bench.random_weights import save
 from pipeline.catalog import ModelCard, load_catalog
 from pipeline.device import Facts, resident_bytes
 from pipeline.errors import ModelError
-from pipeline.fit import Plan
+from pipeline.fit import Plan, more_work
 from pipeline.request import make_request
 from pipeline.residency import Residency
 
@@ -90,7 +91,7 @@ def test_twenty_switches_leave_the_count_where_it_was():
 SWITCHING = """
 from pipeline.catalog import load_catalog
 from pipeline.device import resident_bytes
-from pipeline.fit import Plan
+from pipeline.fit import Plan, more_work
 from pipeline.residency import Residency
 
 cards = [load_catalog().model(model) for model in ("diptych-128", "diptych-128-efficient")]
@@ -330,6 +331,66 @@ def test_what_else_takes_of_the_gpu_is_seen_before_each_load_and_when_memory_ran
         run(backend, card)
     free[0] = 80
     assert run(backend, card).image.tobytes() == expected
+
+
+def test_a_shortage_that_is_over_is_forgotten(card, monkeypatch):
+    free = [11.0]
+    monkeypatch.setattr("pipeline.backends.local.find_facts", lambda: gpu(free[0]))
+    backend, request = LocalBackend(), make_request(card, "a red apple", seed=7, steps=4)
+    backend._look_again()
+    backend._ran_out = {(key_of(request), how): (1, int(11e9)) for how in ("resident", "turns", "model offload")}
+    run(backend, card)
+    assert backend._plan(card, request).how == "group offload"
+    free[0] = 12  # hardly more: the same would happen again
+    run(backend, card)
+    assert backend._plan(card, request).how == "group offload"
+    free[0] = 24  # whoever had it has gone, and the model still lies there
+    run(backend, card)
+    assert backend._plan(card, request).how == "resident" and not backend._ran_out
+
+
+def test_a_larger_picture_is_given_more_room_beside_others(card):
+    backend = LocalBackend(facts=gpu(24))
+    usual, larger = (
+        backend._plan(card, make_request(card, "x", width=size, height=size)).device_bytes
+        for size in (card.size.default, 2 * card.size.default)
+    )
+    assert larger - usual == 3 * (card.memory_bytes - card.weight_bytes)
+    assert more_work(card, 1) == 0
+
+
+def test_what_is_left_of_a_failed_load_is_collected(residency, monkeypatch):
+    given_back = []
+    monkeypatch.setattr("pipeline.residency.give_back", given_back.append)
+    residency.evict_all()
+    assert given_back == ["cpu"]
+
+
+def test_only_what_is_called_as_a_whole_is_loaded_ahead(monkeypatch):
+    class Part(torch.nn.Module):
+        def enable_group_offload(self, **options):
+            said[self.name] = options["use_stream"]
+
+        def __init__(self, name):
+            super().__init__()
+            self.name = name
+
+    said: dict[str, bool] = {}
+    parts = {name: Part(name) for name in ("transformer", "vae")} | {"tokenizer": object()}
+    Residency("cuda", 1)._offload_groups(SimpleNamespace(components=parts))
+    assert said == {"transformer": True, "vae": False}
+
+
+def test_a_gpu_that_has_stopped_working_is_one_sentence(monkeypatch):
+    def dead():
+        raise RuntimeError("CUDA error: an illegal memory access was encountered\nCUDA kernel errors might be")
+
+    backend = LocalBackend()
+    pipe = SimpleNamespace(maybe_free_model_hooks=lambda: None)
+    monkeypatch.setattr(backend, "_cuda", SimpleNamespace(synchronize=dead))
+    expected = pytest.raises(ModelError, match=r"illegal memory access was encountered\); restart Diptych\.$")
+    with expected, backend._clean_up(pipe):
+        raise RuntimeError("whatever came first")
 
 
 def test_a_processor_that_runs_out_of_memory_says_so_too(card, monkeypatch):

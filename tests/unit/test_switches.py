@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import shutil
 import threading
 from dataclasses import replace
@@ -20,7 +21,7 @@ from pipeline.catalog import ModelCard, Range, load_catalog
 from pipeline.errors import Cancelled, InputError, ModelError
 from pipeline.loading import load
 from pipeline.request import ImageRequest, make_request
-from pipeline.switches import SWITCHES, checked, denoiser_class, denoiser_of, supported, switch_on
+from pipeline.switches import RECOMPILE_LIMIT, SWITCHES, checked, denoiser_class, denoiser_of, supported, switch_on
 from pipeline.weights import locate
 
 SHIPPED = load_catalog()
@@ -174,6 +175,23 @@ def test_weights_of_8_bits_are_half_as_large_and_draw_nearly_the_same(backend):
 @pytest.mark.skipif(supported(OLD, "cpu")["compile"] is not None, reason="no C++ compiler")
 def test_compiled_it_draws_the_same_to_the_eye(backend):
     assert apart(run(backend, OLD, steps=4), run(backend, OLD, "compile", steps=4)) < 0.5
+
+
+def test_compiled_shapes_have_no_early_limit_in_any_run(backend, monkeypatch):
+    """torch keeps its settings by context, and every run of the engine has its own."""
+    import torch._dynamo
+
+    plain = replace(SWITCHES["compile"], apply=lambda *_: None, why_not=lambda *_: None)
+    monkeypatch.setitem(SWITCHES, "compile", plain)
+    request, limits = make_request(OLD, "a cat", seed=7, steps=2, switches=["compile"]), []
+
+    def made():
+        seen = lambda *_: limits.append(torch._dynamo.config.recompile_limit)  # noqa: E731
+        backend.make(OLD, request, How(), seen, threading.Event())
+
+    for _ in range(2):
+        contextvars.copy_context().run(made)
+    assert set(limits) == {RECOMPILE_LIMIT}
 
 
 @pytest.mark.parametrize("model", ["z-image", "prx-512-sft", "flux1-dev", "flux2-klein-base-4b", "qwen-image"])
