@@ -217,6 +217,17 @@ def test_weights_are_lightened_before_they_are_placed_and_need_less_room(card, g
     assert made.image.tobytes() == roomy.tobytes()
 
 
+@pytest.mark.parametrize(("gb", "how"), [(24, "resident"), (9.5, "model offload"), (6, "group offload")])
+def test_8_bit_integers_make_the_same_picture_however_they_are_placed(card, gb, how):
+    switches = ["int8-weights"]
+    whole, light, backend = (LocalBackend(facts=gpu(room)) for room in (80, 80, gb))
+    plain, roomy = run(whole, card).image, run(light, card, switches=switches).image
+    made = run(backend, card, switches=switches).image
+    assert backend._plan(card, make_request(card, "x", switches=switches)).how == how
+    assert made.tobytes() == roomy.tobytes() != plain.tobytes()
+    assert light.residency.used_bytes() < whole.residency.used_bytes()
+
+
 def test_what_fits_only_with_lighter_weights_runs_with_them(card):
     # A pair of SDXL's size that has no room whole: 11 GB each, and 2.5 GB less with its network in 8 bits.
     plain, light = (
