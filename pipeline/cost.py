@@ -40,6 +40,8 @@ class PriceProfile(_Data):
     """Date the price was read, YYYY-MM-DD."""
     gpu: str | None = None
     """A part of the GPU's name by which this profile is proposed; None for a CPU machine."""
+    slice: bool = False
+    """Whether the price is of a part of that GPU (NVIDIA's MIG)."""
 
 
 class HostedPrice(_Data):
@@ -105,8 +107,8 @@ class PriceTable(_Data):
 
 
 def names_gpu(price: PriceProfile, device_name: str) -> bool:
-    """Whether the price is that of this very GPU, and not of a slice of one."""
-    if price.gpu is None or " MIG " in device_name:
+    """Whether the price is that of this very GPU, or of a slice as this is one."""
+    if price.gpu is None or price.slice != (" MIG " in device_name):
         return False
     return re.search(rf"\b{re.escape(price.gpu)}\b", device_name, re.IGNORECASE) is not None
 

@@ -19,7 +19,7 @@ from dataclasses import replace
 from typing import Any
 
 from pipeline import __version__, zerogpu
-from pipeline.backends import Backend, Identity
+from pipeline.backends import Backend, Identity, key_of
 from pipeline.caches import ImageCache, recipe_key
 from pipeline.catalog import Catalog
 from pipeline.errors import Cancelled, InputError, PlaygroundError
@@ -102,6 +102,11 @@ class Engine:
             total += drawn * self.estimate(request).seconds
         return total
 
+    def _loading(self, order: Order) -> float:
+        """What it will have to load before, about: pipelines that have been loaded here and are not there now."""
+        known = ((key, self._estimator.loading(key)) for key in (key_of(order.requests[lane]) for lane in order.lanes))
+        return sum(seconds for key, seconds in known if seconds and not self.backend.holds(key))
+
     def _lent_seconds(self, order: Order) -> float:
         """The same where every call begins with what was placed: all else has to be loaded in it."""
         models = {order.requests[lane].model for lane in order.lanes} - self.backend.placed
@@ -130,8 +135,7 @@ class Engine:
         # Joined and handed over in one go, so that the device thread serves in the order of the line, and no reader
         # who has stopped reading holds up those behind him.
         with self._joining:
-            loading = sum(self._estimator.loading(requests[lane].model) for lane in lanes)
-            job = _Job(self, order, stop, self.line.join(self._seconds(order) + loading))
+            job = _Job(self, order, stop, self.line.join(self._seconds(order) + self._loading(order)))
             self._device_thread.submit(context.run, job.work)
         try:
             yield from job.events()
@@ -158,10 +162,9 @@ class Engine:
             self.images.put(self._key(result.request, identity), result.image, recipe_of(result))
 
     def _record(self, result: Result) -> None:
-        """Learn from a finished run how long such pictures take, and what went before it."""
+        """Learn from a finished run how long such pictures take, and what their turn had to load."""
         self._estimator.record(self.catalog.model(result.request.model), result.request, result.runs[-1])
-        if len(result.runs) == 1:  # later ones of the same turn load nothing
-            self._estimator.record_loading(result.request.model, result.runs[0].load)
+        self._estimator.record_loading(key_of(result.request), result.runs[-1].load)
 
     def _key(self, request: ImageRequest, identity: Identity) -> str:
         card = self.catalog.model(request.model)

@@ -6,12 +6,14 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 
+from pipeline.backends import Key
 from pipeline.catalog import ModelCard
 from pipeline.request import ImageRequest
 from pipeline.timing import Timings, median_seconds
 
 KEPT_RUNS = 20
-KEPT_LOADS = 5
+LOADED_S = 0.1
+"""Less than this finds a pipeline in memory already."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Estimator:
     def __init__(self):
         self._lock = threading.Lock()
         self._seen: dict[tuple[object, ...], deque[tuple[float, float]]] = {}
-        self._loads: dict[str, deque[float]] = {}
+        self._loads: dict[Key, float] = {}
 
     def record(self, card: ModelCard, request: ImageRequest, timings: Timings) -> None:
         """Learn from a warm run that was really made."""
@@ -41,17 +43,16 @@ class Estimator:
         with self._lock:
             self._seen.setdefault(_key(request), deque(maxlen=KEPT_RUNS)).append(took)
 
-    def record_loading(self, model: str, seconds: float) -> None:
-        """Learn what a model's loading and warm-up took of a turn on the device; 0 where it was there already."""
-        with self._lock:
-            self._loads.setdefault(model, deque(maxlen=KEPT_LOADS)).append(seconds)
+    def record_loading(self, key: Key, seconds: float) -> None:
+        """Learn what a pipeline's loading and warm-up took of a turn on the device."""
+        if seconds > LOADED_S:
+            with self._lock:
+                self._loads[key] = seconds
 
-    def loading(self, model: str) -> float:
-        """Seconds that go before the model's picture: the mean of the last turns, since nobody knows before which
-        models are in memory when the next one comes. 0 before the first."""
+    def loading(self, key: Key) -> float:
+        """Seconds that a pipeline took to load when it last had to; 0 before the first time."""
         with self._lock:
-            seen = self._loads.get(model)
-            return sum(seen) / len(seen) if seen else 0.0
+            return self._loads.get(key, 0.0)
 
     def estimate(self, card: ModelCard, request: ImageRequest) -> Estimate:
         """Encode, denoise and decode of one picture on a warm model."""

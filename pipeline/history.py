@@ -26,11 +26,8 @@ from pipeline import imagefile
 from pipeline.errors import InputError, PlaygroundError
 from pipeline.events import Result
 from pipeline.recipe import recipe_of, result_from_recipe
-from pipeline.wording import size_text
 
 MAX_BYTES = 2 * 10**9
-STARRED_SHARE = 0.5
-"""Of the limit, so that whoever stars all he makes does not fill the disk, and everybody's newest has its room."""
 PAGE = 50
 KINDS = ("comparison", "picture", "sweep", "vote")
 
@@ -143,13 +140,10 @@ class History:
         """
         entry = new_id()
         requests = [picture.request for picture in pictures if isinstance(picture, Result)]
-        models = list(dict.fromkeys(request.model for request in requests)) or document.get("models", [])
+        models = list(dict.fromkeys([request.model for request in requests] or document.get("models", [])))
         prompt = requests[0].prompt if requests else str(document.get("prompt", ""))
         with self._told("kept in"):
-            saved = [
-                self.save_picture(picture) if isinstance(picture, Result) else self._again(picture)
-                for picture in pictures
-            ]
+            saved = [self._save(picture, picture in pictures[:place]) for place, picture in enumerate(pictures)]
             with self.transaction() as database:
                 database.execute(
                     "INSERT INTO entries (id, kind, owner, made_at, prompt, models, document) VALUES (?,?,?,?,?,?,?)",
@@ -176,16 +170,19 @@ class History:
         draft.replace(path)
         return picture, path.stat().st_size
 
-    def _again(self, kept: Path) -> tuple[str, int]:
-        """A kept picture under one more id, which outlives the first; as :meth:`save_picture`, but at once."""
-        picture = new_id()
+    def _save(self, given: Result | Path, again: bool) -> tuple[str, int]:
+        """:meth:`save_picture`; of a kept one one more name, which outlives the first and costs no time. ``again``:
+        its bytes are counted already."""
+        if isinstance(given, Result):
+            return self.save_picture(given)
+        kept, picture = given, new_id()
         path = self._path(picture)
         os.utime(kept)  # one file under two names has one age, and an old one without a row is an orphan
         try:
             os.link(kept, path)
-        except OSError:  # a file system without hard links, or the file is gone
+        except OSError:  # a file system without hard links
             shutil.copyfile(kept, path)
-        return picture, path.stat().st_size
+        return picture, 0 if again else path.stat().st_size
 
     def get(self, entry: object, owner: str | None = None, *, nobodys: bool = True) -> Entry:
         """The entry of this id. ``owner``: who asks (None: anybody), and whether he may see what is nobody's.
@@ -219,16 +216,9 @@ class History:
         return {row["kind"]: row["number"] for row in self.rows(statement, values)}
 
     def star(self, entry: str, starred: bool) -> None:
-        """A starred entry is never removed for room. Raises InputError where that would leave too little of it."""
-        most = self.max_bytes * STARRED_SHARE
+        """A starred entry is removed for room only when its owner has no others left."""
         with self._told("changed in"), self.transaction() as database:
             database.execute("UPDATE entries SET starred = ? WHERE id = ?", (int(starred), entry))
-            held = "SELECT coalesce(sum(bytes), 0) FROM pictures JOIN entries ON entries.id = entry WHERE starred = 1"
-            if starred and database.execute(held).fetchone()[0] > most:
-                raise InputError(
-                    f"Starred entries never go, so that they may hold {size_text(most)} at most; this one would be "
-                    "beyond. Unstar another first, or download its pictures."
-                )
 
     def delete(self, entry: str) -> None:
         """Remove an entry, whatever other tables say of it, and its files."""
@@ -252,19 +242,19 @@ class History:
         return self.rows("SELECT coalesce(sum(bytes), 0) AS total FROM pictures")[0]["total"]
 
     def _keep_to_limit(self, newest: str) -> None:
-        """Of whoever keeps the most, the oldest first; never a starred one and never the one just made. So a
-        visitor's pictures, starred ones too, push out his own."""
+        """Of whoever keeps the most, the oldest first, but starred ones last; never the one just made. So a visitor's
+        pictures push out his own, and nobody fills the disk by starring all that he makes."""
         room = self.used_bytes() - self.max_bytes
         if room <= 0:
             return
         held: Counter[str | None] = Counter()
         oldest: dict[str | None, list[sqlite3.Row]] = {}
         for row in self.rows(
-            "SELECT entries.id, owner, starred, coalesce(sum(bytes), 0) AS size FROM entries "
-            "LEFT JOIN pictures ON entry = entries.id GROUP BY entries.id ORDER BY made_at DESC"
+            "SELECT entries.id, owner, coalesce(sum(bytes), 0) AS size FROM entries "
+            "LEFT JOIN pictures ON entry = entries.id GROUP BY entries.id ORDER BY starred DESC, made_at DESC"
         ):
             held[row["owner"]] += row["size"]
-            if not row["starred"] and row["id"] != newest:
+            if row["id"] != newest:
                 oldest.setdefault(row["owner"], []).append(row)
         while room > 0 and oldest:
             owner = max(oldest, key=lambda owner: held[owner])

@@ -65,6 +65,16 @@ def read_recipe(source: Path | BinaryIO) -> dict:
         return _recipe(image.info.get(CHUNK))
 
 
+def readable(source: Path) -> bool:
+    """Whether a picture is there and whole: its checksums are, and no pixel is decoded."""
+    try:
+        with _opened(source) as image:
+            image.verify()
+    except OSError:
+        return False
+    return True
+
+
 @contextlib.contextmanager
 def _opened(source: Path | BinaryIO) -> Iterator[Image.Image]:
     try:

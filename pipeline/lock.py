@@ -16,7 +16,7 @@ from pipeline.errors import BusyError
 class Line:
     """A queue for one device. The ticket at the front is being served, the others wait in the order they came."""
 
-    def __init__(self, max_waiting: int = 60):
+    def __init__(self, max_waiting: int = 100):
         self.max_waiting = max_waiting
         self._changed = threading.Condition()
         self._tickets: deque[Ticket] = deque()

@@ -69,8 +69,11 @@ class Residency:
             card = card.model_copy(update={"shared": known})
             # Held here, or a pair that takes turns would read again what both of its models share.
             shared = self._shared_components(card, plan)
-            self._make_room(card, plan, frozenset(keep))
+            self._make_room(key, card, plan, frozenset(keep))
             self._resident[key] = Resident(card, plan, self._load(card, weights, plan, switches, shared), weights)
+        elif self._resident[key].plan != plan:  # for a picture of another size
+            self._resident[key].plan = plan
+            self._make_room(key, card, plan, frozenset(keep))
         self._resident.move_to_end(key)
         return self._resident[key]
 
@@ -82,6 +85,9 @@ class Residency:
             and (found.plan.whole, found.plan.dtype) == (plan.whole, plan.dtype)
             and (plan.whole or found.plan.how == plan.how)
         )
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._resident
 
     def has_others(self, key: Key) -> bool:
         """Whether any other pipeline is there."""
@@ -104,20 +110,23 @@ class Residency:
 
     def evict(self, key: Key) -> None:
         """Drop a pipeline and give its memory back. Components that another pipeline shares stay with that one."""
-        if self._resident.pop(key, None) is not None:  # not held here: every reference must be gone, or weights stay
+        if (resident := self._resident.pop(key, None)) is not None:
+            resident.pipe = None  # whoever still holds the resident does not hold the weights
             self._collect()
 
     def evict_all(self) -> None:
         """Drop all, and what is left of a pipeline whose loading failed half way."""
-        self._resident.clear()
+        while self._resident:
+            self._resident.popitem()[1].pipe = None
         self._collect()
 
     def _collect(self) -> None:
         gc.collect()
         give_back(self.torch_device)
 
-    def _make_room(self, card: ModelCard, plan: Plan, keep: frozenset[Key]) -> None:
-        on_device, in_ram = self._needs(card, plan)
+    def _make_room(self, key: Key, card: ModelCard, plan: Plan, keep: frozenset[Key]) -> None:
+        """Evict others until ``card`` can be loaded, or if it is there already, can draw what ``plan`` is for."""
+        on_device, in_ram = self._needs(key, card, plan)
         if on_device > self.device_bytes or in_ram > self.ram_bytes:
             needed, budget = max((on_device, self.device_bytes), (in_ram, self.ram_bytes), key=lambda both: both[0])
             raise ModelError(
@@ -126,15 +135,15 @@ class Residency:
             )
         # First without those to be kept; if that is not enough the pair does not fit at once and its models take turns.
         for spared in (keep, frozenset()):
-            for key in list(self._resident):
-                on_device, in_ram = self._needs(card, plan)
+            for other in list(self._resident):
+                on_device, in_ram = self._needs(key, card, plan)
                 if (
                     self.used_bytes() + on_device + self._work(card, plan) <= self.device_bytes
                     and self.used_bytes(whole=False) + in_ram <= self.ram_bytes
                 ):
                     return
-                if key not in spared:
-                    self.evict(key)
+                if other != key and other not in spared:
+                    self.evict(other)
 
     def _work(self, card: ModelCard, plan: Plan) -> int:
         """Bytes that drawing takes on the device beside the weights that lie there, of whichever model takes most: one
@@ -142,8 +151,10 @@ class Residency:
         everyone = [(card, plan), *((resident.card, resident.plan) for resident in self._resident.values())]
         return max(0, *(each.device_bytes - (of.bytes_as(each.dtype) if each.whole else 0) for of, each in everyone))
 
-    def _needs(self, card: ModelCard, plan: Plan) -> tuple[int, int]:
+    def _needs(self, key: Key, card: ModelCard, plan: Plan) -> tuple[int, int]:
         """Bytes that loading would add on the device and in the machine's own memory."""
+        if key in self._resident:
+            return 0, 0
         if not plan.whole:
             return 0, card.bytes_as(plan.dtype)
         shared = sum(card.part_bytes.get(name, 0) for name in self._shared_components(card, plan))

@@ -15,11 +15,12 @@ from typing import Any
 from pipeline.catalog import Catalog
 from pipeline.errors import InputError
 from pipeline.history import Entry
+from pipeline.imagefile import readable
 from pipeline.labels import setting_label, setting_of
 from pipeline.request import ImageRequest
 from pipeline.sweep_run import Sweeps
 from pipeline.tradeoff import best, rank
-from pipeline.votes import PAIRS_MAX, Cast, Tally, Votes, chance, readable, tally_of
+from pipeline.votes import PAIRS_MAX, Cast, Tally, Votes, chance, tally_of
 from pipeline.wording import count, share_text
 
 ROLES = ("reference", "setting")
@@ -73,10 +74,11 @@ def open_vote(votes: Votes, sweeps: Sweeps, entry: Entry, owner: str = "") -> En
         )
     asked = _spread(entry.id, every, documents)
     for kept in votes.history.find(owner, nobodys=False, kind="vote", sweep=entry.id, limit=1):
-        if [(pair["reference"], pair["place"]) for pair in kept.document["pairs"]] == asked:
+        same = [(pair["reference"], pair["place"]) for pair in kept.document["pairs"]] == asked
+        if same and all(map(readable, kept.files.values())):
             return kept
     files = [entry.files[place] for pair in asked for place in pair]
-    if not all(readable(file) for file in files):
+    if not all(map(readable, files)):
         raise InputError("A picture of this sweep cannot be read any more; make the sweep anew.")
     document = {
         "models": entry.document["models"],

@@ -12,7 +12,6 @@ then the candidate. A choice is kept as the role that was preferred, or as tie o
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import sqlite3
 import time
@@ -25,7 +24,7 @@ from typing import Any, Literal, get_args
 from pipeline.catalog import ROLES
 from pipeline.errors import InputError, PlaygroundError, shown
 from pipeline.history import Entry, History
-from pipeline.imagefile import read_recipe
+from pipeline.imagefile import readable
 from pipeline.stats import Interval, votes_needed, wilson
 
 Side = Literal["left", "right", "tie", "bad"]
@@ -196,9 +195,7 @@ class Votes:
             (entry.id, place, voter, choice, time.time()),
         )
         if not entry.starred:
-            # Somebody was asked and has answered: it does not go for room, as long as what does not leaves any.
-            with contextlib.suppress(InputError):
-                self.history.star(entry.id, True)
+            self.history.star(entry.id, True)  # somebody was asked and has answered: it is the last to go for room
         return choice
 
     def take_back(self, entry: Entry, voter: str) -> bool:
@@ -271,14 +268,6 @@ class Votes:
         values = (entry,) if voter is None else (entry, voter)
         statement = f"SELECT {columns} FROM votes WHERE entry = ?{one} ORDER BY cast_at, place"  # noqa: S608
         return self.history.rows(statement, values)
-
-
-def readable(file: Path) -> bool:
-    """Whether a kept picture is there and is one; no pixel is decoded."""
-    try:
-        return bool(read_recipe(file))
-    except (OSError, InputError):
-        return False
 
 
 def recipe_of_lane(lane: Mapping[str, Any]) -> list[tuple[str, Any]]:

@@ -115,12 +115,14 @@ def claims(document: Mapping[str, Any]) -> list[str]:
 
 
 def median_claims(documents: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The same of several measured comparisons of the same settings: the medians of their speed-ups and savings, told
-    as "about" where one of them could not tell the two models' times apart by itself."""
+    """What several measured comparisons of the same settings claim of time and cost: the medians of their speed-ups and
+    savings, told as "about" where one of them had too few runs; nothing where one found no difference."""
+    if chance := sum(map(by_chance, documents)):
+        return [f"no difference in time beyond chance in {chance} of {len(documents)}"]
     ratio = median(document["speedup"] for document in documents)
     savings = [document["saving"] for document in documents if document["saving"] is not None]
-    apart = not any(rough(document) or by_chance(document) for document in documents)
-    return (_exactly if apart else _about)(ratio, median(savings) if savings else None)
+    tell = _about if any(map(rough, documents)) else _exactly
+    return tell(ratio, median(savings) if savings else None)
 
 
 def _exactly(ratio: float, saving: float | None) -> list[str]:

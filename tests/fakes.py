@@ -106,6 +106,9 @@ class CountingBackend:
     def switches(self, card: ModelCard) -> dict[str, str | None]:
         return {"fp8-weights": None, "step-cache": "It has none."}
 
+    def holds(self, key: Key) -> bool:
+        return key[0] in self.loaded
+
     def place(self, card: ModelCard, request: ImageRequest) -> None:
         self.loaded.add(card.id)
 

@@ -80,6 +80,9 @@ class Backend(Protocol):
     def switches(self, card: ModelCard) -> dict[str, str | None]:
         """For every efficiency switch None where this model can use it here, else why not."""
 
+    def holds(self, key: Key) -> bool:
+        """Whether the pipeline is in memory. May be called by any thread."""
+
     def place(self, card: ModelCard, request: ImageRequest) -> None:
         """Have the model in memory, without using the device."""
 

@@ -126,6 +126,9 @@ class LocalBackend:
     def prepare(self, card: ModelCard, request: ImageRequest, keep: frozenset[Key], on_part: OnPart) -> None:
         self._with_the_next_plan(card, request, lambda: self.resident(card, request, keep, on_part))
 
+    def holds(self, key: Key) -> bool:
+        return key in self.residency
+
     def place(self, card: ModelCard, request: ImageRequest) -> None:
         """Have the model in memory, not warm: on a lent GPU that is all that can be done before somebody asks."""
         resident = self.residency.get(lighter(card, request.switches), self._plan(card, request), request.switches)
@@ -311,7 +314,7 @@ class LocalBackend:
             }
             # A pipeline of no known family may lack some of these; those known take them all.
             arguments = {name: value for name, value in arguments.items() if family or name in takes}
-            with decoding_told():
+            with decoding_told() if card.pipeline.startswith("Sana") else contextlib.nullcontext():
                 if how.batch == 1:
                     output = pipe(**arguments)
                 else:
@@ -382,7 +385,10 @@ class LocalBackend:
                 # A cancelled run returns while its last step still computes; the lock is given back only after it.
                 try:
                     self._cuda.synchronize()
-                except RuntimeError as error:  # whatever failed before it, nothing works in this process any more
+                except RuntimeError as error:
+                    if out_of_memory(error):
+                        raise
+                    # Whatever failed before it: after such an error nothing works on the GPU in this process.
                     log.exception("the GPU has stopped working")
                     first = str(error).splitlines()[0]
                     raise ModelError(f"{self._device.name} has stopped working ({first}); restart Diptych.") from error

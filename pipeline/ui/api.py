@@ -261,7 +261,9 @@ def _seed(seed: Any) -> Any:
 
 
 def _session(request: gr.Request | None) -> str | None:
-    return getattr(request, "session_hash", None)
+    """None of MCP's tools: Gradio calls for all who use them with one session."""
+    headers = getattr(request, "headers", None) or {}
+    return None if headers.get("x-gradio-user") == "mcp" else getattr(request, "session_hash", None)
 
 
 def _file(result: Result) -> dict[str, Any]:

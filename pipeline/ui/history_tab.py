@@ -187,5 +187,5 @@ def attach(
 def _told(found: int, used: int, playground: Playground) -> str:
     """Nothing found, or how much room is taken."""
     most = size_text(playground.history.max_bytes)
-    room = f"{size_text(used)} of {most} used. When it is full the oldest go; starred ones stay."
+    room = f"{size_text(used)} of {most} used. When it is full the oldest go, starred ones last."
     return room if found else f"Nothing here that fits. {room}"

@@ -23,12 +23,12 @@ class Jobs:
     def running(self, session: str | None, run: str | None = None) -> Iterator[threading.Event]:
         """A flag for one run, known under its owners until the block ends.
 
-        Raises BusyError if one of them has ``RUNS_MAX`` runs already: the line is for others, too.
+        Raises BusyError if the session has ``RUNS_MAX`` runs already: the line is for others, too.
         """
         flag = threading.Event()
         owners = _owners(session, run)
         with self._lock:
-            if any(len(self._running.get(owner, ())) >= RUNS_MAX for owner in owners):
+            if session is not None and len(self._running.get(("session", session), ())) >= RUNS_MAX:
                 raise BusyError(f"{RUNS_MAX} runs of yours are waiting already; wait for one to end, or stop them.")
             for owner in owners:
                 self._running.setdefault(owner, set()).add(flag)

@@ -224,7 +224,7 @@ def build(
         """What is finished of the sweep on the Sweep tab, put to the vote here."""
         nothing = [gr.skip(), *update()]
         name = sweep.vote.value
-        yield [gr.Button("Making the vote", interactive=False), *nothing]  # to copy many pictures takes its time
+        yield [gr.Button("Making the vote", interactive=False), *nothing]
         try:
             if not entry:
                 raise InputError("There is no sweep on the page: press Start sweep first.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.estimate import KEPT_LOADS, KEPT_RUNS, Estimator
+from pipeline.estimate import KEPT_RUNS, Estimator
 from pipeline.request import make_request
 from pipeline.timing import Timings
 from tests.fakes import results
@@ -57,15 +57,12 @@ def test_the_median_of_the_last_runs_counts(card):
     assert estimator.estimate(card, request).seconds == 7.0
 
 
-def test_loading_is_expected_as_often_as_it_was_seen():
-    estimator = Estimator()
-    assert estimator.loading("old") == 0.0
-    estimator.record_loading("old", 30.0)
-    estimator.record_loading("old", 0.0)
-    assert estimator.loading("old") == 15.0 and estimator.loading("new") == 0.0
-    for _ in range(KEPT_LOADS):
-        estimator.record_loading("old", 0.0)
-    assert estimator.loading("old") == 0.0
+def test_loading_is_what_it_took_when_something_was_loaded():
+    estimator, plain, compiled = Estimator(), ("old", ()), ("old", ("compile",))
+    assert estimator.loading(plain) == 0.0
+    estimator.record_loading(plain, 30.0)
+    estimator.record_loading(plain, 0.001)
+    assert estimator.loading(plain) == 30.0 and estimator.loading(compiled) == 0.0
 
 
 def test_other_models_and_sizes_are_not_concerned(card, catalog):

@@ -83,7 +83,7 @@ def test_delete_frees_the_files(history, made):
     assert not any(file.exists() for file in files) and history.used_bytes() == 0
 
 
-def test_the_oldest_goes_first_and_a_starred_one_never(history, made):
+def test_the_oldest_goes_first_and_a_starred_one_last(history, made):
     results = made()
     starred = history.add("comparison", {}, results)
     history.star(starred, True)
@@ -92,23 +92,25 @@ def test_the_oldest_goes_first_and_a_starred_one_never(history, made):
     history.max_bytes = 3 * size
     newest = history.add("comparison", {}, results)
     assert {entry.id for entry in history.find()} == {starred, newer, newest}
-    history.max_bytes = 1
+    assert old not in {entry.id for entry in history.find()}
+    history.max_bytes = 2 * size
     last = history.add("comparison", {}, results)
     assert {entry.id for entry in history.find()} == {starred, last}
-    assert old not in {entry.id for entry in history.find()}
+    history.max_bytes = 1
+    last = history.add("comparison", {}, results)
+    assert {entry.id for entry in history.find()} == {last}
 
 
-def test_starred_entries_leave_half_of_the_room(history, made):
+def test_who_stars_all_he_makes_pushes_out_his_own(history, made):
     results = made()
-    first, second = (history.add("comparison", {}, results) for _ in range(2))
-    history.max_bytes = 3 * history.used_bytes() // 2  # half of it holds one and a half
-    history.star(first, True)
-    with pytest.raises(InputError, match="Unstar another first"):
-        history.star(second, True)
-    assert [entry.id for entry in history.find(starred=True)] == [first]
-    history.star(first, False)
-    history.star(second, True)
-    assert [entry.id for entry in history.find(starred=True)] == [second]
+    mine = history.add("comparison", {}, results, "me")
+    size = history.used_bytes()
+    history.max_bytes = 3 * size
+    for _ in range(4):
+        newest = history.add("comparison", {}, results, "somebody")
+        history.star(newest, True)
+    assert history.used_bytes() == 3 * size and history.find("me")[0].id == mine
+    assert newest in {entry.id for entry in history.find("somebody")}
 
 
 def test_a_file_of_another_entry_outlives_it(history, made, monkeypatch: pytest.MonkeyPatch):
@@ -123,6 +125,9 @@ def test_a_file_of_another_entry_outlives_it(history, made, monkeypatch: pytest.
         patch.setattr(os, "link", refused)
         copied = history.get(history.add("vote", {}, files))
     assert (linked.prompt, linked.models) == ("a pear", ("new",))
+    used = history.used_bytes()
+    twice = history.get(history.add("vote", {}, [files[0], files[0]]))  # a sweep's reference stands in many pairs
+    assert len(twice.files) == 2 and history.used_bytes() - used == files[0].stat().st_size
     history.delete(first.id)
     for entry in (linked, copied):
         assert [entry.files[place].read_bytes() for place in (0, 1)] == before

@@ -360,6 +360,27 @@ def test_a_shortage_that_is_over_is_forgotten(card, monkeypatch):
     assert backend._plan(card, request).how == "resident" and not backend._ran_out
 
 
+def test_a_pair_takes_turns_where_only_its_larger_pictures_need_the_room(residency):
+    usual, larger = (replace(WHOLE, device_bytes=OLD.weight_bytes + work) for work in (10**6, 50 * 10**6))
+    for card in (OLD, NEW):
+        residency.get(card, usual)
+    residency.device_bytes = residency.used_bytes() + 20 * 10**6
+    held = residency.get(OLD, usual)
+    assert there(residency, OLD, NEW) == [True, True]
+    assert residency.get(OLD, larger, keep=[(NEW.id, ())]) is held
+    assert there(residency, OLD, NEW) == [True, False]
+    residency.get(OLD, usual)
+    residency.get(NEW, usual)
+    assert there(residency, OLD, NEW) == [True, True]
+
+
+def test_whoever_holds_an_evicted_resident_does_not_hold_its_weights(residency):
+    held = residency.get(OLD, WHOLE)
+    gone = weakref.ref(held.pipe.transformer)
+    residency.evict((OLD.id, ()))
+    assert gone() is None and held.pipe is None
+
+
 def test_a_larger_picture_is_given_more_room_beside_others(card):
     backend = LocalBackend(facts=gpu(24))
     usual, larger = (

@@ -13,6 +13,7 @@ from pipeline.wording import (
     dollars,
     duration,
     figure,
+    median_claims,
     per_thousand,
     percent,
     saved,
@@ -156,6 +157,16 @@ def test_a_difference_that_may_be_chance_is_no_claim_of_speed_or_saving():
         assert claims(said | {"significance": tested}) == ["no difference in time beyond chance"]
     for tested in (none | {"significant": True}, None):
         assert claims(said | {"significance": tested}) == ["1.04 × faster", "4 % cheaper"]
+
+
+def test_the_median_of_several_claims_no_more_than_they_do():
+    lanes = [{"runs": 5}, {"runs": 5}]
+    clear = {"lanes": lanes, "speedup": 9.42, "saving": 0.894, "significance": {"significant": True, "runs_needed": 4}}
+    single = clear | {"lanes": [{"runs": 1}, {"runs": 1}], "significance": None}
+    none = clear | {"speedup": 1.12, "significance": {"significant": False, "runs_needed": 4, "runs": 20}}
+    assert median_claims([clear, clear]) == ["9.42 × faster", "89 % cheaper"]
+    assert median_claims([clear, single]) == ["about 9.4 × faster", "about 89 % cheaper"]
+    assert median_claims([clear, none]) == ["no difference in time beyond chance in 1 of 2"]
 
 
 def test_runs_too_few_to_be_significant_claim_as_roughly_as_one():
