@@ -11,6 +11,7 @@ import sys
 import threading
 import weakref
 from dataclasses import replace
+from importlib.util import find_spec
 from types import SimpleNamespace
 
 import diffusers
@@ -217,6 +218,7 @@ def test_weights_are_lightened_before_they_are_placed_and_need_less_room(card, g
     assert made.image.tobytes() == roomy.tobytes()
 
 
+@pytest.mark.skipif(find_spec("torchao") is None, reason="torchao is not installed, which slows every other test down")
 @pytest.mark.parametrize(("gb", "how"), [(24, "resident"), (9.5, "model offload"), (6, "group offload")])
 def test_8_bit_integers_make_the_same_picture_however_they_are_placed(card, gb, how):
     switches = ["int8-weights"]
