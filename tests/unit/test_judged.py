@@ -82,7 +82,7 @@ def test_the_page_answers_the_question_from_its_first_second():
     assert claim(document).endswith("cheaper, recognised as often")
     html = markup.verdict(document)
     assert '<strong class="claim">recognised as often</strong>' in html
-    assert "Good enough? On 100 prompts a judge network recognised 70.5 % of the efficient model’s" in html
+    assert "Good enough? On 100 prompts a judge network recognised 66.8 % of the efficient model’s" in html
     assert "“a red apple”, seed 7" in html
 
 
