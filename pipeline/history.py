@@ -312,7 +312,7 @@ class History:
 
 def new_id() -> str:
     """An id that nobody guesses: who has it may see what it names."""
-    return secrets.token_urlsafe(12)
+    return secrets.token_hex(12)  # never begins with a hyphen, which a command line would take for an option
 
 
 def _owners(owner: str, nobodys: bool) -> tuple[str, str]:

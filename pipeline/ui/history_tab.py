@@ -119,7 +119,7 @@ def attach(
             log.exception("the history cannot be read")
             return markup.fault(UNREADABLE), "", gr.Button(visible=False), shown
         cards = history_markup.cards(found[:shown], playground.catalog, address)
-        told = markup.fault(problem) if problem else markup.hint(_told(len(found), used, playground))
+        told = markup.fault(problem) if problem else markup.hint(_told(len(found), any(asked.values()), used, playground))
         return told, cards, gr.Button(visible=len(found) > shown), shown
 
     def on_filter(token, text, which, kind, starred, request: gr.Request) -> tuple:
@@ -184,8 +184,10 @@ def attach(
     history_report.attach(listing.report, filters, playground, visitors)
 
 
-def _told(found: int, used: int, playground: Playground) -> str:
+def _told(found: int, filtered: bool, used: int, playground: Playground) -> str:
     """Nothing found, or how much room is taken."""
+    if not (found or filtered):
+        return "Nothing yet: what you make on the other tabs is kept here."
     most = size_text(playground.history.max_bytes)
     room = f"{size_text(used)} of {most} used. When it is full the oldest go, starred ones last."
     return room if found else f"Nothing here that fits. {room}"

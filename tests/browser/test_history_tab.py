@@ -239,6 +239,9 @@ def test_a_file_without_a_recipe_is_one_sentence(url, browser, tmp_path: Path):
 
 def test_search_star_open_and_delete(url, browser, backend: CountingBackend, tmp_path: Path):
     visit = Guest(browser, url)
+    visit.tab("History")
+    playwright.expect(visit.page.get_by_text("Nothing yet")).to_be_visible()
+    visit.tab("Compare")
     visit.run("a red apple")
     visit.run("a red cat")
     visit.run(HOSTILE)

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.errors import InputError, PlaygroundError
 from pipeline.events import final_results
-from pipeline.history import History
+from pipeline.history import History, new_id
 from pipeline.recipe import recipe_of
 from pipeline.request import make_request
 
@@ -67,6 +67,10 @@ def test_an_owner_sees_his_own_and_nobodys(history, made):
     with pytest.raises(InputError, match="no such entry"):
         history.get(theirs, "me")
     assert history.get(nobodys, "me").id == nobodys
+
+
+def test_an_id_is_no_option_of_a_command_line():
+    assert not [made for made in (new_id() for _ in range(1000)) if made.startswith("-")]
 
 
 @pytest.mark.parametrize("entry", ["missing", None, 7, "' OR 1 --"])
