@@ -119,7 +119,8 @@ def attach(
             log.exception("the history cannot be read")
             return markup.fault(UNREADABLE), "", gr.Button(visible=False), shown
         cards = history_markup.cards(found[:shown], playground.catalog, address)
-        told = markup.fault(problem) if problem else markup.hint(_told(len(found), any(asked.values()), used, playground))
+        said = _told(len(found), any(asked.values()), used, playground)
+        told = markup.fault(problem) if problem else markup.hint(said)
         return told, cards, gr.Button(visible=len(found) > shown), shown
 
     def on_filter(token, text, which, kind, starred, request: gr.Request) -> tuple:
