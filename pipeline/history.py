@@ -143,7 +143,7 @@ class History:
         models = list(dict.fromkeys([request.model for request in requests] or document.get("models", [])))
         prompt = requests[0].prompt if requests else str(document.get("prompt", ""))
         with self._told("kept in"):
-            saved = [self._save(picture, picture in pictures[:place]) for place, picture in enumerate(pictures)]
+            saved = [self._save(picture, pictures[:place]) for place, picture in enumerate(pictures)]
             with self.transaction() as database:
                 database.execute(
                     "INSERT INTO entries (id, kind, owner, made_at, prompt, models, document) VALUES (?,?,?,?,?,?,?)",
@@ -170,9 +170,9 @@ class History:
         draft.replace(path)
         return picture, path.stat().st_size
 
-    def _save(self, given: Result | Path, again: bool) -> tuple[str, int]:
-        """:meth:`save_picture`; of a kept one one more name, which outlives the first and costs no time. ``again``:
-        its bytes are counted already."""
+    def _save(self, given: Result | Path, before: Sequence[Result | Path]) -> tuple[str, int]:
+        """:meth:`save_picture`; of a kept one one more name, which outlives the first and costs no time. Bytes of what
+        is in ``before`` are counted already."""
         if isinstance(given, Result):
             return self.save_picture(given)
         kept, picture = given, new_id()
@@ -182,7 +182,7 @@ class History:
             os.link(kept, path)
         except OSError:  # a file system without hard links
             shutil.copyfile(kept, path)
-        return picture, 0 if again else path.stat().st_size
+        return picture, 0 if kept in before else path.stat().st_size
 
     def get(self, entry: object, owner: str | None = None, *, nobodys: bool = True) -> Entry:
         """The entry of this id. ``owner``: who asks (None: anybody), and whether he may see what is nobody's.

@@ -20,6 +20,7 @@ from typing import Any
 from pipeline.backends import How, Identity, Key, Made, OnPart, OnStep, key_of
 from pipeline.backends.families import FAMILIES
 from pipeline.backends.previews import clean_state
+from pipeline.backends.shortage import MUCH_MORE, Shortages, decoding_told
 from pipeline.backends.unusable import refuse_unusable
 from pipeline.caches import ByteLRU
 from pipeline.catalog import ModelCard
@@ -47,8 +48,6 @@ ENCODERS = ("text_encoder", "tokenizer")
 """What the names of components begin with that a prompt's embeddings depend on."""
 BATCH_SHARE = 0.8
 """Of the memory that is free, what a batch may take on a processor."""
-MUCH_MORE = 1.2
-"""Times the memory that there was: worth another try."""
 PREVIEW_EVERY_S = 0.25
 """More often than this nobody sees a difference, and each one costs whoever shows it time on the same machine."""
 
@@ -64,8 +63,7 @@ class LocalBackend:
         self._given_facts = facts
         self._embeddings = ByteLRU(EMBEDDING_CACHE_BYTES)
         self._fingerprints: dict[str, str] = {}
-        self._ran_out: dict[tuple[Key, str], tuple[int, int]] = {}
-        """(pipeline, how it was placed) -> the fewest pixels for which memory ran out, and the bytes there were."""
+        self._ran_out = Shortages()
         self.placed: frozenset[str] = frozenset()
         self.any_picture = False
         """True: none is refused, for benches on random weights, which promise no sound numbers in 16 bits."""
@@ -90,8 +88,7 @@ class LocalBackend:
             if not len(self.residency) or room(facts) > MUCH_MORE * room(self.facts):
                 self.facts = facts
                 self.residency.device_bytes = self._max_bytes or room(facts)
-        now = room(self.facts)
-        self._ran_out = {placed: when for placed, when in self._ran_out.items() if now <= MUCH_MORE * when[1]}
+        self._ran_out.forget(room(self.facts))
 
     @cached_property
     def residency(self) -> Residency:
@@ -194,8 +191,7 @@ class LocalBackend:
         fit, pixels = fit_model(lighter(card, request.switches), self.facts), request.width * request.height
         if fit.plan is None:
             raise ModelError(fit.why_not)
-        never = (pixels + 1, 0)
-        left = [plan for plan in fit.plans if pixels < self._ran_out.get((key_of(request), plan.how), never)[0]]
+        left = [plan for plan in fit.plans if not self._ran_out.rules_out(key_of(request), plan.how, pixels)]
         if not left:
             raise ModelError(self._too_large(card, request))
         # So that what lies beside it leaves room for a picture of this size.
@@ -212,13 +208,12 @@ class LocalBackend:
                 if not out_of_memory(error):
                     raise
             # Outside the except block: the error's traceback would keep the tensors alive.
-            alone, placed = not self.residency.has_others(key), (key, self._plan(card, request).how)
+            alone, placed = not self.residency.has_others(key), self._plan(card, request).how
             self.residency.evict_all()
             self._embeddings.clear()
             self._look_again()
             if alone:
-                fewest, _ = self._ran_out.get(placed, (pixels, 0))
-                self._ran_out[placed] = min(pixels, fewest), room(self.facts)
+                self._ran_out.note(key, placed, pixels, room(self.facts))
                 if fell_back:
                     raise ModelError(self._too_large(card, request))
                 fell_back = True
@@ -314,7 +309,7 @@ class LocalBackend:
             }
             # A pipeline of no known family may lack some of these; those known take them all.
             arguments = {name: value for name, value in arguments.items() if family or name in takes}
-            with decoding_told() if card.pipeline.startswith("Sana") else contextlib.nullcontext():
+            with decoding_told(card):
                 if how.batch == 1:
                     output = pipe(**arguments)
                 else:
@@ -392,14 +387,3 @@ class LocalBackend:
                     log.exception("the GPU has stopped working")
                     first = str(error).splitlines()[0]
                     raise ModelError(f"{self._device.name} has stopped working ({first}); restart Diptych.") from error
-
-
-@contextlib.contextmanager
-def decoding_told() -> Iterator[None]:
-    """SANA's pipelines swallow the decoder's lack of memory and then miss the picture that they do not have."""
-    try:
-        yield
-    except UnboundLocalError as error:
-        if "'image'" not in str(error):
-            raise
-        raise MemoryError("the decoder ran out of memory") from None
