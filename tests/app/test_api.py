@@ -24,6 +24,8 @@ LANE = {
     "cost_usd", "peak_memory_bytes",
 }  # fmt: skip
 COMPARISON = {"prompt", "seed", "width", "height", "pair", "device", "price", "lanes", "speedup", "saving", "fidelity"}
+SLOW_STEP_S = 0.4
+"""With 50 steps a picture that no machine finishes before it is told to stop."""
 
 
 @pytest.fixture
@@ -119,9 +121,9 @@ def test_bad_input_is_one_sentence_and_runs_nothing(client: Client, backend: Cou
 
 
 def test_stop_stops_my_run_and_nobody_elses(url: str, engine: Engine, backend: CountingBackend, tmp_path: Path):
-    backend.step_s = 1.0
+    backend.step_s = SLOW_STEP_S
     mine, other = (Client(url, verbose=False, download_files=tmp_path / name) for name in ("mine", "other"))
-    job = mine.submit("slow", seed=1, api_name="/compare")
+    job = mine.submit("slow", seed=1, predecessor_steps=50, api_name="/compare")
     wait_for(lambda: backend.served)
     assert other.predict(api_name="/stop") == {"stopped": 0}
     assert mine.predict(api_name="/stop") == {"stopped": 1}
@@ -132,7 +134,7 @@ def test_stop_stops_my_run_and_nobody_elses(url: str, engine: Engine, backend: C
 
 
 def test_a_cancelled_call_gives_the_device_back(url: str, engine: Engine, backend: CountingBackend, tmp_path: Path):
-    backend.step_s = 0.1
+    backend.step_s = SLOW_STEP_S
     client = Client(url, verbose=False, download_files=tmp_path)
     job = client.submit("slow", predecessor_steps=50, api_name="/compare")
     # The device may be at work before the client has heard its call's id, without which it cannot cancel.
@@ -143,7 +145,7 @@ def test_a_cancelled_call_gives_the_device_back(url: str, engine: Engine, backen
 
 
 def test_a_named_run_is_stopped_by_its_name_from_anywhere(url: str, engine: Engine, backend: CountingBackend, tmp_path):
-    backend.step_s = 0.1
+    backend.step_s = SLOW_STEP_S
     mine, other = (Client(url, verbose=False, download_files=tmp_path / name) for name in ("mine", "other"))
     job = mine.submit("slow", predecessor_steps=50, run="a name hard to guess", api_name="/compare")
     wait_for(lambda: backend.served)
