@@ -58,10 +58,15 @@ def judged_text(document: Mapping[str, Any]) -> str:
         "unclear": "too few to tell.",
     }
     return (
-        f"On {said['prompts']} prompts {said['by']} {said['verb']} {100 * said['efficient']:.1f} % of the efficient "
-        f"model’s pictures and {100 * said['predecessor']:.1f} % of the predecessor’s: a difference of {_signed(gain)} "
+        f"On {said['prompts']} prompts {said['by']} {said['verb']} {_share(said['efficient'])} % of the efficient "
+        f"model’s pictures and {_share(said['predecessor'])} % of the predecessor’s: a difference of {_signed(gain)} "
         f"points (95 % interval {low} to {high}), {ends[said['verdict']]} Source: {said['source']}."
     )
+
+
+def _share(share: float) -> str:
+    """In per cent, with no more decimals than it needs and with enough that two of them give their difference."""
+    return f"{100 * share:.2f}".rstrip("0").rstrip(".")
 
 
 def _signed(points: float) -> str:

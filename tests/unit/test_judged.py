@@ -41,7 +41,7 @@ def test_which_way_it_points_is_decided_by_the_interval(low, high, claimed, ends
 
 def test_the_words_have_both_shares_their_difference_its_interval_and_the_source():
     assert judged_text(of(-0.04, 0.02)) == (
-        "On 40 prompts a panel preferred 47.0 % of the efficient model’s pictures and 50.0 % of the predecessor’s: a "
+        "On 40 prompts a panel preferred 47 % of the efficient model’s pictures and 50 % of the predecessor’s: a "
         "difference of −3.0 points (95 % interval −4.0 to +2.0), by this measure no loss to be seen. Source: a.md."
     )
 
@@ -82,7 +82,7 @@ def test_the_page_answers_the_question_from_its_first_second():
     assert claim(document).endswith("cheaper, recognised as often")
     html = markup.verdict(document)
     assert '<strong class="claim">recognised as often</strong>' in html
-    assert "Good enough? On 100 prompts a judge network recognised 66.8 % of the efficient model’s" in html
+    assert "Good enough? On 100 prompts a judge network recognised 66.75 % of the efficient model’s" in html
     assert "“a red apple”, seed 7" in html
 
 
