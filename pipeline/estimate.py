@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from collections import deque
 from dataclasses import dataclass
+from statistics import median
 
 from pipeline.backends import Key
 from pipeline.catalog import ModelCard
 from pipeline.request import ImageRequest
-from pipeline.timing import Timings, median_seconds
+from pipeline.timing import Timings
 
 KEPT_RUNS = 20
 LOADED_S = 0.1
@@ -61,7 +62,7 @@ class Estimator:
             seen = list(self._seen.get(_key(request), ()))
         if seen:
             runs = f"{len(seen)} run{'s' if len(seen) > 1 else ''}"
-            each, beside = map(median_seconds, zip(*seen, strict=True))
+            each, beside = map(median, zip(*seen, strict=True))
             return Estimate(evaluations * each + beside, f"measured here, {runs}")
         pixels = request.width * request.height / card.size.default**2
         seconds = evaluations * pixels * card.reference_seconds_per_evaluation

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-from pipeline.timing import median_seconds
+from statistics import median
 
 SIZES = (1, 2, 4, 8)
 """Pictures at once, each twice as many as before while that pays and memory lasts."""
@@ -31,7 +30,7 @@ class Batch:
     @property
     def per_minute(self) -> float:
         """Pictures a minute, by the median call."""
-        return 60 * self.size / median_seconds(self.seconds)
+        return 60 * self.size / median(self.seconds)
 
     @property
     def spread(self) -> tuple[float, float]:

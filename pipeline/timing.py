@@ -10,7 +10,7 @@ import statistics
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 
 MEASURED = ("encode", "denoise", "decode")
 """The stages that make up ``total``. Waiting and loading are told apart and never part of a speed-up."""
@@ -39,23 +39,22 @@ class Timings:
 
 
 def median(runs: Iterable[Timings]) -> Timings:
-    """The run whose total is the (lower) median, stages and all, so that the stages still add up to the total.
+    """The run whose total is the median, stages and all, so that the stages still add up to the total; of an even
+    number of runs the mean of the two in the middle.
 
     ``wait`` and ``load`` are those of the first run: they happen once.
     """
     runs = list(runs)
-    middle = sorted(runs, key=lambda run: run.total)[(len(runs) - 1) // 2]
-    return replace(middle, wait=runs[0].wait, load=runs[0].load)
+    ordered = sorted(runs, key=lambda run: run.total)
+    middle = ordered[(len(runs) - 1) // 2], ordered[len(runs) // 2]
+    stages = {stage: statistics.fmean(getattr(run, stage) for run in middle) for stage in MEASURED}
+    return Timings(wait=runs[0].wait, load=runs[0].load, **stages)
 
 
 def spread(runs: Iterable[Timings]) -> tuple[float, float]:
     """Smallest and largest total, in seconds."""
     totals = [run.total for run in runs]
     return min(totals), max(totals)
-
-
-def median_seconds(values: Iterable[float]) -> float:
-    return statistics.median(values)
 
 
 class StageClock:

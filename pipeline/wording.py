@@ -12,6 +12,9 @@ from typing import Any
 from pipeline.judged import judged_claim
 from pipeline.stats import Interval
 
+WIDE = 1.25
+"""Upper over lower end of a speed-up's interval, above which a third digit would be made up."""
+
 
 def figure(number: float, digits: int = 3) -> str:
     """So many significant digits, or all before the point, without an exponent: 9.42, 89.1, 1,230."""
@@ -108,7 +111,7 @@ def claims(document: Mapping[str, Any]) -> list[str]:
     else:
         found = _exactly(document["speedup"], document["saving"])
     if document.get("throughput_gain"):  # entries of older versions have none
-        found.append(f"{figure(document['throughput_gain'])} × the throughput")
+        found.append(_throughput_claim(document))
     if good := judged_claim(document):
         found.append(good)
     return found
@@ -125,15 +128,32 @@ def median_claims(documents: Sequence[Mapping[str, Any]]) -> list[str]:
     return tell(ratio, median(savings) if savings else None)
 
 
+def _throughput_claim(document: Mapping[str, Any]) -> str:
+    """Each lane's best is of three calls: too few for a third digit, or for any where they overlap."""
+    lowest, highest = (
+        [lane["throughput"][f"images_per_minute_{end}"] for lane in document["lanes"]] for end in ("min", "max")
+    )
+    if max(lowest) <= min(highest):
+        return "about the same throughput"
+    return f"about {figure(document['throughput_gain'], 2)} × the throughput"
+
+
 def _exactly(ratio: float, saving: float | None) -> list[str]:
+    if abs(ratio - 1) < 0.005:
+        return ["as fast to within half a percent"]
     return [speed(ratio)] + ([] if saving is None else [saved(saving)])
 
 
 def _about(ratio: float, saving: float | None) -> list[str]:
-    """So few runs cannot carry a third digit."""
-    if 0.95 < ratio < 1.05:
+    """What was measured cannot carry a third digit."""
+    if same_roughly(ratio):
         return ["about as fast"]
     return [f"about {speed(ratio, 2)}"] + ([] if saving is None else [f"about {saved(saving)}"])
+
+
+def same_roughly(ratio: float) -> bool:
+    """Whether a speed-up that is known roughly is none, and no saving either."""
+    return abs(ratio - 1) < 0.05
 
 
 def once(document: Mapping[str, Any]) -> bool:
@@ -142,9 +162,15 @@ def once(document: Mapping[str, Any]) -> bool:
 
 
 def rough(document: Mapping[str, Any]) -> bool:
-    """Whether too few runs were made for any difference to be significant: one has no spread, and three do not do."""
+    """Whether too few runs were made for any difference to be significant (one has no spread, and three do not do), or
+    they vary so much that the speed-up is hardly known, though certain."""
     tested = document.get("significance")
-    return once(document) or (bool(tested) and not tested["significant"] and not _enough_runs(tested))
+    if once(document) or not tested:
+        return once(document)
+    if not tested["significant"]:
+        return not _enough_runs(tested)
+    low, high = tested.get("low"), tested.get("high")  # entries of older versions have none
+    return bool(low) and high > WIDE * low
 
 
 def by_chance(document: Mapping[str, Any]) -> bool:
@@ -199,12 +225,19 @@ def significance_text(said: dict | None) -> str:
         return ""
     p = f"p = {said['p']:.2g}" if said["p"] >= 0.001 else "p < 0.001"
     if said["significant"]:
-        return f"significant (rank test, {p})"
+        return f"significant (rank test, {p}{_between(said)})"
     if not _enough_runs(said):
         return f"not significant (rank test, {p}): measure at least {said['runs_needed']} runs a model"
     if said["p"] <= 0.1:
-        return f"not significant (rank test, {p}): more runs would tell"
+        return f"not significant (rank test, {p}): more runs may tell"
     return f"not significant (rank test, {p}): the times may differ by chance alone"
+
+
+def _between(said: Mapping[str, Any]) -> str:
+    """What the speed-up lies between; entries of older versions do not know."""
+    if not said.get("low"):
+        return ""
+    return f"; speed-up {figure(said['low'])} to {figure(said['high'])} ×, 95 % interval"
 
 
 def count(number: int, noun: str) -> str:

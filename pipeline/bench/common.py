@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from statistics import median
 from typing import Any
 
 from pipeline.catalog import ROLES, Role
@@ -16,7 +17,6 @@ from pipeline.errors import InputError
 from pipeline.events import final_results
 from pipeline.playground import Playground, open_playground
 from pipeline.request import ImageRequest
-from pipeline.timing import median_seconds
 
 PROMPT = "a red apple"
 SEED = 7
@@ -80,4 +80,4 @@ def measured(opened: Playground, **how: object) -> tuple[dict[str, Any], PricePr
 
 def spread(name: str, values: Sequence[float]) -> dict[str, float]:
     """Median, smallest and largest as three columns."""
-    return {f"{name}_median": median_seconds(values), f"{name}_min": min(values), f"{name}_max": max(values)}
+    return {f"{name}_median": median(values), f"{name}_min": min(values), f"{name}_max": max(values)}

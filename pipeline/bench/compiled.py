@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from statistics import median
 from typing import Any
 
 from pipeline.backends.local import LocalBackend
@@ -25,7 +26,6 @@ from pipeline.events import final_results
 from pipeline.quality import fidelity
 from pipeline.request import ImageRequest
 from pipeline.switches import check_supported
-from pipeline.timing import median_seconds
 
 SWITCH = "compile"
 CACHE = "TORCHINDUCTOR_CACHE_DIR"
@@ -63,13 +63,13 @@ def _row(engine: Engine, backend: LocalBackend, plain: ImageRequest, runs: int) 
                 engine.run([request.model_copy(update={"prompt": f"{plain.prompt}, number {turn}"})])
             )
             seconds[way].append(result.timings.total)
-    gain = median_seconds(seconds["plain"]) - median_seconds(seconds["compiled"])
+    gain = median(seconds["plain"]) - median(seconds["compiled"])
     return {
         "model": plain.model,
         **{f"first_{way}_s": taken for way, taken in first.items()},
         **spread("plain_s", seconds["plain"]),
         **spread("compiled_s", seconds["compiled"]),
-        "ratio": median_seconds(seconds["compiled"]) / median_seconds(seconds["plain"]),
+        "ratio": median(seconds["compiled"]) / median(seconds["plain"]),
         "pays_after": math.ceil(max(0.0, first["compiled"] - first["plain"]) / gain) if gain > 0 else None,
         "psnr_db": (fidelity(images["plain"], images["compiled"]) or {}).get("psnr_db"),
     }

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
+from statistics import median
 from typing import Any
 
 from pipeline.backends import How, Made, OnStep
@@ -21,7 +22,6 @@ from pipeline.catalog import ModelCard
 from pipeline.engine import Engine
 from pipeline.events import final_results
 from pipeline.request import REPEAT_MAX, ImageRequest
-from pipeline.timing import median_seconds
 
 TARGET = {"cpu": 1.05, "cuda": 1.02}
 
@@ -76,15 +76,15 @@ def run(runs: int, subject: Subject = DEFAULT) -> dict[str, Any]:
                     if not backend.plain:
                         walls.append(wall)
             backend.plain = False
-            plain = median_seconds(seconds[True])
+            plain = median(seconds[True])
             rows.append(
                 {
                     "model": request.model,
                     **spread("plain_s", seconds[True]),
                     **spread("engine_s", seconds[False]),
-                    "wall_s": median_seconds(walls),
-                    "total_ratio": median_seconds(seconds[False]) / plain,
-                    "wall_ratio": median_seconds(walls) / plain,
+                    "wall_s": median(walls),
+                    "total_ratio": median(seconds[False]) / plain,
+                    "wall_ratio": median(walls) / plain,
                 }
             )
         device = backend.device()

@@ -10,6 +10,7 @@ as the bundled ones' does, is refused.
 from __future__ import annotations
 
 from dataclasses import replace
+from statistics import median
 from typing import Any
 
 from pipeline.backends.local import LocalBackend
@@ -22,7 +23,6 @@ from pipeline.events import Result, final_results
 from pipeline.fit import fit_model
 from pipeline.quality import fidelity
 from pipeline.request import ImageRequest
-from pipeline.timing import median_seconds
 
 
 def run(runs: int, subject: Subject = DEFAULT) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def _row(engine: Engine, backend: LocalBackend, ways: list[ImageRequest], runs: 
         **spread("float32_s", seconds[0]),
         "sixteen": narrow.dtype,
         **spread("sixteen_s", seconds[1]),
-        "ratio": median_seconds(seconds[1]) / median_seconds(seconds[0]),
+        "ratio": median(seconds[1]) / median(seconds[0]),
         "psnr_db": (fidelity(wide.image, narrow.image) or {}).get("psnr_db"),
     }
 

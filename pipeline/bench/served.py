@@ -8,12 +8,12 @@ Target: a ratio of at most 1.1 for either model.
 
 from __future__ import annotations
 
+from statistics import median
 from typing import Any
 
 from pipeline.bench.app import app
 from pipeline.bench.common import PROMPT, SEED, measured, playground, spread
 from pipeline.catalog import ROLES
-from pipeline.timing import median_seconds
 
 TARGET = 1.1
 
@@ -40,7 +40,7 @@ def run(runs: int) -> dict[str, Any]:
     rows = []
     for role in ROLES:
         page, engine = totals["page", role], totals["engine", role]
-        ratio = median_seconds(page) / median_seconds(engine)
+        ratio = median(page) / median(engine)
         rows.append({"lane": role, **spread("engine_s", engine), **spread("page_s", page), "ratio": ratio})
     return {
         "device": device,

@@ -14,6 +14,7 @@ import json
 import subprocess
 import sys
 import time
+from statistics import median
 from typing import Any
 
 from pipeline.bench.app import LIMIT_S, app
@@ -21,7 +22,6 @@ from pipeline.bench.common import PROMPT, SEED, spread
 from pipeline.catalog import load_catalog
 from pipeline.errors import PlaygroundError
 from pipeline.request import make_request
-from pipeline.timing import median_seconds
 
 SCRIPT = """
 import json, sys
@@ -55,12 +55,12 @@ def run(runs: int) -> dict[str, Any]:
         seconds["page_s"].append(page)
         seconds["comparison_s"].append(comparison)
         seconds["script_s"].append(_process_seconds(SCRIPT, card.folder, PROMPT, SEED, json.dumps(call)))
-    limit = 1.3 * median_seconds(seconds["import_gradio_s"]) + 1.5
+    limit = 1.3 * median(seconds["import_gradio_s"]) + 1.5
     return {
         "device": device,
         "rows": [{"what": name.removesuffix("_s"), **spread("seconds", values)} for name, values in seconds.items()],
         "page_limit_s": limit,
-        "page_ok": median_seconds(seconds["page_s"]) <= limit,
+        "page_ok": median(seconds["page_s"]) <= limit,
     }
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
+from collections import Counter
+from itertools import combinations
 
-from pipeline.stats import significance, votes_needed, wilson
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from pipeline.stats import _rank_sums, ratio_interval, significance, votes_needed, wilson
 
 
 @pytest.mark.parametrize(
@@ -68,3 +73,32 @@ def test_overlapping_times_are_not_significant():
 
 def test_equal_times_are_not_significant():
     assert significance([1.0] * 5, [1.0] * 5).p == 1.0
+
+
+def test_the_interval_of_a_ratio_leaves_out_the_pairs_that_the_rank_test_leaves_out():
+    # Of 5 and 5 the two-sided 5 % begin at U = 2 (every published table of the rank test), so the third ratio counts.
+    slow, fast = [1.11, 1.2, 1.27, 1.4, 1.49], [0.077, 0.099, 0.1, 0.202, 0.398]
+    ratios = sorted(one / other for one in slow for other in fast)
+    assert ratio_interval(slow, fast) == (ratios[2], ratios[22])
+    found = significance(slow, fast)
+    assert (found.low, found.high) == (ratios[2], ratios[22])
+    assert ratio_interval([1.0, 1.1, 1.2], [0.1, 0.11, 0.12]) is None  # three runs never tell
+
+
+@pytest.mark.parametrize(("n", "m"), [(1, 1), (2, 3), (4, 4), (6, 5)])
+def test_the_orders_of_two_samples_are_counted_right(n, m):
+    counted = Counter(sum(places) - n * (n - 1) // 2 for places in combinations(range(n + m), n))
+    assert _rank_sums(n, m) == [counted[u] for u in range(n * m + 1)]
+
+
+@given(st.lists(st.floats(0.5, 2), min_size=4, max_size=9), st.lists(st.floats(0.5, 2), min_size=4, max_size=9))
+def test_the_interval_leaves_out_one_where_the_difference_is_significant(slow, fast):
+    assume(len({*slow, *fast}) == len(slow) + len(fast))
+    found = significance(slow, fast)
+    assert found.significant == (not found.low <= 1 <= found.high)
+    turned = ratio_interval(fast, slow)
+    assert turned == pytest.approx((1 / found.high, 1 / found.low))
+
+
+def test_times_that_were_not_measured_have_no_ratio():
+    assert significance([0.0] * 5, [0.0] * 5).low is None

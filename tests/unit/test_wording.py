@@ -144,7 +144,7 @@ def test_significance_is_said_with_what_to_do():
     none = {"p": 0.6, "significant": False, "runs_needed": 4}
     assert significance_text(clear) == "significant (rank test, p = 0.0079)"
     assert "at least 4 runs" in significance_text(few)
-    assert significance_text(near) == "not significant (rank test, p = 0.095): more runs would tell"
+    assert significance_text(near) == "not significant (rank test, p = 0.095): more runs may tell"
     assert "by chance" in significance_text(none)
     assert significance_text(None) == ""
 
@@ -167,6 +167,32 @@ def test_the_median_of_several_claims_no_more_than_they_do():
     assert median_claims([clear, clear]) == ["9.42 × faster", "89 % cheaper"]
     assert median_claims([clear, single]) == ["about 9.4 × faster", "about 89 % cheaper"]
     assert median_claims([clear, none]) == ["no difference in time beyond chance in 1 of 2"]
+
+
+def test_a_speed_up_that_is_hardly_known_is_told_roughly_and_always_with_its_interval():
+    tested = {"p": 0.0079, "significant": True, "runs_needed": 4, "runs": 5, "low": 2.87, "high": 15.13}
+    said = {"speedup": 11.52, "saving": 0.913, "judged": None, "lanes": [{"runs": 5}, {"runs": 5}]}
+    assert claims(said | {"significance": tested}) == ["about 12 × faster", "about 91 % cheaper"]
+    assert significance_text(tested) == ("significant (rank test, p = 0.0079; speed-up 2.87 to 15.1 ×, 95 % interval)")
+    assert claims(said | {"significance": tested | {"low": 10.9, "high": 12.2}})[0] == "11.5 × faster"
+
+
+def test_a_certain_difference_that_nobody_would_notice_is_called_none():
+    tested = {"p": 0.0079, "significant": True, "runs_needed": 4, "runs": 5, "low": 1.001, "high": 1.005}
+    said = {"speedup": 1.003, "saving": 0.003, "judged": None, "lanes": [{"runs": 5}, {"runs": 5}]}
+    assert claims(said | {"significance": tested}) == ["as fast to within half a percent"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [((60, 64), (745, 770), "about 12 × the throughput"), ((60, 64), (63, 66), "about the same throughput")],
+)
+def test_throughput_is_of_three_calls_and_told_so(old, new, said):
+    lanes = [
+        {"runs": 1, "throughput": {"images_per_minute_min": low, "images_per_minute_max": high}}
+        for low, high in (old, new)
+    ]
+    assert claims({"speedup": 1.0, "saving": 0.0, "lanes": lanes, "throughput_gain": 12.31})[1] == said
 
 
 def test_runs_too_few_to_be_significant_claim_as_roughly_as_one():
