@@ -31,7 +31,7 @@ from pipeline.request import ImageRequest, make_request, number, random_seed
 from pipeline.stored import remake
 from pipeline.sweep import forecast, plan_sweep, sweep_document
 from pipeline.sweep_report import write_sweep_report
-from pipeline.sweep_run import Working, price_of
+from pipeline.sweep_run import Working
 from pipeline.wording import (
     claim,
     count,
@@ -321,7 +321,7 @@ def _entry(options: argparse.Namespace, playground: Playground) -> Entry:
     sweeps = playground.sweeps
     if options.resume:
         entry = playground.history.get(options.resume)
-        plan, price = sweeps.plan(entry), price_of(entry)
+        plan, price = sweeps.plan(entry), playground.prices.described(entry.document["price"])
     else:
         given = {"models": options.model, "prompts": _prompts(options), "seeds": options.seeds or options.seed}
         given |= {"steps": options.steps, "guidance": options.guidance, "switches": options.switches}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -261,13 +262,20 @@ class Catalog(_Data):
 
     def sizes(self, pair: Pair) -> Sizes:
         """Of pictures that both models of a pair can make. Raises InputError where there are none."""
-        old, new = (self.model(pair.lane(role).model) for role in ROLES)
-        sizes = old.size.common(new.size)
-        if sizes is None:
-            raise InputError(
-                f"{old.name} and {new.name} make no pictures of one size ({old.size} and {new.size} pixels), so they "
-                "cannot be compared; choose others."
-            )
+        return self.common_sizes(pair.lane(role).model for role in ROLES)
+
+    def common_sizes(self, models: Iterable[str]) -> Sizes:
+        """Of pictures that all these models can make. Raises InputError where there are none."""
+        first, *others = (self.model(model) for model in models)
+        sizes = first.size
+        for card in others:
+            common = sizes.common(card.size)
+            if common is None:
+                raise InputError(
+                    f"{first.name} and {card.name} make no pictures of one size ({sizes} and {card.size} pixels), so "
+                    "they cannot be compared; choose others."
+                )
+            sizes = common
         return sizes
 
     def pair_id_of(self, predecessor: str, efficient: str) -> str:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.cost import PriceProfile, names_gpu
 from pipeline.reading import reading_text
-from pipeline.wording import count
+from pipeline.wording import count, significance_text
 
 Document = Mapping[str, Any]
 
@@ -56,12 +57,14 @@ def _throughput(lanes: list[Mapping[str, Any]]) -> list[str]:
 def _same(document: Document, size: str) -> str:
     """What all pictures have in common; a sweep can vary prompts and seeds."""
     varied = (document.get("rows"), document.get("columns"))
-    same = {"prompts": "prompt", "seeds": f"seed ({document['seed']})", "sizes": f"size ({size})"}
-    *others, last = [text for axis, text in same.items() if axis not in varied]
+    same = {"prompts": "prompt", "seeds": f"seed ({document['seed']})"}
+    *others, last = [*(text for axis, text in same.items() if axis not in varied), f"size ({size})"]
     return f"{', '.join(others)} and {last}" if others else last
 
 
 def _runs(document: Document, lanes: list[Mapping[str, Any]]) -> str:
+    if any(lane["cache"] == "hit" for lane in lanes):
+        return "At least one picture was made before and is shown with the times that it took then."
     runs = min(lane["runs"] for lane in lanes)
     warm = "warm" if all(lane["warm"] for lane in lanes) else "not warm yet"
     if runs > 1:
@@ -75,20 +78,22 @@ def _runs(document: Document, lanes: list[Mapping[str, Any]]) -> str:
     return f"Each picture was drawn once, on a {warm} model."
 
 
-def caveats(document: Document, prompts: int = 1) -> list[str]:
+def caveats(document: Document, price: PriceProfile, prompts: int = 1) -> list[str]:
     """The sentences that apply to this document, the gravest first.
 
-    ``prompts``: how many different prompts the reader is shown beside it, this one among them.
+    ``price``: the profile behind the document's. ``prompts``: how many different prompts the reader is shown beside
+    it, this one among them.
     """
     lanes = lanes_of(document)
     prompts = max(prompts, len({lane.get("prompt") for lane in lanes}))
-    said = [*_of_measuring(document, lanes), *_of_pictures(document, lanes, prompts), *_of_money(document)]
+    said = [*_of_measuring(document, lanes), *_of_pictures(document, lanes, prompts), *_of_money(document, price)]
     return [sentence for applies, sentence in said if applies]
 
 
 def _of_measuring(document: Document, lanes: list[Mapping[str, Any]]) -> list[tuple[Any, str]]:
     runs = min(lane["runs"] for lane in lanes)
     cpu = document["device"].startswith("CPU")
+    tested = document.get("significance")
     return [
         (
             document.get("stored"),
@@ -105,8 +110,8 @@ def _of_measuring(document: Document, lanes: list[Mapping[str, Any]]) -> list[tu
             "a measurement.",
         ),
         (
-            is_comparison(document) and runs > 1 and _overlap(*lanes),
-            "The difference in time is not significant: the two models' runs, from fastest to slowest, overlap.",
+            tested and not tested["significant"],
+            f"The difference in time is {significance_text(tested)}.",
         ),
         (
             any(lane["seconds_max"] > UNSTEADY * lane["seconds_min"] for lane in lanes),
@@ -132,10 +137,6 @@ def _unread(lane: Mapping[str, Any]) -> str:
     return f"{lane['model']} {said}." if said else ""
 
 
-def _overlap(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    return one["seconds_min"] <= other["seconds_max"] and other["seconds_min"] <= one["seconds_max"]
-
-
 def _of_pictures(document: Document, lanes: list[Mapping[str, Any]], prompts: int) -> list[tuple[Any, str]]:
     comparison = is_comparison(document)
     seeds = len({lane.get("seed") for lane in lanes})
@@ -159,18 +160,17 @@ def _of_pictures(document: Document, lanes: list[Mapping[str, Any]], prompts: in
     ]
 
 
-def _of_money(document: Document) -> list[tuple[Any, str]]:
-    price = document["price"]
-    usd, own = price["usd_per_hour"], price["profile"] == "own"
+def _of_money(document: Document, price: PriceProfile) -> list[tuple[Any, str]]:
+    usd, own = price.usd_per_hour, price.id == "own"
     rented = usd is not None and usd > 0 and not own
     return [
         (usd is None, "No price is known for this hardware, so no cost is said."),
         (usd == 0, "The price was set to nothing, so the costs say nothing about a saving."),
         (own and usd, "The price per hour was given by whoever made this; it is nobody's list price."),
         (
-            rented and document["device"].startswith("CPU"),
-            f"The seconds are those of {document['device']}; the price is that of a rented machine (profile "
-            f"{price['profile']}), which can be faster or slower. What the machine measured costs is not known.",
+            rented and not names_gpu(price, document["device"]),
+            f"The seconds are those of {document['device']}; the price is that of another machine (profile "
+            f"{price.id}), which can be faster or slower. What the machine measured costs is not known.",
         ),
         (
             usd,

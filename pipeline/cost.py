@@ -38,10 +38,16 @@ class PriceProfile(_Data):
     source: str
     as_of: str
     """Date the price was read, YYYY-MM-DD."""
-    gpu: str | None = None
-    """A part of the GPU's name by which this profile is proposed; None for a CPU machine."""
+    gpu: re.Pattern[str] | None = None
+    """Whole words of the GPU's name, as a regular expression, by which this profile is proposed; None for a CPU."""
     slice: bool = False
     """Whether the price is of a part of that GPU (NVIDIA's MIG)."""
+
+    @classmethod
+    def from_document(cls, price: Mapping[str, Any]) -> PriceProfile:
+        """The profile behind a document's price, as it was then."""
+        usd, source, as_of = (price[name] for name in ("usd_per_hour", "source", "as_of"))
+        return cls(id=price["profile"], name=price["profile"], usd_per_hour=usd, source=source, as_of=as_of)
 
 
 class HostedPrice(_Data):
@@ -76,16 +82,10 @@ class PriceTable(_Data):
         return PriceProfile(id="own", name=name, usd_per_hour=usd, source="given by you", as_of="")
 
     def described(self, price: Mapping[str, Any]) -> PriceProfile:
-        """The profile behind a document's price, as it was then, with the name that the table has for it now."""
-        known = self.profiles.get(price["profile"])
-        return PriceProfile(
-            id=price["profile"],
-            name=known.name if known else price["profile"],
-            usd_per_hour=price["usd_per_hour"],
-            source=price["source"],
-            as_of=price["as_of"],
-            gpu=known.gpu if known else None,
-        )
+        """The profile behind a document's price, as it was then, with what the table calls it now and says it is of."""
+        then, known = PriceProfile.from_document(price), self.profiles.get(price["profile"])
+        now = {name: getattr(known, name) for name in ("name", "gpu", "slice")} if known else {}
+        return then.model_copy(update=now)
 
     def proposed(self, device_name: str) -> PriceProfile:
         """What this device rents for: by the GPU's name, or the first profile of the table for a CPU.
@@ -110,7 +110,7 @@ def names_gpu(price: PriceProfile, device_name: str) -> bool:
     """Whether the price is that of this very GPU, or of a slice as this is one."""
     if price.gpu is None or price.slice != (" MIG " in device_name):
         return False
-    return re.search(rf"\b{re.escape(price.gpu)}\b", device_name, re.IGNORECASE) is not None
+    return re.search(rf"\b(?:{price.gpu.pattern})\b", device_name, re.IGNORECASE) is not None
 
 
 def source_url(source: str) -> str | None:

@@ -228,7 +228,7 @@ def _section(item: Item, pictures: list[Picture], prices: PriceTable, prompts: i
         "result": next((picture.result for picture in pictures if picture.result), None),
         "plot": item.plot,
         "method": method(document),
-        "caveats": caveats(document, prompts),
+        "caveats": caveats(document, price, prompts),
     }
 
 

@@ -71,6 +71,9 @@ def plan_sweep(catalog: Catalog, given: Mapping[str, object], *, swapped: bool =
     cells = prod(len(found[axis.name]) for axis in several)
     if cells > CELLS_MAX:
         raise InputError(f"A sweep has at most {CELLS_MAX} pictures; got {cells}: name fewer values.")
+    if len(found["models"]) > 1:  # one size for all, also where nobody says which and they have other defaults
+        size = catalog.common_sizes(found["models"]).default
+        fixed |= {name: size for name in ("width", "height") if fixed.get(name) is None}
     rows, columns = [None, None, *several][-2:]  # one axis alone is a row of columns
     if swapped:
         rows, columns = columns, rows

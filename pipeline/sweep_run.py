@@ -73,10 +73,14 @@ class Sweeps:
         Each cell is a run of its own, so that whoever waits in the line gets his turn after one picture and not after
         hundreds; the models stay in memory in between, so it costs nothing. Closing the generator, or setting ``stop``,
         ends it before the next step; what is done stays.
-        Raises Cancelled, BusyError if it is running already, and whatever a run raises.
+        Raises Cancelled, BusyError if it is running already, InputError on another device than that of the cells that
+        are there, whose times and price it has, and whatever a run raises.
         """
         stop = stop or threading.Event()
         plan = self.plan(entry)
+        begun, here = entry.document["device"], self.engine.backend.device().name
+        if begun != here:
+            raise InputError(f"This sweep was begun on {begun} and this is {here}: start a new one to measure here.")
         with self._alone(entry.id):
             for place in left_to_do(plan, self.cells.places(entry.id)):
                 if stop.is_set():
@@ -94,7 +98,7 @@ class Sweeps:
         with closing(self.engine.run([request], use_cache=use_cache)) as events:
             for event in events:
                 if isinstance(event, Done):
-                    document = cell_document(event.result, price_of(entry))
+                    document = cell_document(event.result, PriceProfile.from_document(entry.document["price"]))
                     yield Kept(self.cells.add(entry.id, place, event.result, document), event.result)
                 elif stop.is_set():
                     raise Cancelled("The sweep was stopped.")
@@ -112,15 +116,3 @@ class Sweeps:
         finally:
             with self._lock:
                 self._running.discard(entry)
-
-
-def price_of(entry: Entry) -> PriceProfile:
-    """The price that the sweep was started with, so that all of its cells are priced alike."""
-    said = entry.document["price"]
-    return PriceProfile(
-        id=said["profile"],
-        name=said["profile"],
-        usd_per_hour=said["usd_per_hour"],
-        source=said["source"],
-        as_of=said["as_of"],
-    )

@@ -95,6 +95,8 @@ def test_a_saving_of_nothing_known_is_not_said(old, new):
         ("Tesla T4", "hf-t4-small"),
         ("NVIDIA A10G", "hf-a10g-small"),
         ("NVIDIA A100-SXM4-80GB", "hf-a100-large"),
+        ("NVIDIA A100 80GB PCIe", "hf-a100-large"),
+        ("NVIDIA A100-SXM4-40GB", "unknown"),
         ("NVIDIA H100 80GB HBM3", "aws-h100"),
         ("NVIDIA H200", "hf-h200"),
         ("NVIDIA RTX PRO 6000 Blackwell MIG 2g.48gb", "hf-zerogpu"),

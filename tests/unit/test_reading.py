@@ -17,6 +17,7 @@ from pipeline.bench.architectures import ARCHITECTURES
 from pipeline.bench.random_weights import save
 from pipeline.catalog import ASSETS, load_catalog
 from pipeline.caveats import caveats
+from pipeline.cost import load_prices
 from pipeline.reading import Reading, read, reading_text
 from pipeline.request import make_request
 from pipeline.ui import markup
@@ -96,6 +97,6 @@ def test_it_is_in_the_document_on_the_page_and_in_the_report():
         "reading": Reading(41, 24, ("<b>",)).as_dict(), "price": {"usd_per_hour": None, "profile": "none"},
     }  # fmt: skip
     sentence = "reads 24 tokens of a prompt, and this one has 41: its end was not read; has no token for "
-    assert any(said.startswith(f"diptych-128 {sentence}") for said in caveats(lane))
+    assert any(said.startswith(f"diptych-128 {sentence}") for said in caveats(lane, load_prices().profile(2)))
     html = markup._unread(lane)
     assert sentence in html and "<b>" not in html

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline import imagefile
 from pipeline.cost import load_prices
+from pipeline.device import Device
 from pipeline.errors import BusyError, Cancelled, InputError, PlaygroundError
 from pipeline.estimate import Estimate
 from pipeline.history import History
@@ -134,6 +135,23 @@ def test_a_plan_comes_back_from_its_document(catalog, given, swapped):
 def test_what_cannot_be_planned_is_one_sentence(catalog, given, words):
     with pytest.raises(InputError, match=words):
         plan_of(catalog, **given)
+
+
+def with_sizes(catalog, model, **size):
+    """The catalogue with other sizes for one model."""
+    card = catalog.models[model]
+    sized = card.model_copy(update={"size": card.size.model_copy(update=size)})
+    return catalog.model_copy(update={"models": {**catalog.models, model: sized}})
+
+
+def test_pictures_of_several_models_have_one_size_whatever_their_own_is(catalog):
+    apart = with_sizes(catalog, "old", default=64)
+    assert set(settings(plan_of(apart, models="old, new"), "width", "height")) == {(32, 32)}
+    assert set(settings(plan_of(apart, models="old"), "width", "height")) == {(64, 64)}
+    assert set(settings(plan_of(apart, models="old, new", width=48), "width", "height")) == {(48, 32)}
+    never = with_sizes(catalog, "old", default=128, min=128, max=128)
+    with pytest.raises(InputError, match="Old and New make no pictures of one size"):
+        plan_of(never, models="old, new")
 
 
 def test_the_forecast_counts_pictures_time_and_cost(catalog, engine):
@@ -295,6 +313,19 @@ def test_a_sweep_keeps_the_history_to_its_limit(sweeps):
     list(sweeps.run(newer))
     assert [entry.id for entry in sweeps.history.find()] == [newer.id]
     assert len(sweeps.history.get(newer.id).files) == 2
+
+
+def test_on_another_device_a_sweep_is_not_gone_on_with_since_its_times_and_price_are_the_firsts(sweeps, backend):
+    entry = begin(sweeps, seeds="1..3", steps="2")
+    running = sweeps.run(entry)
+    while not isinstance(next(running), Kept):
+        pass
+    running.close()
+    backend.device = lambda: Device("cuda", "Tesla T4", 16 * 10**9)
+    with pytest.raises(InputError, match=r"begun on CPU, 1 core \(fake\) and this is Tesla T4: start a new one"):
+        next(sweeps.run(entry))
+    del backend.device
+    assert [said.cell.place for said in sweeps.run(entry) if isinstance(said, Kept)] == [1, 2]
 
 
 def test_only_sweeps_are_gone_on_with(sweeps, engine, catalog):
