@@ -203,6 +203,8 @@ class Judged(_Data):
     """95 % interval of the efficient share less the predecessor's."""
     steps: tuple[int, int]
     guidance: tuple[float, float]
+    size: int | None = None
+    """Pixels a side, where the two make several sizes; None: it was judged at the only one."""
     source: str
 
 

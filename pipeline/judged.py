@@ -23,6 +23,8 @@ def judged_document(pair: Pair, requests: Mapping[Role, ImageRequest]) -> dict[s
     if said is None:
         return None
     asked = [requests[role] for role in ROLES]
+    if any(each.negative_prompt or said.size not in (None, each.width) or each.width != each.height for each in asked):
+        return None
     at = [(each.steps, each.guidance, each.switches) for each in asked]
     if at != [(steps, guidance, ()) for steps, guidance in zip(said.steps, said.guidance, strict=True)]:
         return None
@@ -53,7 +55,7 @@ def judged_text(document: Mapping[str, Any]) -> str:
     low, high = (_signed(100 * said[name]) for name in ("low", "high"))
     ends = {
         "better": "by this measure it is better.",
-        "as good": "by this measure no loss to be seen.",
+        "as good": f"which excludes a loss of {100 * NARROW:g} points or more.",
         "worse": "by this measure it is worse.",
         "unclear": "too few to tell.",
     }

@@ -88,7 +88,7 @@ def fidelity_plot(found: Tradeoff, labels: Mapping[int, str], across: str = "tim
     apart = f" {count(found.apart, 'finished picture')} cannot be compared with any." if found.apart else ""
     caption = (
         f"Filled: no other picture is both {ACROSS[across].cheaper} and nearer to the one with the most steps. "
-        f"{ACROSS[across].first} first: {names}.{apart} Fidelity says how near, not how good."
+        f"{ACROSS[across].first} first: {names}.{apart} Fidelity says how near, not how good.{_cached(found.points)}"
     )
     return _figure(dots, across, up, "fidelity", "dB PSNR", caption, link)
 
@@ -111,6 +111,7 @@ def votes_plot(standing: Standing, across: str = "time", link: str = "") -> Mark
         f"{ACROSS[across].first} first: {names}. The score is the share of votes for it, a tie being half a vote for "
         f"either, so a picture as good as the reference ({reference.label}, the diamond) comes to 50 %, whether people "
         "say tie or guess. The whiskers are 95 % Wilson intervals; in brackets the votes that called one good."
+        f"{_cached([*standing.voted, reference])}"
     )
     return _figure(dots, across, up, "votes", "score", caption, link)
 
@@ -144,7 +145,14 @@ def _x(of: Point | Setting, across: str) -> float:
 
 
 def _cost(of: Point | Setting) -> str:
-    return f"{seconds_text(of.seconds)}, {dollars(of.cost_usd)}"
+    return f"{seconds_text(of.seconds)}{' (from the cache)' if of.cached else ''}, {dollars(of.cost_usd)}"
+
+
+def _cached(points: Sequence[Point | Setting]) -> str:
+    """That not all of them were timed together."""
+    number = sum(point.cached for point in points)
+    each = "all times are" if number == len(points) else f"{number} of the {len(points)} times are"
+    return f" Out of the cache: {each} from when the picture was made before." if number else ""
 
 
 def _cell(point: Point, label: str, across: str) -> Dot:

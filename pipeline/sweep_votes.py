@@ -32,13 +32,15 @@ Cells = Mapping[int, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting: medians of its cells, and what was said of it beside the reference. ``place``: its first cell."""
+    """One setting: medians of its cells, and what was said of it beside the reference. ``place``: its first cell.
+    ``cached``: one of the times is from when its picture was made before this sweep."""
 
     label: str
     place: int
     seconds: float
     cost_usd: float | None
     tally: Tally
+    cached: bool = False
 
 
 @dataclass(frozen=True)
@@ -187,6 +189,7 @@ def _standing(
             median(cells[place]["seconds"]["total"] for place in alike),
             None if None in costs else median(costs),
             tally_of((cast for cast in casts if setting_of(pairs[cast.place]["lanes"][1]) == key), ROLES),
+            any(cells[place]["cache"] == "hit" for place in alike),
         )
     first = settings.pop(reference)
     return Standing(first, tuple(settings.values()), tally_of(casts, ROLES))

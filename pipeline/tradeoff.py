@@ -23,13 +23,15 @@ from pipeline.sweep_run import Sweeps
 
 @dataclass(frozen=True)
 class Point:
-    """One cell. ``seconds`` of encode, denoise and decode; ``psnr_db`` is infinite where no pixel differs."""
+    """One cell. ``seconds`` of encode, denoise and decode; ``psnr_db`` is infinite where no pixel differs. ``cached``:
+    the time is of an earlier day, perhaps, or of a busier hour."""
 
     place: int
     seconds: float
     cost_usd: float | None
     psnr_db: float
     ssim: float
+    cached: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,4 +127,5 @@ def _point(cell: Cell) -> Point:
         cell.document["cost_usd"],
         math.inf if psnr is None else psnr,
         cell.fidelity["ssim"],
+        cell.document["cache"] == "hit",
     )

@@ -213,19 +213,19 @@ class Votes:
 
     def of_settings(self, entries: Iterable[Entry], document: Mapping[str, Any]) -> Tally:
         """Of all pairs of these votes that were drawn by the models and settings of a comparison's ``document``."""
-        wanted = [recipe_of_lane(lane) for lane in document["lanes"]]
+        wanted = _settings_of(document)
         casts = [
             cast
             for entry in entries
             if "sweep" not in entry.document
             for cast in self.casts(entry)
-            if [recipe_of_lane(lane) for lane in entry.document["pairs"][cast.place]["lanes"]] == wanted
+            if _settings_of(entry.document["pairs"][cast.place]) == wanted
         ]
         return tally_of(casts, ROLES)
 
     def settings(self, entry: Entry) -> int:
         """How many different settings its pairs were drawn with; the tally of the whole vote pools them."""
-        return len({str([recipe_of_lane(lane) for lane in pair["lanes"]]) for pair in entry.document["pairs"]})
+        return len({str(_settings_of(pair)) for pair in entry.document["pairs"]})
 
     def casts(self, entry: Entry) -> list[Cast]:
         """Every choice, in the order they were made."""
@@ -276,6 +276,11 @@ def recipe_of_lane(lane: Mapping[str, Any]) -> list[tuple[str, Any]]:
         *((name, lane[name]) for name in ("model", "steps", "guidance")),
         ("switches", "+".join(lane.get("switches", ()))),
     ]
+
+
+def _settings_of(document: Mapping[str, Any]) -> tuple[object, ...]:
+    """All that two pictures were made with but prompt and seed, as far as a document tells."""
+    return document["width"], document["height"], *(recipe_of_lane(lane) for lane in document["lanes"])
 
 
 def _sides(entry: Entry, voter: str, place: int) -> tuple[str, str]:

@@ -145,10 +145,11 @@ def _exactly(ratio: float, saving: float | None) -> list[str]:
 
 
 def _about(ratio: float, saving: float | None) -> list[str]:
-    """What was measured cannot carry a third digit."""
+    """What was measured cannot carry a digit more than the percentage beside it has."""
     if same_roughly(ratio):
         return ["about as fast"]
-    return [f"about {speed(ratio, 2)}"] + ([] if saving is None else [f"about {saved(saving)}"])
+    digits = 2 if max(ratio, 1 / ratio) >= 2 else 3
+    return [f"about {speed(ratio, digits)}"] + ([] if saving is None else [f"about {saved(saving)}"])
 
 
 def same_roughly(ratio: float) -> bool:

@@ -174,7 +174,7 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
     how = [view.repeat, view.throughput, view.use_cache]
     run = {"fn": on_run, "inputs": [visitors.token, view.price, *how, *recipe], "js": FORGET_LINK}
     run |= {**hidden, **DEVICE_QUEUE}
-    run["outputs"] = [view.seed, *buttons, *shown, view.pair, *(lane.model for lane in lanes)]
+    run["outputs"] = [view.seed, *buttons, *shown, view.pair, view.price, *(lane.model for lane in lanes)]
     weighed = [view.price, view.repeat, view.throughput]
     weigh = {"fn": on_estimate, "inputs": [*weighed, *recipe], "outputs": view.estimate, **at_once}
     gr.on([view.compare.click, view.prompt.submit], **run).then(**weigh)  # it was measured here now

@@ -21,7 +21,7 @@ from pipeline.cost import (
     month_formula,
     source_url,
 )
-from pipeline.wording import by_chance, count, dollars, duration, figure, rough
+from pipeline.wording import by_chance, count, dollars, duration, figure, rough, same_roughly
 
 SIZE = 1024
 """Pixels a side at which hosted prices are compared."""
@@ -36,7 +36,7 @@ def volume(document: Mapping[str, Any], price: PriceProfile, images_a_day: int, 
     before, after = (month(lane["seconds"]["total"], images_a_day, price) for lane in (old, new))
     rows = [
         ("A picture", dollars(old["cost_usd"]), dollars(new["cost_usd"])),
-        ("1,000 pictures", *(_dollars(lane["cost_usd"], 1000) for lane in (old, new))),
+        ("1,000 pictures", *(dollars(_thousand(lane["cost_usd"])) for lane in (old, new))),
         ("A month, paid by use", dollars(before.by_use_usd), dollars(after.by_use_usd)),
         ("A month, machines left on", _left_on(before), _left_on(after)),
         ("Busy", *(_busy(each.busy_s_a_day) for each in (before, after))),
@@ -50,10 +50,6 @@ def volume(document: Mapping[str, Any], price: PriceProfile, images_a_day: int, 
         '<thead><tr><td></td><th scope="col">Predecessor</th><th scope="col">Efficient</th></tr></thead>'
         '<tbody>{}</tbody></table><p class="note">{}</p></section>'
     ).format(says, whence, body, _sums(document, price, images_a_day))
-
-
-def _dollars(usd: float | None, times: int) -> str:
-    return dollars(None if usd is None else usd * times)
 
 
 def _left_on(of: Month) -> str:
@@ -77,6 +73,8 @@ def _saves(document: Mapping[str, Any], before: Month, after: Month, images_a_da
         return f"{at} no saving is claimed: the two models' times may differ by chance alone."
     by_use, left_on = before.by_use_usd - after.by_use_usd, before.left_on_usd - after.left_on_usd
     few = rough(document)
+    if few and same_roughly(document["speedup"]):
+        return f"{at} no saving is claimed: the two models are about as fast, as far as so few runs can tell."
     told = f"{at} this {_change(by_use, few)} a month, paid by use; with machines left on it {_change(left_on, few)}"
     runs = min(lane["runs"] for lane in document["lanes"])
     return f"{told}, by {'one run' if runs == 1 else f'{runs} runs'} only." if few else f"{told}."
@@ -87,8 +85,14 @@ def _change(saved_usd: float, few: bool) -> str:
     if not saved_usd:
         return "saves nothing"
     size = abs(saved_usd)
-    sum_usd = f"about {dollars(float(f'{size:.2g}'), 2)}" if few else dollars(size)
+    sum_usd = f"about {_roughly(size)}" if few else dollars(size)
     return f"saves {sum_usd}" if saved_usd > 0 else f"costs {sum_usd} more"
+
+
+def _roughly(usd: float) -> str:
+    """Two digits, and no cents behind hundreds of dollars."""
+    short = float(f"{usd:.2g}")
+    return f"${short:,.0f}" if short >= 100 else dollars(short, 2)
 
 
 def _sums(document: Mapping[str, Any], price: PriceProfile, images_a_day: int) -> Markup:
@@ -114,12 +118,8 @@ def hosted_chart(document: Mapping[str, Any], table: PriceTable) -> Markup:
         CostBar(price.name, 1000 * usd, f"list price, {SIZE} × {SIZE}, {price.as_of}", False) for usd, price in hosted
     ]
     times = SIZE * SIZE / (document["width"] * document["height"])
-    unlike = (
-        f"Not like for like: a hosted picture has {times:.0f} × the pixels of one measured here, of another "
-        "model, at a price that covers more than a machine."
-        if times > 1
-        else "Not like for like: another model, at a price that covers more than a machine."
-    )
+    pixels = f"a hosted picture has {figure(times, 2)} × the pixels of one measured here, of " if times != 1 else ""
+    unlike = f"Not like for like: {pixels}another model, at a price that covers more than a machine."
     return Markup('{}<p class="note">{}</p>').format(cost_chart([*measured, *listed]), unlike)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from pipeline import sweep_votes
-from pipeline.stats import Interval
+from pipeline.stats import NARROW, Interval
 from pipeline.sweep_plot import votes_table
 from pipeline.sweep_votes import Standing
 from pipeline.votes import Ballot, Tally
@@ -78,7 +78,7 @@ def claim(tally: Tally) -> str:
     if wins is None:
         return "No preference yet"
     if not wins.decided:
-        return "Too close to call"
+        return "Neither is preferred" if tally.needed == 0 else "Too close to call"
     return "The efficient model is preferred" if wins.low > 0.5 else "The predecessor is preferred"
 
 
@@ -90,11 +90,11 @@ def told(tally: Tally, settings: int = 1) -> Mapping[str, str]:
         found["The efficient picture was preferred in"] = (
             f"{share_text(tally.wins)} of the votes that preferred one; ties and both bad are not in it"
         )
-        found["To tell who is ahead"] = (
-            "no more votes are needed" if tally.needed == 0 else f"needs about {tally.needed:,} more votes like these"
-        )
+        found["To tell who is ahead"] = _needed(tally)
     if tally.as_good:
-        found["It was at least as good in"] = f"{share_text(tally.as_good)} of the votes that called one good"
+        found["It was at least as good in"] = (
+            f"{share_text(tally.as_good)} of the votes that called one good{_besides(tally)}"
+        )
     found["How it was asked"] = (
         "pictures without names, sides and order random for each voter; 95 % Wilson intervals, which take each vote as "
         "independent: many votes of few people are worth less than they say"
@@ -104,13 +104,27 @@ def told(tally: Tally, settings: int = 1) -> Mapping[str, str]:
     return found
 
 
+def _needed(tally: Tally) -> str:
+    """What it takes to tell who is ahead; votes that prefer neither picture bring it no nearer."""
+    if tally.needed == 0:
+        even = f"they are even, to within {100 * NARROW:g} points; " if not tally.wins.decided else ""
+        return f"{even}no more votes are needed"
+    every = round(tally.needed * tally.votes / (tally.candidate + tally.baseline))
+    return f"needs about {every:,} more votes like these"
+
+
+def _besides(tally: Tally) -> str:
+    """The votes that no share is of."""
+    return f" (besides, {tally.bad:,} called both bad)" if tally.bad else ""
+
+
 def people(tally: Tally) -> str:
     """The same in one sentence beside a comparison; empty of no votes."""
     if tally.as_good is None:
-        return ""
+        return f"In blind votes at these settings {tally.bad} of {tally.bad} called both bad." if tally.bad else ""
     return (
-        f"In blind votes on other pictures at these settings the efficient model’s was at least as good in "
-        f"{share_text(tally.as_good)} of {count(tally.scored, 'vote')} by {count(tally.voters, 'voter')}."
+        f"In blind votes at these settings the efficient model’s was at least as good in {share_text(tally.as_good)} "
+        f"of {count(tally.scored, 'vote')}{_besides(tally)} by {count(tally.voters, 'voter')}."
     )
 
 

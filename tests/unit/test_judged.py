@@ -28,7 +28,7 @@ def of(low: float, high: float, **other: object) -> dict:
     ("low", "high", "claimed", "ends"),
     [
         (0.01, 0.2, "preferred more often", "by this measure it is better."),
-        (-0.049, 0.1, "preferred as often", "by this measure no loss to be seen."),
+        (-0.049, 0.1, "preferred as often", "which excludes a loss of 5 points or more."),
         (-0.051, 0.1, "", "too few to tell."),
         (-0.2, -0.01, "preferred less often", "by this measure it is worse."),
     ],
@@ -42,7 +42,8 @@ def test_which_way_it_points_is_decided_by_the_interval(low, high, claimed, ends
 def test_the_words_have_both_shares_their_difference_its_interval_and_the_source():
     assert judged_text(of(-0.04, 0.02)) == (
         "On 40 prompts a panel preferred 47 % of the efficient model’s pictures and 50 % of the predecessor’s: a "
-        "difference of −3.0 points (95 % interval −4.0 to +2.0), by this measure no loss to be seen. Source: a.md."
+        "difference of −3.0 points (95 % interval −4.0 to +2.0), which excludes a loss of 5 points or more. "
+        "Source: a.md."
     )
 
 
@@ -53,9 +54,17 @@ def test_at_other_settings_nothing_is_claimed():
         {"steps": {"efficient": 4}},
         {"guidance": {"predecessor": 2}},
         {"switches": {"efficient": ["compile"]}},
+        {"negative_prompt": "blur"},
     ):
         assert judged_document(pair, plan(SHIPPED, pair, "a fox", **other)) is None
     assert judged_text({"judged": None}) == judged_text({}) == judged_claim({}) == ""
+
+
+def test_at_another_size_nothing_is_claimed():
+    pair = SHIPPED.default_pair
+    at = {size: pair.model_copy(update={"judged": Judged(**SAID, low=0, high=0, size=size)}) for size in (128, 256)}
+    said = {size: judged_document(one, plan(SHIPPED, one, "a fox")) for size, one in at.items()}
+    assert said[128] is not None and said[256] is None
 
 
 def test_the_same_two_models_are_judged_by_any_name_but_not_the_other_way_round():

@@ -53,6 +53,26 @@ def test_one_run_saves_roughly_and_a_difference_by_chance_nothing():
     assert "no saving is claimed: the two models' times may differ by chance" in volume(price, significance=chance)
 
 
+def test_what_is_known_roughly_is_said_roughly_or_not_at_all():
+    lanes = [lane | {"runs": 1} for lane in DOCUMENT["lanes"]]
+    assert "no saving is claimed: the two models are about as fast" in volume(
+        TABLE.profile(1), lanes=lanes, speedup=1.03
+    )
+    said = text(
+        prices_markup.volume(repriced({**DOCUMENT, "lanes": lanes}, TABLE.profile(1)), TABLE.profile(1), 300_000, "")
+    )
+    assert "saves about $2,000 a month, paid by use" in said
+
+
+@pytest.mark.parametrize(
+    ("side", "said"), [(128, "has 64 × the pixels"), (960, "has 1.1 × the pixels"), (1536, "has 0.44 × the pixels")]
+)
+def test_pictures_of_another_size_are_not_like_for_like(side, said):
+    assert said in text(prices_markup.hosted_chart({**DOCUMENT, "width": side, "height": side}, TABLE))
+    alike = text(prices_markup.hosted_chart({**DOCUMENT, "width": 1024, "height": 1024}, TABLE))
+    assert "pixels" not in alike and "Not like for like: another model" in alike
+
+
 def test_machines_that_are_not_needed_are_a_saving():
     said = volume(TABLE.profile(1), 1_000_000)
     assert "with machines left on it saves $6,480." in said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -62,6 +63,21 @@ def test_left_is_faster_and_up_is_nearer():
     found = tradeoff((1.0, 30.0), (0.1, 20.0))
     slow, fast = circles(fidelity_plot(found, labels(found)))
     assert float(fast["cx"]) < float(slow["cx"]) and float(fast["cy"]) > float(slow["cy"])
+
+
+def test_a_time_of_another_hour_is_told_beside_those_of_this_one():
+    fresh = tradeoff((1.0, 30.0), (0.1, 20.0), (0.5, 19.0))
+    mixed = replace(fresh, points=(replace(fresh.points[0], cached=True), *fresh.points[1:]))
+    assert "cache" not in fidelity_plot(fresh, labels(fresh))
+    svg = fidelity_plot(mixed, labels(mixed))
+    assert svg.count("(from the cache)") == 1
+    assert "Out of the cache: 1 of the 3 times are from when the picture was made before." in svg
+    voted = standing((0.5, tally(3, 1)))
+    assert "cache" not in votes_plot(voted)
+    every = replace(
+        voted, reference=replace(voted.reference, cached=True), settings=(replace(voted.settings[0], cached=True),)
+    )
+    assert "Out of the cache: all times are from when" in votes_plot(every)
 
 
 def test_one_point_is_no_finding():

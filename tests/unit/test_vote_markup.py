@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.sweep_votes import Setting, Standing
 from pipeline.sweep_votes import told as told_of_sweep
-from pipeline.ui.vote_markup import ballot, claim, result, sweep_result, told
+from pipeline.ui.vote_markup import ballot, claim, people, result, sweep_result, told
 from pipeline.votes import Ballot, Tally
 
 HOSTILE = '"><script>alert(1)</script>'
@@ -19,6 +19,7 @@ HOSTILE = '"><script>alert(1)</script>'
         (Tally(6, 5, 0, 0, 1), "Too close to call"),
         (Tally(9, 1, 0, 0, 1), "The efficient model is preferred"),
         (Tally(1, 9, 0, 0, 1), "The predecessor is preferred"),
+        (Tally(200, 200, 0, 0, 9), "Neither is preferred"),
     ],
 )
 def test_the_claim_promises_no_more_than_the_interval(tally, words):
@@ -32,9 +33,22 @@ def test_all_is_told_with_its_interval_and_what_it_leaves_out():
     assert said["The efficient picture was preferred in"].startswith("90 % (60 % to 98 %) of the votes")
     assert said["It was at least as good in"].startswith("95 % (76 % to ")
     assert said["To tell who is ahead"] == "no more votes are needed"
-    assert "needs about" in told(Tally(6, 5, 0, 0, 1))["To tell who is ahead"]
+    even = told(Tally(200, 200, 0, 0, 9))["To tell who is ahead"]
+    assert even == "they are even, to within 5 points; no more votes are needed"
     assert "independent" in said["How it was asked"] and "Pooled" not in said
     assert "3 different settings" in told(Tally(9, 1, 10, 5, 3), settings=3)["Pooled"]
+
+
+def test_votes_that_prefer_neither_bring_the_answer_no_nearer():
+    few, many = (told(Tally(6, 4, ties, 0, 1))["To tell who is ahead"] for ties in (0, 90))
+    assert few == "needs about 88 more votes like these" and many == "needs about 880 more votes like these"
+
+
+def test_both_bad_is_said_beside_a_share_that_leaves_it_out():
+    assert people(Tally(0, 0, 10, 90, 10)).endswith("of 10 votes (besides, 90 called both bad) by 10 voters.")
+    assert "besides, 90 called both bad" in told(Tally(0, 0, 10, 90, 10))["It was at least as good in"]
+    assert people(Tally(0, 0, 0, 7, 2)) == "In blind votes at these settings 7 of 7 called both bad."
+    assert people(Tally(0, 0, 0, 0, 0)) == ""
 
 
 def test_nothing_is_reckoned_of_no_votes():

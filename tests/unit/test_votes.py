@@ -67,6 +67,7 @@ def test_votes_on_the_same_settings_are_counted_together_and_others_are_not(vote
     assert (found.candidate, found.baseline, found.tie, found.bad, found.voters) == (2, 1, 1, 1, 2)
     lanes = [{**lane, "steps": lane["steps"] + 1} for lane in document["lanes"]]
     assert votes.of_settings([vote, another], {**document, "lanes": lanes}).votes == 0
+    assert votes.of_settings([vote, another], {**document, "width": 48}).votes == 0
 
 
 def test_each_voter_sees_every_pair_once_in_his_own_order(votes, vote):

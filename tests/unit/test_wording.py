@@ -103,7 +103,7 @@ def test_the_claim_of_a_comparison():
     [
         (10.04, "about 10 × faster, about 90 % cheaper"), (4.27, "about 4.3 × faster, about 77 % cheaper"),
         (123.4, "about 123 × faster, about 99.2 % cheaper"), (0.5, "about 2.0 × slower, about 100 % dearer"),
-        (1.04, "about as fast"), (0.96, "about as fast"),
+        (1.052, "about 1.05 × faster, about 5 % cheaper"), (1.04, "about as fast"), (0.96, "about as fast"),
     ],
 )  # fmt: skip
 def test_one_run_is_told_roughly(ratio, said):
