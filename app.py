@@ -63,10 +63,11 @@ def main() -> None:
     from pipeline import zerogpu
     from pipeline.ui.page import build_page, launch_options
     from pipeline.ui.readiness import Readiness
-    from pipeline.ui.served import ServedFiles
+    from pipeline.ui.served import served_folders
 
-    served = ServedFiles(Path(os.environ["GRADIO_TEMP_DIR"]))
-    served.sweep()
+    made, uploads = served_folders(Path(os.environ["GRADIO_TEMP_DIR"]))
+    for folder in (made, uploads):
+        folder.sweep()
     readiness = Readiness(playground)
     page = build_page(playground, readiness)
     if zerogpu.active():
@@ -79,15 +80,19 @@ def main() -> None:
             max_threads=128,
             run_history=False,
             prevent_thread_lock=True,
-            **launch_options(),
+            **launch_options(uploads),
         )
     except (OSError, OverflowError) as error:
         fail(f"The page cannot listen on port {chosen.port or 'from 7860'}: {error}".splitlines()[0])
-    served.protect()
-    served.start()
+    for folder in (made, uploads):
+        folder.protect()
+        folder.start()
     if not zerogpu.active():
         readiness.start()
-    page.block_thread()
+    try:
+        page.block_thread()
+    finally:
+        playground.engine.close()
 
 
 def fail(sentence: str) -> None:

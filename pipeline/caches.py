@@ -21,6 +21,7 @@ from PIL import Image
 
 from pipeline import imagefile
 from pipeline.errors import InputError
+from pipeline.wholefile import DRAFT, whole_file
 
 DRAFT_KEPT_S = 3600
 
@@ -96,10 +97,8 @@ class ImageCache:
         path = self._path(key)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            # Written beside and renamed: a reader or a crash never meets half a file.
-            draft = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}.tmp")
-            imagefile.write(draft, image, recipe)
-            draft.replace(path)
+            with whole_file(path) as stream:
+                imagefile.write(stream, image, recipe)
             size = path.stat().st_size
         except OSError:
             return
@@ -125,7 +124,7 @@ class ImageCache:
         """Key -> bytes, oldest use first; read from the disk once."""
         if self._sizes is None:
             found = []
-            for draft in self.folder.glob("*.tmp"):  # left by a process that was killed
+            for draft in self.folder.glob(f"*{DRAFT}"):  # left by a process that was killed
                 with contextlib.suppress(OSError):
                     if time.time() - draft.stat().st_mtime > DRAFT_KEPT_S:
                         draft.unlink()

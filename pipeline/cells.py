@@ -53,14 +53,14 @@ class Cells:
         If another process has made the same cell meanwhile, that one is returned and stays. Raises InputError if the
         entry was deleted and PlaygroundError if the cell cannot be written; nothing half-written is left.
         """
-        history, picture = self._history, None
+        history, picture, text = self._history, None, json.dumps(dict(document))
         try:
             picture, size = history.save_picture(result)
             with history.transaction() as database:
-                put_picture(database, entry, place, picture, size)
+                put_picture(database, entry, place, picture, size + len(text))
                 database.execute(
                     "INSERT INTO cells (entry, place, document) VALUES (?,?,?)",
-                    (entry, place, json.dumps(dict(document))),
+                    (entry, place, text),
                 )
         except sqlite3.IntegrityError:
             history.drop_picture(picture)
@@ -74,7 +74,7 @@ class Cells:
                 f"A cell could not be kept in the history ({error}); see that {history.folder} has room, then resume."
             ) from error
         with contextlib.suppress(OSError, sqlite3.Error, PlaygroundError):  # the cell itself is kept
-            history.make_room(entry)
+            history.keep_to_limit(entry)
         return self.at(entry, place)
 
     def of(self, entry: str, after: int = 0, limit: int = -1) -> list[Cell]:
@@ -100,8 +100,9 @@ class Cells:
         return {row["place"] for row in self._history.rows("SELECT place FROM cells WHERE entry = ?", (entry,))}
 
     def put_fidelity(self, entry: str, place: int, fidelity: Mapping[str, Any]) -> None:
-        """Keep what comparing a cell with another has given, since that costs more than to read it."""
-        with self._history.transaction() as database:
+        """Keep what comparing a cell with another has given, since that costs more than to read it. Raises
+        PlaygroundError if it cannot be written."""
+        with self._history.told("kept in"), self._history.transaction() as database:
             database.execute(
                 "UPDATE cells SET fidelity = ? WHERE entry = ? AND place = ?",
                 (json.dumps(dict(fidelity)), entry, place),

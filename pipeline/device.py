@@ -7,9 +7,12 @@ import ctypes
 import os
 import platform
 import re
+import sys
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+
+import psutil
 
 M_ARENA_MAX = -8  # malloc.h of glibc
 VERSIONED = ("torch", "diffusers", "transformers")
@@ -64,7 +67,7 @@ def cpu_computes_bf16() -> bool:
 def cpu_device() -> Device:
     """The processor, described without importing torch."""
     count = available_cores()
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0
+    memory = psutil.virtual_memory().total
     with contextlib.suppress(OSError, ValueError):  # a container's own limit (cgroup v2), "max" where there is none
         memory = min(memory, int(Path("/sys/fs/cgroup/memory.max").read_text()))
     name = f"CPU, {count} core{'s' if count != 1 else ''}"
@@ -72,16 +75,13 @@ def cpu_device() -> Device:
     return Device("cpu", f"{name} ({model})" if model else name, memory)
 
 
-def available_bytes() -> int | None:
-    """Bytes of memory that can still be taken without anything being killed for it; None where nobody tells."""
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        told = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
-        free = int(told["MemAvailable"].split()[0]) * 1024
-        with contextlib.suppress(OSError, ValueError):  # a container's own limit, "max" where there is none
-            limit = int(Path("/sys/fs/cgroup/memory.max").read_text())
-            free = min(free, limit - int(Path("/sys/fs/cgroup/memory.current").read_text()))
-        return free
-    return None
+def available_bytes() -> int:
+    """Bytes of memory that can still be taken without anything being killed for it."""
+    free = psutil.virtual_memory().available
+    with contextlib.suppress(OSError, ValueError):  # a container's own limit, "max" where there is none
+        limit = int(Path("/sys/fs/cgroup/memory.max").read_text())
+        free = min(free, limit - int(Path("/sys/fs/cgroup/memory.current").read_text()))
+    return free
 
 
 def available_cores() -> int:
@@ -126,8 +126,7 @@ OUT_OF_MEMORY = (
 def one_arena() -> None:
     """Tell the C library to take all memory from one pool. Weights are read by several threads, each with a pool of
     its own, and what models leave behind there is not given back: 6 % more after 20 switches, against none."""
-    with contextlib.suppress(OSError, AttributeError):  # glibc's alone
-        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)
+    _glibc("mallopt", M_ARENA_MAX, 1)
 
 
 def give_back(kind: str) -> None:
@@ -138,10 +137,16 @@ def give_back(kind: str) -> None:
         torch.cuda.empty_cache()
         # What offloaded weights were pinned in. Since torch 2.9 or so; before, it stays until the process ends.
         getattr(torch.accelerator, "empty_host_cache", lambda: None)()
-    # glibc's alone. Without it freed weights stay with the process: 4 % more after 20 switches, where giving them back
-    # takes 3 to 12 ms each (bundled pair, two cores).
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
+    # Without it freed weights stay with the process: 4 % more after 20 switches, where giving them back takes 3 to
+    # 12 ms each (bundled pair, two cores).
+    _glibc("malloc_trim", 0)
+
+
+def _glibc(function: str, *values: int) -> None:
+    """Call what only Linux's usual C library has."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):  # another one, such as musl
+            getattr(ctypes.CDLL(None), function)(*values)
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -194,8 +199,6 @@ class PeakMemory:
         return None
 
 
-def resident_bytes() -> int | None:
-    """Bytes of memory the process holds now; None where the system does not tell (only Linux does)."""
-    with contextlib.suppress(OSError, AttributeError):
-        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    return None
+def resident_bytes() -> int:
+    """Bytes of memory the process holds now."""
+    return psutil.Process().memory_info().rss

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
+from weakref import WeakSet
 
 from pipeline import __version__, zerogpu
 from pipeline.backends import Backend, Identity, key_of
@@ -47,6 +48,7 @@ class Engine:
         self.line = Line() if line is None else line
         self._estimator = Estimator()
         self._joining = threading.Lock()
+        self._jobs: WeakSet[_Job] = WeakSet()
         # One thread for all device work: torch keeps a pool of helpers for every thread that calls it.
         self._device_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="device")
         self.carry_out = zerogpu.lent(self._carry_out, self._lent_seconds) if zerogpu.active() else self._carry_out
@@ -90,6 +92,14 @@ class Engine:
         while len(self.line) and time.monotonic() < deadline:
             time.sleep(0.02)
         return not len(self.line)
+
+    def close(self) -> None:
+        """End what runs before its next step, and what waits at once, so that the process can end: the interpreter
+        waits for the device thread and for all that was handed to it."""
+        with self._joining:
+            for job in self._jobs:
+                job.stop()
+        self._device_thread.shutdown(wait=False, cancel_futures=True)
 
     def _carry_out(self, order: Order, tell: Tell, stop: threading.Event) -> None:
         carry_out(self.catalog, self.backend, order, tell, stop)
@@ -137,6 +147,7 @@ class Engine:
         with self._joining:
             job = _Job(self, order, stop, self.line.join(self._seconds(order) + self._loading(order)))
             self._device_thread.submit(context.run, job.work)
+            self._jobs.add(job)
         try:
             yield from job.events()
         finally:
@@ -207,6 +218,10 @@ class _Job:
         if isinstance(last, Loading):
             return last
         return Queued(max(0, self._ticket.place()), self._ticket.expected_wait_s())
+
+    def stop(self) -> None:
+        """As whoever asked for it can do."""
+        self._stop.set()
 
     def abandon(self) -> bool:
         """Leave the line if the work has not begun; True if so. A job that has begun is only given back by itself."""

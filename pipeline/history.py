@@ -26,6 +26,7 @@ from pipeline import imagefile
 from pipeline.errors import InputError, PlaygroundError
 from pipeline.events import Result
 from pipeline.recipe import recipe_of, result_from_recipe
+from pipeline.wholefile import whole_file
 
 MAX_BYTES = 2 * 10**9
 PAGE = 50
@@ -40,6 +41,7 @@ CREATE TABLE IF NOT EXISTS entries (
     prompt TEXT NOT NULL,
     models TEXT NOT NULL,
     starred INTEGER NOT NULL DEFAULT 0,
+    bytes INTEGER NOT NULL DEFAULT 0,
     document TEXT NOT NULL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS entries_by_age ON entries (made_at);
@@ -51,6 +53,9 @@ CREATE TABLE IF NOT EXISTS pictures (
     UNIQUE (entry, place)
 ) STRICT;
 """
+
+ADD_BYTES = "ALTER TABLE entries ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0"
+"""To a history of before 2026-11-27, whose documents count as nothing."""
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +94,8 @@ class History:
             with self.transaction() as database:
                 for statement in SCHEMA.split(";"):
                     database.execute(statement)
+                if not any(row["name"] == "bytes" for row in database.execute("PRAGMA table_info(entries)")):
+                    database.execute(ADD_BYTES)
             self._remove_orphans()
         except (OSError, sqlite3.Error) as error:
             raise PlaygroundError(
@@ -110,7 +117,7 @@ class History:
 
     def rows(self, statement: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
         """Read. Raises PlaygroundError if the database cannot be read."""
-        with self._told("read from"):
+        with self.told("read from"):
             return self._database().execute(statement, values).fetchall()
 
     def keep(self, kind: str, document: Mapping[str, Any], results: Sequence[Result], owner: str = "") -> str:
@@ -142,17 +149,26 @@ class History:
         requests = [picture.request for picture in pictures if isinstance(picture, Result)]
         models = list(dict.fromkeys([request.model for request in requests] or document.get("models", [])))
         prompt = requests[0].prompt if requests else str(document.get("prompt", ""))
-        with self._told("kept in"):
-            saved = [self._save(picture, pictures[:place]) for place, picture in enumerate(pictures)]
-            with self.transaction() as database:
-                database.execute(
-                    "INSERT INTO entries (id, kind, owner, made_at, prompt, models, document) VALUES (?,?,?,?,?,?,?)",
-                    (entry, kind, owner, time.time(), prompt, json.dumps(models), json.dumps(dict(document))),
-                )
-                for place, (picture, size) in enumerate(saved):
-                    put_picture(database, entry, place, picture, size)
+        text = json.dumps(dict(document))  # all of it ASCII
+        saved: list[tuple[str, int]] = []
+        with self.told("kept in"):
+            try:
+                for place, picture in enumerate(pictures):
+                    saved.append(self._save(picture, pictures[:place]))
+                with self.transaction() as database:
+                    database.execute(
+                        "INSERT INTO entries (id, kind, owner, made_at, prompt, models, document, bytes) "
+                        "VALUES (?,?,?,?,?,?,?,?)",
+                        (entry, kind, owner, time.time(), prompt, json.dumps(models), text, len(text)),
+                    )
+                    for place, (picture, size) in enumerate(saved):
+                        put_picture(database, entry, place, picture, size)
+            except BaseException:
+                for picture, _ in saved:
+                    self.drop_picture(picture)
+                raise
         try:
-            self._keep_to_limit(entry)
+            self.keep_to_limit(entry)
         except (OSError, sqlite3.Error, PlaygroundError):  # the entry itself is kept
             log.exception("older entries could not be removed")
         return entry
@@ -162,12 +178,8 @@ class History:
         (:func:`put_picture`) it is an orphan."""
         picture = new_id()
         path = self._path(picture)
-        draft = path.with_suffix(".tmp")
-        with draft.open("wb") as stream:
+        with whole_file(path, on_disk=True) as stream:
             imagefile.write(stream, result.image, recipe_of(result))
-            stream.flush()
-            os.fsync(stream.fileno())
-        draft.replace(path)
         return picture, path.stat().st_size
 
     def _save(self, given: Result | Path, before: Sequence[Result | Path]) -> tuple[str, int]:
@@ -217,13 +229,13 @@ class History:
 
     def star(self, entry: str, starred: bool) -> None:
         """A starred entry is removed for room only when its owner has no others left."""
-        with self._told("changed in"), self.transaction() as database:
+        with self.told("changed in"), self.transaction() as database:
             database.execute("UPDATE entries SET starred = ? WHERE id = ?", (int(starred), entry))
 
     def delete(self, entry: str) -> None:
         """Remove an entry, whatever other tables say of it, and its files."""
         files = [row["id"] for row in self.rows("SELECT id FROM pictures WHERE entry = ?", (entry,))]
-        with self._told("deleted from"):
+        with self.told("deleted from"):
             with self.transaction() as database:
                 database.execute("DELETE FROM entries WHERE id = ?", (entry,))
             for picture in files:
@@ -233,24 +245,22 @@ class History:
         """Remove a saved picture that no row names, nor ever will."""
         self._path(picture).unlink(missing_ok=True)
 
-    def make_room(self, newest: str) -> None:
-        """After a picture was put into the entry ``newest``: keep to the limit, as :meth:`add` does."""
-        self._keep_to_limit(newest)
-
     def used_bytes(self) -> int:
-        """Bytes of all kept pictures."""
-        return self.rows("SELECT coalesce(sum(bytes), 0) AS total FROM pictures")[0]["total"]
+        """Bytes of all kept pictures and documents."""
+        tables = "SELECT bytes FROM pictures UNION ALL SELECT bytes FROM entries"
+        return self.rows(f"SELECT coalesce(sum(bytes), 0) AS total FROM ({tables})")[0]["total"]  # noqa: S608
 
-    def _keep_to_limit(self, newest: str) -> None:
-        """Of whoever keeps the most, the oldest first, but starred ones last; never the one just made. So a visitor's
-        pictures push out his own, and nobody fills the disk by starring all that he makes."""
+    def keep_to_limit(self, newest: str) -> None:
+        """Of whoever keeps the most, the oldest first, but starred ones last; never ``newest``, to which something was
+        just added. So a visitor's pictures push out his own, and nobody fills the disk by starring all that he makes.
+        """
         room = self.used_bytes() - self.max_bytes
         if room <= 0:
             return
         held: Counter[str | None] = Counter()
         oldest: dict[str | None, list[sqlite3.Row]] = {}
         for row in self.rows(
-            "SELECT entries.id, owner, coalesce(sum(bytes), 0) AS size FROM entries "
+            "SELECT entries.id, owner, entries.bytes + coalesce(sum(pictures.bytes), 0) AS size FROM entries "
             "LEFT JOIN pictures ON entry = entries.id GROUP BY entries.id ORDER BY starred DESC, made_at DESC"
         ):
             held[row["owner"]] += row["size"]
@@ -301,7 +311,8 @@ class History:
         return self._local.database
 
     @contextlib.contextmanager
-    def _told(self, what: str) -> Iterator[None]:
+    def told(self, what: str) -> Iterator[None]:
+        """What fails in the block is one PlaygroundError, also in other modules' tables."""
         try:
             yield
         except (OSError, sqlite3.Error) as error:

@@ -20,6 +20,7 @@ from pipeline.request import ImageRequest
 from pipeline.wording import slug
 
 CHUNK = "diptych"
+NAME_MAX = 100
 
 
 def write(target: Path | BinaryIO, image: Image.Image, recipe: dict) -> None:
@@ -30,7 +31,8 @@ def write(target: Path | BinaryIO, image: Image.Image, recipe: dict) -> None:
 
 
 def name_of(request: ImageRequest) -> str:
-    """What the file of a picture is called: two that differ in anything a person can set have two names."""
+    """What the file of a picture is called: two that differ in anything a person can set have two names, of a length
+    that every system takes, Windows with the folders before it too."""
     said = [
         _told(request.prompt),
         *(["without", _told(request.negative_prompt)] if request.negative_prompt else []),
@@ -40,7 +42,10 @@ def name_of(request: ImageRequest) -> str:
         *request.switches,
         f"{request.width}x{request.height}",
     ]
-    return f"{'-'.join(said)}.png"
+    name = "-".join(said)
+    if len(name) > NAME_MAX:
+        name = f"{name[: NAME_MAX - 9]}-{zlib.crc32(name.encode()):08x}"
+    return f"{name}.png"
 
 
 def _told(prompt: str) -> str:

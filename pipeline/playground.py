@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import platformdirs
 
@@ -93,9 +94,11 @@ def open_playground(
     folder = Path(data or platformdirs.user_data_dir("diptych")).expanduser().absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder) as probe:
+            probe.write(b"x")
     except OSError as error:
         raise PlaygroundError(
-            f"The data folder {folder} cannot be made ({error.strerror}); choose another with --data."
+            f"The data folder {folder} cannot be written ({error.strerror}); choose another with --data."
         ) from error
     catalog = load_catalog(more=Path(model_file) if model_file else None)
     if model is not None:

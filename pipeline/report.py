@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-import secrets
 import time
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -33,6 +32,7 @@ from pipeline.labels import cell_label
 from pipeline.recipe import result_from_recipe
 from pipeline.throughput import Batch
 from pipeline.timing import MEASURED, Timings
+from pipeline.wholefile import whole_file
 from pipeline.wording import (
     claim,
     dollars,
@@ -140,20 +140,12 @@ def write_report(
     content = _zip(title, items, pictures, html, votes, remarks) if zipped else html.encode()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write_whole(path, content)
+        with whole_file(path) as stream:
+            stream.write(content)
     except OSError as error:
         raise PlaygroundError(
             f"The report {path} cannot be written ({error.strerror}); choose another file."
         ) from error
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    draft = path.with_name(f".{secrets.token_hex(8)}.tmp")
-    try:
-        draft.write_bytes(content)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _pictures(item: Item, catalog: Catalog) -> list[Picture]:

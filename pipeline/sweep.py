@@ -22,6 +22,9 @@ from pipeline.events import Result
 from pipeline.request import ImageRequest, make_request, random_seed
 from pipeline.wording import count, expected
 
+PROMPTS_MAX = 100_000
+"""Characters: a sweep is kept before its first picture is, and nobody's text shall fill the disk."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -64,6 +67,9 @@ def plan_sweep(catalog: Catalog, given: Mapping[str, object], *, swapped: bool =
     if not found["models"]:
         raise InputError(f"models must name at least one of {', '.join(catalog.models)}; got none.")
     found["seeds"] = found["seeds"] or (random_seed(),)
+    written = sum(len(prompt) for prompt in found["prompts"])
+    if written > PROMPTS_MAX:
+        raise InputError(f"A sweep's prompts have at most {PROMPTS_MAX:,} characters; got {written:,}: shorten them.")
     several = [axis for axis in AXES if len(found[axis.name]) > 1]
     if len(several) > 2:
         names = ", ".join(axis.name for axis in several)

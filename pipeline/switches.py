@@ -232,7 +232,8 @@ SWITCHES: dict[str, Switch] = {
 def checked(switches: object) -> tuple[str, ...]:
     """Known switches, each once, in their own order. Raises InputError."""
     given = [switches] if isinstance(switches, str) else switches or ()
-    unknown = [switch for switch in given if switch not in SWITCHES] if isinstance(given, (list, tuple)) else [given]
+    each = given if isinstance(given, (list, tuple)) else [given]
+    unknown = [switch for switch in each if not isinstance(switch, str) or switch not in SWITCHES]
     if unknown:
         raise InputError(f"switches must be some of {', '.join(SWITCHES)}; got {shown(unknown[0])}.")
     return tuple(switch for switch in SWITCHES if switch in given)

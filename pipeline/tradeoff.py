@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pipeline import imagefile
 from pipeline.catalog import Catalog
 from pipeline.cells import Cell
-from pipeline.errors import InputError
+from pipeline.errors import PlaygroundError
 from pipeline.history import Entry
 from pipeline.quality import fidelity
 from pipeline.request import ImageRequest
@@ -85,12 +85,12 @@ def shares_path(catalog: Catalog, one: str, other: str) -> bool:
 
 def compare_cells(sweeps: Sweeps, entry: Entry) -> Iterator[tuple[int, int]]:
     """Compare whatever was not yet compared with what is its reference now, and keep it; tells how far it is, as done
-    and total, before each. Pictures that cannot be read are left out."""
+    and total, before each. Pictures that cannot be read are left out, and what cannot be kept is compared again."""
     cells, wanted = _cells_and_references(sweeps, entry)
     todo = [(place, at) for place, at in wanted.items() if place != at and not _known(cells[place], at)]
     for i, (place, at) in enumerate(sorted(todo)):
         yield i, len(todo)
-        with contextlib.suppress(OSError, InputError, KeyError):
+        with contextlib.suppress(OSError, PlaygroundError, KeyError):
             reference, _ = imagefile.read(entry.files[at])
             picture, _ = imagefile.read(entry.files[place])
             said = fidelity(reference, picture)

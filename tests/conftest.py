@@ -64,15 +64,17 @@ def serve(tmp_path: Path) -> Iterator[Callable[[Engine], str]]:
     from pipeline.playground import Playground
     from pipeline.ui.page import build_page, launch_options
     from pipeline.ui.readiness import Readiness
+    from pipeline.ui.served import served_folders
 
     pages = []
+    _, uploads = served_folders(tmp_path / "served")
 
     def start(engine: Engine) -> str:
         playground = Playground(engine.catalog, load_prices(), engine, tmp_path)
         page = build_page(playground, Readiness(playground))
         pages.append(page)
         _, url, _ = page.launch(
-            server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, ssr_mode=False, **launch_options()
+            server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, ssr_mode=False, **launch_options(uploads)
         )
         return url
 

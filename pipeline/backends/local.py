@@ -147,6 +147,7 @@ class LocalBackend:
             check_supported(card, request.switches, self._device.kind)
             on_part("weights", 0, 2)
         resident = self.residency.get(lighter(card, request.switches), plan, request.switches, keep)
+        self._fingerprints[card.id] = resident.weights.fingerprint  # a folder can have changed since it was last read
         kind = (request.width, request.height, card.evaluations(1, request.guidance), *self._lengths(resident, request))
         if kind not in resident.warmed:
             on_part("warm-up", 1, 2)
@@ -248,8 +249,7 @@ class LocalBackend:
         """On a processor memory does not run out with an error, the process is killed; so a batch is weighed before, at
         twice what half as large a one took. A GPU says by itself."""
         taken = self._taken.get((key_of(request), request.width, request.height, batch // 2))
-        free = available_bytes()
-        return self._cuda is not None or taken is None or free is None or 2 * taken < BATCH_SHARE * free
+        return self._cuda is not None or taken is None or 2 * taken < BATCH_SHARE * available_bytes()
 
     def _make(
         self, resident: Resident, request: ImageRequest, how: How, on_step: OnStep, stop: threading.Event

@@ -55,7 +55,7 @@ def room_for_one(catalog: Catalog, lanes: list[ImageRequest], facts: Facts) -> i
     return max(card.bytes_as(dtype_for(card, facts) or card.dtypes[0]) for card in cards)
 
 
-def held_bytes(backend: LocalBackend) -> dict[str, int | None]:
+def held_bytes(backend: LocalBackend) -> dict[str, int]:
     """What is held now, by whom."""
     held = {"process": resident_bytes()}
     if backend.device().kind == "cuda":
@@ -65,16 +65,15 @@ def held_bytes(backend: LocalBackend) -> dict[str, int | None]:
     return held
 
 
-def growth(what: str, before: int | None, held: list[int | None]) -> dict[str, Any]:
+def growth(what: str, before: int, held: list[int]) -> dict[str, Any]:
     """One row: bytes before, and after each of several switches."""
-    told = None not in (before, *held)
     middle = held[-1 - 2 * (len(held) // 4)]  # an even number of switches back, so with the same model in memory
     return {
         "what": what,
-        "before_mb": before / 1e6 if told else None,
-        "after_mb": held[-1] / 1e6 if told else None,
-        "highest_mb": max(held) / 1e6 if told else None,
-        "growth_percent": 100 * (held[-1] / before - 1) if told else None,
-        "late_growth_percent": 100 * (held[-1] / middle - 1) if told else None,
+        "before_mb": before / 1e6,
+        "after_mb": held[-1] / 1e6,
+        "highest_mb": max(held) / 1e6,
+        "growth_percent": 100 * (held[-1] / before - 1),
+        "late_growth_percent": 100 * (held[-1] / middle - 1),
         "target_percent": TARGET_PERCENT[what],
     }

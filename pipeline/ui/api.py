@@ -40,9 +40,7 @@ def attach(playground: Playground, jobs: Jobs, visitors: Visitors) -> None:
         requests: Sequence[ImageRequest], request: gr.Request | None, run: Any, **how: Any
     ) -> list[Result]:
         """All results, in the order of the requests. A caller who goes away ends his run."""
-        if run is not None and not (isinstance(run, str) and 0 < len(run) <= RUN_NAME_MAX):
-            raise InputError(f"run must be a name of 1 to {RUN_NAME_MAX} characters; got {shown(run)}.")
-        with jobs.running(_session(request), run) as stop:
+        with jobs.running(_session(request), _run_name(run)) as stop:
             try:
                 return await anyio.to_thread.run_sync(
                     lambda: final_results(engine.run(requests, stop=stop, **how)), limiter=THREADS
@@ -228,7 +226,7 @@ def attach(playground: Playground, jobs: Jobs, visitors: Visitors) -> None:
         Returns:
             How many runs were told to stop.
         """
-        return {"stopped": jobs.stop(_session(request), run)}
+        return {"stopped": jobs.stop(_session(request), _run_name(run))}
 
     for function in (compare, generate):
         gr.api(_told_later(function), api_name=function.__name__, **DEVICE_QUEUE)
@@ -258,6 +256,13 @@ def _told_later(function: Any) -> Any:
 
 def _seed(seed: Any) -> Any:
     return random_seed() if seed is None else seed
+
+
+def _run_name(run: object) -> str | None:
+    """The name that a caller gave his run. Raises InputError."""
+    if run is not None and not (isinstance(run, str) and 0 < len(run) <= RUN_NAME_MAX):
+        raise InputError(f"run must be a name of 1 to {RUN_NAME_MAX} characters; got {shown(run)}.")
+    return run
 
 
 def _session(request: gr.Request | None) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from pipeline import __version__
 from pipeline.catalog import ASSETS
@@ -26,6 +27,7 @@ from pipeline.ui import (
 from pipeline.ui.jobs import Jobs
 from pipeline.ui.price_box import NUMBERS_AS_TYPED
 from pipeline.ui.readiness import Readiness
+from pipeline.ui.served import ServedFiles, UploadLimit
 from pipeline.ui.visitors import Visitors
 
 QUEUE_MAX = 300
@@ -66,13 +68,14 @@ def theme() -> gr.themes.Base:
     )
 
 
-def launch_options() -> dict[str, Any]:
-    """What ``Blocks.launch`` needs for the page to look as it should."""
+def launch_options(uploads: ServedFiles) -> dict[str, Any]:
+    """What ``Blocks.launch`` needs for the page to look as it should and to take no more ``uploads`` than it may."""
     return {
         "theme": theme(),
         "css_paths": [ASSETS / "style.css"],
         "footer_links": ["api", "settings"],
         "max_file_size": "10mb",
+        "app_kwargs": {"middleware": [Middleware(UploadLimit, uploads=uploads)]},
     }
 
 

@@ -3,7 +3,8 @@
 Gradio would write the same picture again, in place, for every visitor who gets it, also while another one is reading
 it; :func:`hand_out` never does. And Gradio's own ``delete_cache`` forgets the files of every component that a streaming
 event left unchanged, so a busy page would fill the disk. Files that belong to the page itself (icons, the stored
-comparison) are always kept.
+comparison) are always kept. What visitors upload lies apart, so that it pushes out nothing of ours, and is bounded as
+it comes.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import os
 import secrets
 import threading
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,33 +25,44 @@ from urllib.parse import quote
 from gradio.route_utils import API_PREFIX
 from gradio.utils import get_upload_folder
 from PIL import Image
+from starlette.responses import PlainTextResponse
 
 from pipeline import imagefile
 from pipeline.events import Result
 from pipeline.recipe import recipe_of
+from pipeline.wholefile import whole_file
 
-EVERY_S = 600
+MADE = "made"
 KEPT_S = 6 * 3600
 MAX_BYTES = 1024**3
+EVERY_S = 600
+UPLOADS_KEPT_S = 600
+UPLOADS_BYTES = 50 * 1024**2
+UPLOADS_EVERY_S = 15
+UPLOAD_BYTES = 11 * 1024**2
+"""One file of 10 MB, the most that the page takes, and the form around it."""
+BLOCK = 4096
+"""Bytes that the smallest file takes on a disk."""
 SMALL = 160
 """Pixels a side of a small picture: sharp at half that size on a dense screen."""
+
+log = logging.getLogger(__name__)
 
 
 def hand_out(image: Image.Image, recipe: dict[str, Any] | None = None, name: str = "diptych.png") -> str:
     """Path of a PNG, with its recipe inside if there is one, in the folder that Gradio serves files from."""
     digest = hashlib.sha256(repr((image.mode, image.size)).encode() + image.tobytes())
     digest.update(json.dumps(recipe, sort_keys=True).encode())
-    path = Path(get_upload_folder()) / digest.hexdigest() / name
+    path = _made() / digest.hexdigest()[:32] / name
     with contextlib.suppress(FileNotFoundError):
         os.utime(path)
         return str(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{os.getpid()}-{threading.get_ident()}.tmp")
-    if recipe is None:
-        image.save(draft, format="PNG")
-    else:
-        imagefile.write(draft, image, recipe)
-    draft.replace(path)
+    with whole_file(path) as stream:
+        if recipe is None:
+            image.save(stream, format="PNG")
+        else:
+            imagefile.write(stream, image, recipe)
     return str(path)
 
 
@@ -59,7 +73,7 @@ def hand_out_result(result: Result) -> str:
 
 def new_file(name: str) -> Path:
     """A place, not there yet, for a file that is made for one visitor; swept with the others."""
-    return Path(get_upload_folder()) / secrets.token_hex(16) / name
+    return _made() / secrets.token_hex(16) / name
 
 
 def hand_out_small(source: Path) -> str:
@@ -72,9 +86,8 @@ def hand_out_small(source: Path) -> str:
         small = image.convert("RGB")
     small.thumbnail((SMALL, SMALL))
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{os.getpid()}-{threading.get_ident()}.tmp")
-    small.save(draft, format="JPEG", quality=82)
-    draft.replace(path)
+    with whole_file(path) as stream:
+        small.save(stream, format="JPEG", quality=82)
     return str(path)
 
 
@@ -101,16 +114,33 @@ def take_back_small(source: Path) -> None:
 
 def _small(source: Path) -> Path:
     """Named by the kept file, whose content never changes."""
-    return Path(get_upload_folder()) / hashlib.sha256(str(source).encode()).hexdigest() / "small.jpg"
+    return _made() / hashlib.sha256(str(source).encode()).hexdigest()[:32] / "small.jpg"
+
+
+def _made() -> Path:
+    """Our own part of the folder that Gradio serves; beside it lies what visitors upload."""
+    return Path(get_upload_folder()) / MADE
 
 
 class ServedFiles:
     """Sweeps one folder. ``protect`` what is there once the page is built, then ``start``."""
 
-    def __init__(self, folder: Path, kept_s: float = KEPT_S, max_bytes: int = MAX_BYTES):
+    def __init__(
+        self,
+        folder: Path,
+        kept_s: float = KEPT_S,
+        max_bytes: int = MAX_BYTES,
+        every_s: float = EVERY_S,
+        without: Path | None = None,
+    ):
+        """``without``: a folder in it that is none of ours."""
         self.folder = folder
+        self.max_bytes = max_bytes
+        self.used_bytes = 0
+        """After the last sweep, and what was added since by whoever knows of it."""
         self._kept_s = kept_s
-        self._max_bytes = max_bytes
+        self._every_s = every_s
+        self._without = without
         self._own: set[Path] = set()
 
     def protect(self) -> None:
@@ -118,7 +148,7 @@ class ServedFiles:
         self._own = set(self._files())
 
     def start(self) -> None:
-        """Sweep every ten minutes, in the background, until the process ends."""
+        """Sweep again and again, in the background, until the process ends."""
         threading.Thread(target=self._run, name="sweep", daemon=True).start()
 
     def sweep(self, now: float | None = None) -> None:
@@ -131,20 +161,61 @@ class ServedFiles:
         for path in self._files():
             with contextlib.suppress(OSError):
                 status = path.stat()
-                found.append((status.st_mtime, status.st_size, path))
-        room = self._max_bytes
+                found.append((status.st_mtime, max(status.st_size, BLOCK), path))
+        newer = used = 0
         for changed, size, path in sorted(found, reverse=True):
-            room -= size
-            if path not in self._own and (now - changed > self._kept_s or room < 0):
-                with contextlib.suppress(OSError):
-                    path.unlink()
-                with contextlib.suppress(OSError):  # not empty yet: a later sweep takes it
-                    path.parent.rmdir()
+            newer += size
+            if path in self._own or (now - changed <= self._kept_s and newer <= self.max_bytes):
+                used += size
+                continue
+            with contextlib.suppress(OSError):
+                path.unlink()
+            with contextlib.suppress(OSError):  # not empty yet: a later sweep takes it
+                path.parent.rmdir()
+        self.used_bytes = used
 
     def _files(self) -> list[Path]:
-        return [path for path in self.folder.rglob("*") if path.is_file()]
+        """What vanishes meanwhile, as another process's sweep makes it, is passed over (``rglob`` of 3.11 raises)."""
+        found = []
+        for parent, folders, names in os.walk(self.folder):
+            folders[:] = [name for name in folders if Path(parent, name) != self._without]
+            found += [Path(parent, name) for name in names]
+        return found
 
     def _run(self) -> None:
         while True:
-            time.sleep(EVERY_S)
-            self.sweep()
+            time.sleep(self._every_s)
+            try:
+                self.sweep()
+            except Exception:  # whatever it was, the next one shall come
+                log.exception("the served files could not be swept")
+
+
+def served_folders(folder: Path) -> tuple[ServedFiles, ServedFiles]:
+    """Of the folder that Gradio serves files from what we make, and what visitors upload."""
+    made = folder / MADE
+    uploads = ServedFiles(folder, UPLOADS_KEPT_S, UPLOADS_BYTES, UPLOADS_EVERY_S, without=made)
+    return ServedFiles(made), uploads
+
+
+class UploadLimit:
+    """ASGI middleware. Anybody may upload, since a picture can be dropped on the page, and nobody may fill the disk
+    with it: refuses what says no length or too much, and all while the last uploads take twice the room of theirs,
+    which the next sweep ends."""
+
+    def __init__(self, app: Callable[..., Awaitable[None]], uploads: ServedFiles):
+        self._app, self._uploads = app, uploads
+
+    async def __call__(self, scope: dict[str, Any], receive: Callable[..., Any], send: Callable[..., Any]) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST" or not scope["path"].rstrip("/").endswith("/upload"):
+            await self._app(scope, receive, send)
+            return
+        length = dict(scope["headers"]).get(b"content-length", b"")
+        size = int(length) if length.isdigit() else None
+        if size is None or size > UPLOAD_BYTES:
+            await PlainTextResponse("One file of at most 10 MB can be uploaded at a time.", 413)(scope, receive, send)
+        elif self._uploads.used_bytes + size > 2 * self._uploads.max_bytes:
+            await PlainTextResponse("Too much is being uploaded; try again in a minute.", 503)(scope, receive, send)
+        else:
+            self._uploads.used_bytes += size
+            await self._app(scope, receive, send)

@@ -142,22 +142,21 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
     def comparing(entry: Entry) -> Iterator[list[Any]]:
         """Each picture beside its reference, for the plot, told as it goes: hundreds take a while."""
         told = time.monotonic()
-        with suppress(PlaygroundError):  # deleted meanwhile
-            for done, total in compare_cells(playground.sweeps, playground.history.get(entry.id)):
-                if time.monotonic() - told >= COMPARED_EVERY_S:
-                    told = time.monotonic()
-                    yield update(said=markup.hint(f"Comparing pictures: {done} of {total}."))
+        for done, total in compare_cells(playground.sweeps, playground.history.get(entry.id)):
+            if time.monotonic() - told >= COMPARED_EVERY_S:
+                told = time.monotonic()
+                yield update(said=markup.hint(f"Comparing pictures: {done} of {total}."))
 
     def run(entry: Entry, session: str | None, plot: Any) -> Iterator[list[Any]]:
-        plan = playground.sweeps.plan(entry)
-        total, told = len(plan.requests), 0.0
+        told, total, left = 0.0, 0, 0
         fresh: list[tuple[int, str]] = []
         last: list[tuple[int, str]] = []  # sent once more: a browser may merge two updates into the later one
-        done = len(playground.sweeps.cells.places(entry.id))
         problem = ""
         busy = [gr.Button(interactive=False), gr.Button(interactive=True), gr.Button(visible=False)]
-        yield [*whole(entry, plot)[: -len(busy)], *busy]
         try:
+            total = len(playground.sweeps.plan(entry).requests)
+            done = len(playground.sweeps.cells.places(entry.id))
+            yield [*whole(entry, plot)[: -len(busy)], *busy]
             with jobs.running(session) as flag, closing(playground.sweeps.run(entry, stop=flag)) as events:
                 time.sleep(SETTLE_S)  # in here, so that Stop is heard meanwhile
                 begun = time.monotonic()
@@ -183,8 +182,10 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
             log.exception("a sweep failed")
             problem = "The sweep failed; the server's log says where. What is done stays."
         yield update(changed=json.dumps(last + fresh))
-        yield from comparing(entry)
-        left = total - len(playground.sweeps.cells.places(entry.id))
+        with suppress(PlaygroundError):  # deleted meanwhile, or not to be read
+            yield from comparing(entry)
+        with suppress(PlaygroundError):
+            left = total - len(playground.sweeps.cells.places(entry.id))
         text = problem or f"All {total} done."
         yield update(
             said=markup.fault(problem) if problem and "Stopped" not in problem else markup.hint(text),

@@ -14,6 +14,7 @@ import re
 import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 import gradio as gr
 
@@ -31,7 +32,8 @@ NEW_TOKEN = f"""(token) => {{
 """Made in the browser, which has it before a visitor can press anything; a busy server may take seconds to answer."""
 NOBODY = ""
 NOT_KEPT = "These pictures could not be kept in the history; the server's log says why: download them to keep them"
-FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "cf-connecting-ip")
+FORWARDED = re.compile("forwarded|x-forwarded-.*|x-real-ip|via|cf-connecting-ip")
+"""Headers that whoever passes a request on puts there."""
 
 log = logging.getLogger(__name__)
 
@@ -52,15 +54,19 @@ class Visitors:
 
     def local(self, request: gr.Request | None) -> bool:
         """True if this request comes from whoever sits at this machine, as far as can be known: the page listens to
-        this machine only, is not shared and not a Space, and nothing has passed the request on."""
+        this machine only, is not shared and not a Space, nothing has passed the request on, and it was asked for by
+        this machine's own name, which neither a proxy's visitors do nor a foreign page whose name leads here."""
         page = self._page
         if getattr(page, "share", False) or page.space_id or not _loopback(getattr(page, "server_name", None)):
             return False
         if request is None:
             return True
-        headers = {name.lower() for name in dict(getattr(request, "headers", None) or {})}
+        headers = {name.lower(): value for name, value in dict(getattr(request, "headers", None) or {}).items()}
+        if any(map(FORWARDED.fullmatch, headers)):
+            return False
+        names = [*_named(f"//{headers['host']}" if "host" in headers else None), *_named(headers.get("origin"))]
         client = getattr(request, "client", None)
-        return not headers & set(FORWARDED) and _loopback(getattr(client, "host", None))
+        return all(map(_loopback, [*names, getattr(client, "host", None)]))
 
     def find(self, token: object, request: gr.Request, **filters: Any) -> list[Entry]:
         """What this visitor may see, newest first."""
@@ -88,6 +94,16 @@ class Visitors:
         """Keep what a program made through the page's named endpoints, if somebody can find it again."""
         if self.local(request):
             self.keep(kind, document, results, NOBODY)
+
+
+def _named(address: str | None) -> list[str | None]:
+    """The host that an address names, None if none that can be read; nothing where there is no address."""
+    if address is None:
+        return []
+    try:
+        return [urlsplit(address).hostname]
+    except ValueError:
+        return [None]
 
 
 def _loopback(host: str | None) -> bool:

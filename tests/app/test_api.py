@@ -106,6 +106,8 @@ def test_generate_models_and_estimate_answer(client: Client, catalog):
         ("/compare", {"prompt": "a", "price": "gold"}, "price"),
         ("/compare", {"prompt": "a", "run": ""}, "run"),
         ("/compare", {"prompt": "a", "run": 5}, "run"),
+        ("/compare", {"prompt": "a", "efficient_switches": [["compile"]]}, "switches"),
+        ("/stop", {"run": ["x"]}, "run"),
         ("/generate", {"prompt": "a", "model": "../../etc/passwd"}, "model"),
         ("/estimate", {"pair": {"a": 1}}, "pair"),
         ("/estimate", {"repeat": 10**9}, "repeat"),
@@ -211,3 +213,14 @@ def wait_for(condition: Any, seconds: float = 20) -> None:
     while not condition():
         assert time.monotonic() < deadline, "waited too long"
         time.sleep(0.01)
+
+
+def test_more_than_a_picture_is_not_taken(url: str):
+    import httpx
+
+    answers = [
+        httpx.post(f"{url}gradio_api/upload", files={"files": ("a.png", b"x" * size)}, timeout=30)
+        for size in (1000, 12 * 1024**2)
+    ]
+    assert [answer.status_code for answer in answers] == [200, 413]
+    assert answers[1].text == "One file of at most 10 MB can be uploaded at a time."

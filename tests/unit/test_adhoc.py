@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import threading
 from pathlib import Path
 
@@ -37,6 +39,20 @@ def test_a_folder_of_a_known_class_begins_with_what_that_class_wants(flux):
     request = make_request(card, "a red apple", steps=2, width=32, height=32)
     made = LocalBackend().make(card, request, How(), lambda *_: None, threading.Event())
     assert made.image.size == (32, 32)
+
+
+def test_weights_that_change_on_the_disk_are_others_as_soon_as_they_are_read(flux, tmp_path):
+    folder = shutil.copytree(flux, tmp_path / "own")
+    card = catalog_with(SHIPPED, str(folder)).model(str(folder))
+    backend, request = LocalBackend(), make_request(card, "a red apple", steps=1, width=32, height=32)
+    backend.resident(card, request)
+    before = backend.identity(card)
+    os.utime(next(folder.glob("transformer/*.safetensors")), (1, 1))
+    backend.resident(card, request)
+    assert backend.identity(card) == before, "in memory are the old ones"
+    backend.residency.evict_all()
+    backend.resident(card, request)
+    assert backend.identity(card) != before
 
 
 def test_a_folder_of_an_unknown_class_forbids_nothing(flux, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -254,3 +255,25 @@ def test_a_reader_who_stops_reading_holds_up_nobody(catalog, requests, quick):
     assert results(engine.run([requests[0].model_copy(update={"seed": 2})]))[0].request.seed == 2
     assert backend.peak == 1
     assert [event.result.request.seed for event in asleep if isinstance(event, Done)] == [1]
+
+
+def test_a_process_that_ends_waits_for_no_more_than_the_step_that_runs(catalog, requests, quick):
+    backend = CountingBackend(step_s=0.3)
+    engine, ends = Engine(catalog, backend), []
+
+    def read(seed: int) -> None:
+        try:
+            list(engine.run([requests[1].model_copy(update={"seed": seed, "steps": 50})]))
+        except Cancelled:
+            ends.append(seed)
+
+    readers = [threading.Thread(target=read, args=(seed,), daemon=True) for seed in range(3)]
+    for reader in readers:
+        reader.start()
+    while len(engine.line) < len(readers) or not backend.served:
+        time.sleep(0.01)
+    engine.close()
+    engine._device_thread.shutdown(wait=True)  # as the interpreter does at its end
+    for reader in readers:
+        reader.join(WAIT_S)
+    assert sorted(ends) == [0, 1, 2] and backend.made == [] and not len(engine.line)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 
 import pytest
 
+from pipeline import imagefile
 from pipeline.errors import InputError, PlaygroundError
 from pipeline.events import final_results
 from pipeline.history import History, new_id
@@ -82,7 +84,8 @@ def test_what_is_not_there_is_one_sentence(history, entry):
 def test_delete_frees_the_files(history, made):
     entry = history.add("comparison", {}, made())
     files = list(history.get(entry).files.values())
-    assert all(file.is_file() for file in files) and history.used_bytes() == sum(file.stat().st_size for file in files)
+    written = sum(file.stat().st_size for file in files) + len(json.dumps(history.get(entry).document))
+    assert all(file.is_file() for file in files) and history.used_bytes() == written
     history.delete(entry)
     assert not any(file.exists() for file in files) and history.used_bytes() == 0
 
@@ -117,6 +120,43 @@ def test_who_stars_all_he_makes_pushes_out_his_own(history, made):
     assert newest in {entry.id for entry in history.find("somebody")}
 
 
+def test_text_counts_as_pictures_do(history, made):
+    """A sweep is an entry before its first picture."""
+    mine = history.add("picture", {}, made("a cat", "new"), "me")
+    history.max_bytes = 100_000
+    for _ in range(5):
+        newest = history.add("sweep", {"prompt": "x", "values": {"prompts": ["🦊" * 2000]}}, [], "somebody")
+    assert [entry.id for entry in history.find()][:1] == [newest] and history.used_bytes() <= 100_000
+    assert history.get(mine)
+
+
+def test_a_history_of_before_text_was_counted_is_opened_and_counts_from_now_on(history, made):
+    old = history.add("picture", {}, made("a cat", "new"))
+    with history.transaction() as database:
+        database.execute("ALTER TABLE entries DROP COLUMN bytes")
+    again = History(history.folder)
+    before = again.used_bytes()
+    again.add("sweep", {"prompt": "x"}, [])
+    assert again.get(old).files and again.used_bytes() == before + len('{"prompt": "x"}')
+
+
+def test_what_cannot_be_kept_leaves_nothing(history, made, monkeypatch):
+    results = made()
+    written = []
+
+    def full(target, image, recipe):
+        written.append(target)
+        if len(written) > 1:
+            raise OSError(28, "No space left on device")
+        imagefile_write(target, image, recipe)
+
+    imagefile_write = imagefile.write
+    monkeypatch.setattr(imagefile, "write", full)
+    with pytest.raises(PlaygroundError, match="has room"):
+        history.add("comparison", {}, results)
+    assert list((history.folder / "pictures").iterdir()) == [] and history.find() == []
+
+
 def test_a_file_of_another_entry_outlives_it(history, made, monkeypatch: pytest.MonkeyPatch):
     def refused(*_):
         raise OSError("no hard links here")
@@ -131,7 +171,7 @@ def test_a_file_of_another_entry_outlives_it(history, made, monkeypatch: pytest.
     assert (linked.prompt, linked.models) == ("a pear", ("new",))
     used = history.used_bytes()
     twice = history.get(history.add("vote", {}, [files[0], files[0]]))  # a sweep's reference stands in many pairs
-    assert len(twice.files) == 2 and history.used_bytes() - used == files[0].stat().st_size
+    assert len(twice.files) == 2 and history.used_bytes() - used == files[0].stat().st_size + len("{}")
     history.delete(first.id)
     for entry in (linked, copied):
         assert [entry.files[place].read_bytes() for place in (0, 1)] == before

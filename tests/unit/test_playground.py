@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.device import Facts, PeakMemory, available_cores, cpu_device, out_of_memory, plain_name, resident_bytes
+from pipeline.device import (
+    Facts,
+    PeakMemory,
+    available_cores,
+    cpu_device,
+    give_back,
+    one_arena,
+    out_of_memory,
+    plain_name,
+    resident_bytes,
+)
 from pipeline.errors import PlaygroundError
 from pipeline.playground import open_playground
 
@@ -71,8 +81,19 @@ def test_without_a_folder_the_users_own_is_taken():
 
 def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(PlaygroundError, match=r"data folder .*file/data cannot be made .*--data\.$"):
+    with pytest.raises(PlaygroundError, match=r"data folder .*file/data cannot be written .*--data\.$"):
         open_playground(tmp_path / "file" / "data")
+
+
+def test_a_folder_that_cannot_be_written_is_the_same_sentence(tmp_path, monkeypatch):
+    def refused(*_, **__):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("pipeline.playground.TemporaryFile", refused)
+    with pytest.raises(
+        PlaygroundError, match=r"cannot be written \(Read-only file system\); choose another with --data"
+    ):
+        open_playground(tmp_path)
 
 
 def test_the_page_can_be_up_before_torch_is_read(tmp_path):
@@ -116,6 +137,17 @@ def test_memory_taken_shows_in_peak_and_residence():
     del block
     assert resident_bytes() - before < 0.5 * size
     assert peak.bytes() - before > 0.8 * size
+
+
+@pytest.mark.parametrize("system", ["win32", "darwin"])
+def test_on_other_systems_what_only_linux_has_is_left_alone(monkeypatch, system):
+    def refuse(*_: object) -> None:
+        raise TypeError("argument of type 'NoneType' is not iterable")  # what ctypes.CDLL(None) is on Windows
+
+    monkeypatch.setattr("sys.platform", system)
+    monkeypatch.setattr("ctypes.CDLL", refuse)
+    one_arena()
+    give_back("cpu")
 
 
 def test_a_peak_that_cannot_be_set_back_is_not_told(monkeypatch):

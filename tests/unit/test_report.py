@@ -269,7 +269,7 @@ def test_a_report_is_whole_or_not_there(item, catalog, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_bytes", full)
+        patch.setattr(Path, "replace", full)
         with pytest.raises(PlaygroundError, match=r"No space left on device.*choose another file"):
             write_report(target, "two", [item()], catalog, PRICES)
     assert target.read_bytes() == before

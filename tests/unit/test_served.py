@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from pathlib import Path
@@ -10,7 +11,18 @@ import pytest
 from PIL import Image
 
 from pipeline import imagefile
-from pipeline.ui.served import SMALL, ServedFiles, hand_out, hand_out_small, new_file, take_back_small
+from pipeline.ui.served import (
+    BLOCK,
+    SMALL,
+    UPLOAD_BYTES,
+    ServedFiles,
+    UploadLimit,
+    hand_out,
+    hand_out_small,
+    new_file,
+    served_folders,
+    take_back_small,
+)
 
 
 def put(folder: Path, name: str, age_s: float, size: int = 10) -> Path:
@@ -32,9 +44,17 @@ def test_old_files_go_with_their_folders_and_the_pages_own_stay(tmp_path: Path):
 
 
 def test_the_oldest_go_until_the_rest_fits(tmp_path: Path):
-    files = [put(tmp_path, str(age), age, size=40) for age in (30, 20, 10)]
-    ServedFiles(tmp_path, kept_s=1000, max_bytes=100).sweep()
-    assert [path.is_file() for path in files] == [False, True, True]
+    files = [put(tmp_path, str(age), age, size=40_000) for age in (30, 20, 10)]
+    served = ServedFiles(tmp_path, kept_s=1000, max_bytes=100_000)
+    served.sweep()
+    assert [path.is_file() for path in files] == [False, True, True] and served.used_bytes == 80_000
+
+
+def test_the_smallest_file_takes_a_block(tmp_path: Path):
+    for age in range(5):
+        put(tmp_path, str(age), age, size=1)
+    ServedFiles(tmp_path, kept_s=1000, max_bytes=3 * BLOCK).sweep()
+    assert len(list(tmp_path.iterdir())) == 3
 
 
 def test_another_process_sees_the_pages_own_files_as_young(tmp_path: Path):
@@ -68,7 +88,7 @@ def test_a_visitors_file_has_a_folder_of_its_own_that_nobody_guesses(tmp_path: P
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     one, other = new_file("report.html"), new_file("report.html")
     assert one != other and one.name == "report.html" and len(one.parent.name) == 32
-    assert one.parent.parent == tmp_path and not one.parent.exists()
+    assert one.parent.parent == tmp_path / "made" and not one.parent.exists()
 
 
 def test_a_small_picture_is_small_made_once_and_can_be_taken_back(tmp_path: Path, monkeypatch):
@@ -84,3 +104,51 @@ def test_a_small_picture_is_small_made_once_and_can_be_taken_back(tmp_path: Path
     kept.write_bytes(b"broken")
     with pytest.raises(OSError, match="cannot identify"):
         hand_out_small(kept)
+
+
+def test_uploads_push_out_nothing_of_ours(tmp_path: Path):
+    made, uploads = served_folders(tmp_path)
+    ours, theirs = put(tmp_path / "made", "ours", 1000), put(tmp_path, "theirs", 1000)
+    fresh = [put(tmp_path, str(age), age, size=30 * 10**6) for age in (30, 20)]
+    for folder in (made, uploads):
+        folder.sweep()
+    assert ours.is_file() and not theirs.exists()
+    assert [path.is_file() for path in fresh] == [False, True] and uploads.used_bytes == 30 * 10**6
+
+
+def test_a_file_that_vanishes_meanwhile_stops_no_sweep(tmp_path: Path, monkeypatch):
+    served = ServedFiles(tmp_path, kept_s=50)
+    kept, gone = put(tmp_path, "kept", 10), put(tmp_path, "gone", 100)
+    monkeypatch.setattr(served, "_files", lambda: [gone, tmp_path / "never" / "there.png", kept])
+    served.sweep()
+    assert kept.is_file() and not gone.exists()
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "used", "status"),
+    [
+        ("/gradio_api/upload", [(b"content-length", b"1000")], 0, 200),
+        ("/upload/", [(b"content-length", b"1000")], 0, 200),
+        ("/gradio_api/upload", [(b"content-length", b"%d" % (UPLOAD_BYTES + 1))], 0, 413),
+        ("/gradio_api/upload", [], 0, 413),
+        ("/gradio_api/upload", [(b"content-length", b"-1")], 0, 413),
+        ("/gradio_api/upload", [(b"content-length", b"1000")], 100 * 1024**2, 503),
+        ("/gradio_api/queue/join", [(b"content-length", b"%d" % 10**9)], 10**9, 200),
+    ],
+)
+def test_an_upload_is_refused_before_it_is_read(tmp_path: Path, path, headers, used, status):
+    sent = []
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200})
+
+    async def send(message):
+        sent.append(message)
+
+    _, uploads = served_folders(tmp_path)
+    uploads.used_bytes = used
+    scope = {"type": "http", "method": "POST", "path": path, "headers": headers}
+    asyncio.run(UploadLimit(app, uploads)(scope, None, send))
+    assert sent[0]["status"] == status
+    counted = status == 200 and "upload" in path
+    assert uploads.used_bytes == used + 1000 * counted

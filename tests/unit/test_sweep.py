@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import threading
+from contextlib import contextmanager
 
 import pytest
 
@@ -16,6 +18,7 @@ from pipeline.history import History
 from pipeline.request import make_request
 from pipeline.sweep import cell_document, forecast, head_document, heads, plan_again, plan_sweep
 from pipeline.sweep_run import Kept, Sweeps, Working
+from pipeline.tradeoff import compare_cells, tradeoff
 from pipeline.wording import expected
 from tests.fakes import draw
 
@@ -130,6 +133,7 @@ def test_a_plan_comes_back_from_its_document(catalog, given, swapped):
         ({"seeds": "1, 2", "steps": "1, 2", "guidance": "1, 2"}, "at most two things; .* seeds, steps, guidance"),
         ({"seeds": "1..21", "steps": "1..20"}, "at most 400 pictures; got 420"),
         ({"width": 17}, "width must be"),
+        ({"prompts": "\n".join(f"{i:02}{'x' * 1988}" for i in range(51))}, "at most 100,000 characters; got 101,490"),
     ],
 )
 def test_what_cannot_be_planned_is_one_sentence(catalog, given, words):
@@ -326,6 +330,23 @@ def test_on_another_device_a_sweep_is_not_gone_on_with_since_its_times_and_price
         next(sweeps.run(entry))
     del backend.device
     assert [said.cell.place for said in sweeps.run(entry) if isinstance(said, Kept)] == [1, 2]
+
+
+def test_on_a_full_disk_pictures_are_compared_again_the_next_time(sweeps, monkeypatch):
+    @contextmanager
+    def full():
+        raise sqlite3.OperationalError("database or disk is full")
+        yield
+
+    entry = begin(sweeps, models="old, new")
+    list(sweeps.run(entry))
+    entry = sweeps.history.get(entry.id)
+    with monkeypatch.context() as patch:
+        patch.setattr(sweeps.history, "transaction", full)
+        assert list(compare_cells(sweeps, entry)) == [(0, 1)]
+    assert tradeoff(sweeps, entry).points == ()
+    assert list(compare_cells(sweeps, entry)) == [(0, 1)] and len(tradeoff(sweeps, entry).points) == 1
+    assert list(compare_cells(sweeps, entry)) == []
 
 
 def test_only_sweeps_are_gone_on_with(sweeps, engine, catalog):
