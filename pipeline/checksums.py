@@ -38,8 +38,6 @@ def check_files(card: ModelCard) -> str:
     Raises ModelError naming the first file that is missing or damaged.
     """
     folder = card.folder
-    if folder is None:
-        return card.revision or ""
     sums = folder / SUMS
     file = sums
     try:

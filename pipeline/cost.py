@@ -22,6 +22,7 @@ from pipeline.wording import dollars
 
 DAYS_A_MONTH = 30
 SECONDS_A_DAY = 86_400
+OWN = "a price of your own"
 
 
 class _Data(BaseModel):
@@ -47,7 +48,8 @@ class PriceProfile(_Data):
     def from_document(cls, price: Mapping[str, Any]) -> PriceProfile:
         """The profile behind a document's price, as it was then."""
         usd, source, as_of = (price[name] for name in ("usd_per_hour", "source", "as_of"))
-        return cls(id=price["profile"], name=price["profile"], usd_per_hour=usd, source=source, as_of=as_of)
+        name = OWN if price["profile"] == "own" else price["profile"]
+        return cls(id=price["profile"], name=name, usd_per_hour=usd, source=source, as_of=as_of)
 
 
 class HostedPrice(_Data):
@@ -78,8 +80,7 @@ class PriceTable(_Data):
         if isinstance(wanted, bool) or not 0 <= usd <= 10_000:
             known = ", ".join(self.profiles)
             raise InputError(f"price must be one of {known}, or dollars per hour from 0 to 10000; got {shown(wanted)}.")
-        name = f"own price, ${usd:g} an hour"
-        return PriceProfile(id="own", name=name, usd_per_hour=usd, source="given by you", as_of="")
+        return PriceProfile(id="own", name=OWN, usd_per_hour=usd, source="given by you", as_of="")
 
     def described(self, price: Mapping[str, Any]) -> PriceProfile:
         """The profile behind a document's price, as it was then, with what the table calls it now and says it is of."""

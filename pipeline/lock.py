@@ -45,7 +45,6 @@ class Ticket:
     def __init__(self, line: Line, expected_s: float):
         self._line = line
         self.expected_s = expected_s
-        self.joined = time.monotonic()
         self.served: float | None = None
 
     def place(self) -> int:

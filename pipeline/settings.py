@@ -36,7 +36,7 @@ def link_of(pair: Pair, requests: Mapping[Role, ImageRequest]) -> str:
     fields = {
         "pair": pair.id,
         "prompt": first.prompt,
-        "negative": _negative(requests),
+        "negative": negative_of(requests),
         "seed": first.seed,
         "width": first.width,
         "height": first.height,
@@ -84,7 +84,7 @@ def again(catalog: Catalog, pair: Pair, requests: Mapping[Role, ImageRequest]) -
     first = next(iter(requests.values()))
     own = {name: {role: getattr(request, name) for role, request in requests.items()} for name in OWN}
     same = {name: getattr(first, name) for name in ("seed", "width", "height")}
-    return pair, plan(catalog, pair, first.prompt, negative_prompt=_negative(requests), **same, **own)
+    return pair, plan(catalog, pair, first.prompt, negative_prompt=negative_of(requests), **same, **own)
 
 
 def _switches(pair: Pair, requests: Mapping[Role, ImageRequest]) -> str:
@@ -93,7 +93,7 @@ def _switches(pair: Pair, requests: Mapping[Role, ImageRequest]) -> str:
     return "" if own else ",".join(".".join(requests[role].switches) for role in ROLES)
 
 
-def _negative(requests: Mapping[Role, ImageRequest]) -> str:
+def negative_of(requests: Mapping[Role, ImageRequest]) -> str:
     """Only the lanes that use a negative prompt carry it."""
     return next((request.negative_prompt for request in requests.values() if request.negative_prompt), "")
 

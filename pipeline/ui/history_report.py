@@ -13,7 +13,7 @@ from typing import Any
 import gradio as gr
 
 from pipeline.catalog import Catalog
-from pipeline.errors import InputError, PlaygroundError
+from pipeline.errors import InputError
 from pipeline.history import KINDS, Entry
 from pipeline.playground import Playground
 from pipeline.report import Item, title_of, write_report
@@ -37,15 +37,12 @@ def attach(
     """``filters``: what the tab's listing is asked by, in the order :func:`conditions` takes them."""
 
     def report_as(suffix: str):
-        def on_report(token, text, which, kind, starred, request: gr.Request) -> str:
+        def on_report(token, text, which, kind, starred, request: gr.Request) -> Path:
             path = new_file(f"diptych-history{suffix}")
-            try:
-                remarks = write(path, conditions(text, which, kind, starred), token, request, playground, visitors)
-            except PlaygroundError as error:
-                raise gr.Error(str(error), print_exception=False) from None
+            remarks = write(path, conditions(text, which, kind, starred), token, request, playground, visitors)
             if remarks[1:]:
                 gr.Info(" ".join(remarks[1:]))
-            return str(path)
+            return path
 
         return on_report
 

@@ -19,6 +19,7 @@ from pipeline.wording import (
     dollars,
     fidelity_text,
     per_thousand,
+    seconds_range,
     seconds_text,
     shortened,
     significance_text,
@@ -99,8 +100,8 @@ def lane(document: Mapping[str, Any], price: PriceProfile, longest_s: float, dev
     seconds = document["seconds"]
     spread = ""
     if document["runs"] > 1:
-        low, high = seconds_text(document["seconds_min"]), seconds_text(document["seconds_max"])
-        spread = f' <span class="note">· {low} to {high}, {document["runs"]} runs</span>'
+        between = seconds_range(document["seconds_min"], document["seconds_max"])
+        spread = f' <span class="note">· {between}, {document["runs"]} runs</span>'
     cached = ' <span class="tag">from the cache</span>' if document["cache"] == "hit" else ""
     cost = document["cost_usd"]
     return (

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -38,25 +39,39 @@ def build(file_id: str = "report-file", more: Mapping[str, str] | None = None) -
 def attach(report: ReportButtons, playground: Playground, shown: gr.State, price: gr.Dropdown) -> None:
     """``shown``: the document on the page, with its pictures' paths; ``price``: what the price box says."""
 
-    def on_report(suffix: str, document: dict[str, Any] | None, wanted: str | float) -> str:
-        try:
+    def report_as(suffix: str):
+        def on_report(document: dict[str, Any] | None, wanted: str | float) -> Path:
             if document is None:
                 raise InputError("There is no finished comparison on the page: press Compare first.")
             priced = repriced(document, chosen_price(playground, wanted, document["device"]))
             path = new_file(f"diptych-{slug(document['prompt'])}-{document['seed']}{suffix}")
             catalog = playground.catalog
             write_report(path, title_of(priced, catalog), [Item(priced, stored.FOLDER)], catalog, playground.prices)
-        except PlaygroundError as error:
-            raise gr.Error(str(error), print_exception=False) from None
-        return str(path)
+            return path
 
-    offer(report, lambda suffix: partial(on_report, suffix), [shown, price])
+        return on_report
+
+    offer(report, report_as, [shown, price])
 
 
-def offer(report: ReportButtons, making: Callable[[str], Callable], inputs: list[gr.components.Component]) -> None:
-    """``making``: for a suffix the handler that makes the file of ``inputs`` and returns its path."""
+def offer(
+    report: ReportButtons, making: Callable[[str], Callable[..., Path]], inputs: list[gr.components.Component]
+) -> None:
+    """``making``: for a suffix the handler that makes the file of ``inputs`` and returns its path, or raises
+    PlaygroundError, whose sentence is shown."""
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
     for suffix, button in report.buttons.items():
-        button.click(making(suffix), inputs, report.file, **quiet).success(
+        button.click(_told(making(suffix)), inputs, report.file, **quiet).success(
             None, js=f"() => document.getElementById('{report.file.elem_id}').click()", **quiet
         )
+
+
+def _told(make: Callable[..., Path]) -> Callable[..., str]:
+    @wraps(make)  # Gradio reads from the signature whether it wants the request
+    def made(*given: Any) -> str:
+        try:
+            return str(make(*given))
+        except PlaygroundError as error:
+            raise gr.Error(str(error), print_exception=False) from None
+
+    return made

@@ -27,7 +27,7 @@ def filled_in(view: CompareView, catalog: Catalog, said: Settings) -> Updates:
     """Every control at these settings, and nothing else changed. Raises InputError for a seed that no browser holds."""
     pair, requests = said
     first = requests["predecessor"]
-    negative = next((request.negative_prompt for request in requests.values() if request.negative_prompt), "")
+    negative = settings.negative_of(requests)
     cards = {role: catalog.model(pair.lane(role).model) for role in ROLES}
     updates = controls(view, catalog, pair, requests)
     updates |= {view.negative: gr.Textbox(negative, info=negative_info(cards))}

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -262,16 +263,13 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
         return gr.Button("Stopping", interactive=False)
 
     def report_as(suffix: str):
-        def on_report(token, entry, request: gr.Request) -> str:
-            try:
-                if not entry:
-                    raise InputError("There is no sweep on the page: press Start sweep first.")
-                kept = visitors.get(entry, token, request)
-                path = new_file(f"diptych-sweep-{slug(kept.prompt)}{suffix}")
-                write_sweep_report(path, playground, kept)
-            except PlaygroundError as error:
-                raise gr.Error(str(error), print_exception=False) from None
-            return str(path)
+        def on_report(token, entry, request: gr.Request) -> Path:
+            if not entry:
+                raise InputError("There is no sweep on the page: press Start sweep first.")
+            kept = visitors.get(entry, token, request)
+            path = new_file(f"diptych-sweep-{slug(kept.prompt)}{suffix}")
+            write_sweep_report(path, playground, kept)
+            return path
 
         return on_report
 

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -297,31 +298,28 @@ def build(
         return gr.Button("Stopping", interactive=False)
 
     def report_as(suffix: str):
-        def on_report(token, entry, request: gr.Request) -> str:
-            try:
-                if not entry:
-                    raise InputError("There is no vote on the page: make one first.")
-                vote = may_see(entry, token, request)
-                pair = catalog.pairs.get(vote.document.get("pair"))
-                path = new_file(f"diptych-vote-{slug(pair.name if pair else vote.prompt)}{suffix}")
-                if suffix == ".csv":
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    path.write_text(_csv(playground.votes.exported(vote)), encoding="utf-8", newline="")
-                    return str(path)
-                if "sweep" in vote.document:
-                    write_vote_report(path, playground, vote)
-                    return str(path)
-                documents = vote.document["pairs"]
-                items = [
-                    Item(document, pictures={0: vote.files.get(2 * i), 1: vote.files.get(2 * i + 1)})
-                    for i, document in enumerate(documents)
-                ]
-                tally = playground.votes.tally(vote)
-                said = {"Verdict": vote_markup.claim(tally), **vote_markup.told(tally, playground.votes.settings(vote))}
-                write_report(path, title_of(documents[0], catalog), items, catalog, playground.prices, votes=said)
-            except PlaygroundError as error:
-                raise gr.Error(str(error), print_exception=False) from None
-            return str(path)
+        def on_report(token, entry, request: gr.Request) -> Path:
+            if not entry:
+                raise InputError("There is no vote on the page: make one first.")
+            vote = may_see(entry, token, request)
+            pair = catalog.pairs.get(vote.document.get("pair"))
+            path = new_file(f"diptych-vote-{slug(pair.name if pair else vote.prompt)}{suffix}")
+            if suffix == ".csv":
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(_csv(playground.votes.exported(vote)), encoding="utf-8", newline="")
+                return path
+            if "sweep" in vote.document:
+                write_vote_report(path, playground, vote)
+                return path
+            documents = vote.document["pairs"]
+            items = [
+                Item(document, pictures={0: vote.files.get(2 * i), 1: vote.files.get(2 * i + 1)})
+                for i, document in enumerate(documents)
+            ]
+            tally = playground.votes.tally(vote)
+            said = {"Verdict": vote_markup.claim(tally), **vote_markup.told(tally, playground.votes.settings(vote))}
+            write_report(path, title_of(documents[0], catalog), items, catalog, playground.prices, votes=said)
+            return path
 
         return on_report
 

@@ -241,7 +241,7 @@ def test_a_documents_price_keeps_its_figure_and_gets_the_tables_name():
     said = {"profile": "hf-l4", "usd_per_hour": 0.7, "source": "then", "as_of": "2026-01-01"}
     price = PRICES.described(said)
     assert (price.name, price.usd_per_hour, price.source) == ("Hugging Face L4", 0.7, "then")
-    assert PRICES.described({**said, "profile": "own"}).name == "own"
+    assert PRICES.described({**said, "profile": "own"}).name == "a price of your own"
 
 
 def test_the_hosted_pair_that_the_question_is_about_is_listed():
