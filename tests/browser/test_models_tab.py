@@ -38,7 +38,7 @@ def test_a_model_is_fetched_stopped_and_gone_on_with(page, browser, viewport):
     wanted.click()
     visit.page.get_by_role("option", name="Tiny, up to 100 kB", exact=False).click()
     playwright.expect(panel).to_contain_text("Tiny: MIT · someone/tiny@")
-    hub.faults.slow = {WEIGHTS: 0.1}
+    hub.faults.slow = {WEIGHTS: 0.05}
     fetch.click()
     playwright.expect(stop).to_be_enabled()
     playwright.expect(fetch).to_be_disabled()
