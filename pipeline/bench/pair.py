@@ -1,7 +1,7 @@
 """Both lanes of a pair as the page measures them: one hold of the lock, alternating order, median run.
 
-Measures encode, denoise and decode on a warm model, in seconds, and what follows from them: speed-up, cost, saving,
-fidelity. Leaves out waiting, loading, the network and the page. The price is the one proposed for this device.
+Measures encode, denoise and decode on a warm model, in seconds, and what follows from them: speed-up with its 95 %
+interval, cost, saving, fidelity. Leaves out waiting, loading, the network and the page. The price is the one proposed for this device.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ def run(runs: int, subject: Subject = DEFAULT) -> dict[str, Any]:
         "device": document["device"],
         "rows": rows,
         "speedup": document["speedup"],
+        **{f"speedup_{end}": (document["significance"] or {}).get(end) for end in ("low", "high")},
         "saving": document["saving"],
         "price": price.id,
         "usd_per_hour": price.usd_per_hour,
