@@ -1,7 +1,8 @@
 """Both lanes of a pair as the page measures them: one hold of the lock, alternating order, median run.
 
 Measures encode, denoise and decode on a warm model, in seconds, and what follows from them: speed-up with its 95 %
-interval, cost, saving, fidelity. Leaves out waiting, loading, the network and the page. The price is the one proposed for this device.
+interval, cost, saving, fidelity. Leaves out waiting, loading, the network and the page. The price is the one proposed
+for this device.
 """
 
 from __future__ import annotations
