@@ -101,7 +101,7 @@ def lane(document: Mapping[str, Any], price: PriceProfile, longest_s: float, dev
     spread = ""
     if document["runs"] > 1:
         between = seconds_range(document["seconds_min"], document["seconds_max"])
-        spread = f' <span class="note">· {between}, {document["runs"]} runs</span>'
+        spread = f' · <span class="note">{between}, {document["runs"]} runs</span>'
     cached = ' <span class="tag">from the cache</span>' if document["cache"] == "hit" else ""
     cost = document["cost_usd"]
     return (
@@ -115,7 +115,7 @@ def _cost(usd: float | None) -> str:
     """A price that nobody can picture stands behind that of a thousand."""
     if usd is None or usd >= WORTH_SAYING_USD or usd == 0:
         return f"<strong>{dollars(usd)}</strong>"
-    return f'<strong>{per_thousand(usd)}</strong> <span class="note">· {dollars(usd)} each</span>'
+    return f'<strong>{per_thousand(usd)}</strong> · <span class="note">{dollars(usd)} each</span>'
 
 
 def _unread(document: Mapping[str, Any]) -> str:
