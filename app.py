@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 
 
 def options(argv: list[str] | None = None) -> argparse.Namespace:
@@ -51,6 +52,7 @@ def main() -> None:
 
     try:
         playground = open_playground(chosen.data, chosen.price, chosen.model_file)
+        playground.check_data()
         if chosen.fetch:
             download.bring(playground.catalog.cards(playground.catalog.pair(chosen.fetch)))
     except PlaygroundError as error:
@@ -68,8 +70,11 @@ def main() -> None:
     made, uploads = served_folders(Path(os.environ["GRADIO_TEMP_DIR"]))
     for folder in (made, uploads):
         folder.sweep()
-    readiness = Readiness(playground)
-    page = build_page(playground, readiness)
+    readiness, begun = Readiness(playground), time.time()
+    try:
+        page = build_page(playground, readiness)
+    except OSError as error:
+        fail(f"The page's files cannot be written ({error}); choose another folder with --data.")
     if zerogpu.active():
         readiness.start()
     try:
@@ -85,7 +90,7 @@ def main() -> None:
     except (OSError, OverflowError) as error:
         fail(f"The page cannot listen on port {chosen.port or 'from 7860'}: {error}".splitlines()[0])
     for folder in (made, uploads):
-        folder.protect()
+        folder.protect(begun)
         folder.start()
     if not zerogpu.active():
         readiness.start()

@@ -168,7 +168,7 @@ def _of_money(document: Document, price: PriceProfile) -> list[tuple[Any, str]]:
         (usd == 0, "The price was set to nothing, so the costs say nothing about a saving."),
         (own and usd, "The price per hour was given by whoever made this; it is nobody's list price."),
         (
-            rented and not names_gpu(price, document["device"]),
+            rented and (price.gpu or document["device"].startswith("CPU")) and not names_gpu(price, document["device"]),
             f"The seconds are those of {document['device']}; the price is that of another machine (profile "
             f"{price.id}), which can be faster or slower. What the machine measured costs is not known.",
         ),

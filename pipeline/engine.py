@@ -99,7 +99,7 @@ class Engine:
         with self._joining:
             for job in self._jobs:
                 job.stop()
-        self._device_thread.shutdown(wait=False, cancel_futures=True)
+            self._device_thread.shutdown(wait=False, cancel_futures=True)
 
     def _carry_out(self, order: Order, tell: Tell, stop: threading.Event) -> None:
         carry_out(self.catalog, self.backend, order, tell, stop)
@@ -146,7 +146,11 @@ class Engine:
         # who has stopped reading holds up those behind him.
         with self._joining:
             job = _Job(self, order, stop, self.line.join(self._seconds(order) + self._loading(order)))
-            self._device_thread.submit(context.run, job.work)
+            try:
+                self._device_thread.submit(context.run, job.work)
+            except RuntimeError:  # closed
+                job.abandon()
+                raise Cancelled("Diptych was ended.") from None
             self._jobs.add(job)
         try:
             yield from job.events()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -74,6 +75,18 @@ class Playground:
         """What the device rents for, whatever the default is; finding an unnamed device imports torch."""
         return self.prices.proposed(device_name or self.engine.backend.device().name)
 
+    def check_data(self) -> None:
+        """Raises PlaygroundError if nothing can be written into the data folder. A full disk may have room again once
+        what is old was swept."""
+        try:
+            with TemporaryFile(dir=self.data):
+                pass
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise PlaygroundError(
+                    f"The data folder {self.data} cannot be written ({error.strerror}); choose another with --data."
+                ) from error
+
     def check_price(self, wanted: object) -> None:
         """Raises InputError for a price that nobody knows, before anything runs."""
         if wanted is not None:
@@ -94,11 +107,9 @@ def open_playground(
     folder = Path(data or platformdirs.user_data_dir("diptych")).expanduser().absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=folder) as probe:
-            probe.write(b"x")
     except OSError as error:
         raise PlaygroundError(
-            f"The data folder {folder} cannot be written ({error.strerror}); choose another with --data."
+            f"The data folder {folder} cannot be made ({error.strerror}); choose another with --data."
         ) from error
     catalog = load_catalog(more=Path(model_file) if model_file else None)
     if model is not None:

@@ -13,7 +13,7 @@ from statistics import NormalDist
 
 CONFIDENCE = 0.95
 NARROW = 0.05
-"""A share known to within five points either way is known well enough to be called even."""
+"""A share that is within five points of one half, its whole interval, is called even."""
 
 
 @dataclass(frozen=True)
@@ -48,19 +48,19 @@ def wilson(successes: float, n: int, confidence: float = CONFIDENCE) -> Interval
 
 
 def votes_needed(successes: int, n: int) -> int | None:
-    """About how many more votes until the interval tells who is ahead, or is narrow enough to be called even, if the
-    share stays what it is. 0: it tells already. None of no votes, where nothing can be foretold."""
+    """About how many more votes until the interval tells who is ahead, or lies so near to one half that they are even,
+    if the share stays what it is. 0: it tells already. None of no votes, where nothing can be foretold."""
     if n == 0:
         return None
 
     def tells(total: int) -> bool:
         interval = wilson(round(successes / n * total), total)
-        return interval.decided or (interval.high - interval.low) / 2 <= NARROW
+        return interval.decided or (interval.low >= 0.5 - NARROW and interval.high <= 0.5 + NARROW)
 
     if tells(n):
         return 0
     low, high = n, 2 * n
-    while not tells(high):  # ends: any share is known to within five points after some 400 votes
+    while not tells(high):  # ends: an interval around one half narrows, and one around another share leaves it
         low, high = high, 2 * high
     while high - low > 1:
         middle = (low + high) // 2

@@ -56,19 +56,21 @@ class Plan:
         return sorted(self.requests, key=cost_of_change)
 
 
-def plan_sweep(catalog: Catalog, given: Mapping[str, object], *, swapped: bool = False, **fixed: object) -> Plan:
+def plan_sweep(
+    catalog: Catalog, given: Mapping[str, object], *, swapped: bool = False, kept: bool = False, **fixed: object
+) -> Plan:
     """``given``: what a person wrote for every axis, by its name; at most two may have several values.
 
     No seed is a random one; no steps and no guidance are each model's own. ``swapped``: what would be rows becomes
-    columns. Raises InputError. A value that only some of several models can do leaves cells out (``skipped``); one
-    that none can do is an error.
+    columns. ``kept``: it was planned before, by rules that may have been others. Raises InputError. A value that only
+    some of several models can do leaves cells out (``skipped``); one that none can do is an error.
     """
     found = {axis.name: values(axis, given.get(axis.name)) for axis in AXES}
     if not found["models"]:
         raise InputError(f"models must name at least one of {', '.join(catalog.models)}; got none.")
     found["seeds"] = found["seeds"] or (random_seed(),)
     written = sum(len(prompt) for prompt in found["prompts"])
-    if written > PROMPTS_MAX:
+    if written > PROMPTS_MAX and not kept:
         raise InputError(f"A sweep's prompts have at most {PROMPTS_MAX:,} characters; got {written:,}: shorten them.")
     several = [axis for axis in AXES if len(found[axis.name]) > 1]
     if len(several) > 2:
@@ -77,7 +79,7 @@ def plan_sweep(catalog: Catalog, given: Mapping[str, object], *, swapped: bool =
     cells = prod(len(found[axis.name]) for axis in several)
     if cells > CELLS_MAX:
         raise InputError(f"A sweep has at most {CELLS_MAX} pictures; got {cells}: name fewer values.")
-    if len(found["models"]) > 1:  # one size for all, also where nobody says which and they have other defaults
+    if len(found["models"]) > 1 and not kept:  # one size, also where nobody says which and they have other defaults
         size = catalog.common_sizes(found["models"]).default
         fixed |= {name: size for name in ("width", "height") if fixed.get(name) is None}
     rows, columns = [None, None, *several][-2:]  # one axis alone is a row of columns
@@ -197,9 +199,9 @@ def sweep_document(head: Mapping[str, Any], cells: Iterable[Cell]) -> dict[str, 
 def plan_again(catalog: Catalog, document: Mapping[str, Any]) -> Plan:
     """The plan behind a kept document. Raises InputError if a model is gone or its limits have changed."""
     fixed = document["fixed"]
-    plan = plan_sweep(catalog, document["values"], **fixed)
+    plan = plan_sweep(catalog, document["values"], kept=True, **fixed)
     as_it_was = (plan.rows.name if plan.rows else None) == document["rows"]
-    return plan if as_it_was else plan_sweep(catalog, document["values"], swapped=True, **fixed)
+    return plan if as_it_was else plan_sweep(catalog, document["values"], swapped=True, kept=True, **fixed)
 
 
 def left_to_do(plan: Plan, done: Collection[int]) -> list[int]:

@@ -106,6 +106,8 @@ def claims(document: Mapping[str, Any]) -> list[str]:
         return []
     if by_chance(document):
         found = ["no difference in time beyond chance"]
+    elif as_fast(document):
+        found = ["about as fast"]
     elif rough(document):
         found = _about(document["speedup"], document["saving"])
     else:
@@ -124,7 +126,10 @@ def median_claims(documents: Sequence[Mapping[str, Any]]) -> list[str]:
         return [f"no difference in time beyond chance in {chance} of {len(documents)}"]
     ratio = median(document["speedup"] for document in documents)
     savings = [document["saving"] for document in documents if document["saving"] is not None]
-    tell = _about if any(map(rough, documents)) else _exactly
+    few = any(map(rough, documents))
+    if _alike(ratio, few):
+        return ["about as fast"]
+    tell = _about if few else _exactly
     return tell(ratio, median(savings) if savings else None)
 
 
@@ -139,22 +144,22 @@ def _throughput_claim(document: Mapping[str, Any]) -> str:
 
 
 def _exactly(ratio: float, saving: float | None) -> list[str]:
-    if abs(ratio - 1) < 0.005:
-        return ["as fast to within half a percent"]
     return [speed(ratio)] + ([] if saving is None else [saved(saving)])
 
 
 def _about(ratio: float, saving: float | None) -> list[str]:
     """What was measured cannot carry a digit more than the percentage beside it has."""
-    if same_roughly(ratio):
-        return ["about as fast"]
     digits = 2 if max(ratio, 1 / ratio) >= 2 else 3
     return [f"about {speed(ratio, digits)}"] + ([] if saving is None else [f"about {saved(saving)}"])
 
 
-def same_roughly(ratio: float) -> bool:
-    """Whether a speed-up that is known roughly is none, and no saving either."""
-    return abs(ratio - 1) < 0.05
+def as_fast(document: Mapping[str, Any]) -> bool:
+    """Whether the speed-up is none with the digits that may be told, and there is no saving either."""
+    return _alike(document["speedup"], rough(document))
+
+
+def _alike(ratio: float, few: bool) -> bool:
+    return abs(ratio - 1) < (0.05 if few else 0.005)
 
 
 def once(document: Mapping[str, Any]) -> bool:

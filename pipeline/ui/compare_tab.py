@@ -12,7 +12,7 @@ from functools import partial
 import gradio as gr
 
 from pipeline.catalog import ROLES, Catalog, Role
-from pipeline.compare import estimate_document, plan, repriced
+from pipeline.compare import estimate_document, plan, price_document, repriced
 from pipeline.errors import Cancelled, InputError, PlaygroundError
 from pipeline.events import Done, Queued, Result
 from pipeline.playground import Playground
@@ -161,7 +161,10 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
             price = price_of(price_id, document["device"])
         except InputError as error:
             return {view.verdict: markup.message(str(error), "error")}
-        return updates.numbers(view, repriced(document, price), price, document.get("note", ""))
+        if price_document(price) == document["price"]:
+            return {view.verdict: gr.skip()}
+        document = repriced(document, price)
+        return updates.numbers(view, document, price, document.get("note", "")) | {view.shown: document}
 
     def on_stop(request: gr.Request) -> dict:
         """Only sets the flag: the run itself tells when it has really stopped, and until then Compare stays off."""
@@ -174,15 +177,18 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
     how = [view.repeat, view.throughput, view.use_cache]
     run = {"fn": on_run, "inputs": [visitors.token, view.price, *how, *recipe], "js": FORGET_LINK}
     run |= {**hidden, **DEVICE_QUEUE}
-    run["outputs"] = [view.seed, *buttons, *shown, view.pair, view.price, *(lane.model for lane in lanes)]
+    run["outputs"] = [view.seed, *buttons, *shown, view.pair, *(lane.model for lane in lanes)]
     weighed = [view.price, view.repeat, view.throughput]
     weigh = {"fn": on_estimate, "inputs": [*weighed, *recipe], "outputs": view.estimate, **at_once}
-    gr.on([view.compare.click, view.prompt.submit], **run).then(**weigh)  # it was measured here now
+    reprice = {"fn": on_price, "inputs": [view.shown, view.price], **at_once}
+    reprice["outputs"] = [view.verdict, view.shown, *(lane.numbers for lane in lanes)]
+    # At the end: the estimate is of what was measured now, and another price may have been chosen meanwhile.
+    gr.on([view.compare.click, view.prompt.submit], **run).then(**weigh).then(**reprice)
     for button, prompt, seed in view.examples:
         filled = button.click(
             lambda prompt=prompt, seed=seed: (prompt, seed), None, [view.prompt, view.seed], **at_once
         )
-        filled.then(**run).then(**weigh)
+        filled.then(**run).then(**weigh).then(**reprice)
     view.stop.click(on_stop, None, view.stop, **at_once)
     view.dice.click(random_seed, None, view.seed, **at_once)
     view.view.change(
@@ -191,7 +197,7 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
         [view.side_by_side, view.slider, view.difference],
         **at_once,
     )
-    view.price.change(on_price, [view.shown, view.price], [view.verdict, *(lane.numbers for lane in lanes)], **at_once)
+    view.price.change(**reprice)
     sliders = [*(lane.steps for lane in lanes), *(lane.guidance for lane in lanes), view.width, view.height]
     gr.on([*(box.change for box in weighed), *(slider.release for slider in sliders)], **weigh)
     return weigh

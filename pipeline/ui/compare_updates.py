@@ -46,9 +46,8 @@ def busy(view: CompareView, now: bool) -> Updates:
 
 
 def choosable(view: CompareView, now: bool) -> Updates:
-    """Whether other models and another price can be chosen: not while two models run, whose names, settings and costs
-    are on the page."""
-    boxes = [view.pair, view.price, *(lane.model for lane in view.lanes.values())]
+    """Whether other models can be chosen: not while two of them run, whose names and settings are on the page."""
+    boxes = [view.pair, *(lane.model for lane in view.lanes.values())]
     return {box: gr.Dropdown(interactive=now) for box in boxes}
 
 

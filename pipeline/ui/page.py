@@ -27,7 +27,7 @@ from pipeline.ui import (
 from pipeline.ui.jobs import Jobs
 from pipeline.ui.price_box import NUMBERS_AS_TYPED
 from pipeline.ui.readiness import Readiness
-from pipeline.ui.served import ServedFiles, UploadLimit
+from pipeline.ui.served import RequestLimit, ServedFiles
 from pipeline.ui.visitors import Visitors
 
 QUEUE_MAX = 300
@@ -75,7 +75,7 @@ def launch_options(uploads: ServedFiles) -> dict[str, Any]:
         "css_paths": [ASSETS / "style.css"],
         "footer_links": ["api", "settings"],
         "max_file_size": "10mb",
-        "app_kwargs": {"middleware": [Middleware(UploadLimit, uploads=uploads)]},
+        "app_kwargs": {"middleware": [Middleware(RequestLimit, uploads=uploads)]},
     }
 
 

@@ -21,7 +21,7 @@ from pipeline.cost import (
     month_formula,
     source_url,
 )
-from pipeline.wording import by_chance, count, dollars, duration, figure, rough, same_roughly
+from pipeline.wording import as_fast, by_chance, count, dollars, duration, figure, rough
 
 SIZE = 1024
 """Pixels a side at which hosted prices are compared."""
@@ -72,12 +72,16 @@ def _saves(document: Mapping[str, Any], before: Month, after: Month, images_a_da
     if by_chance(document):
         return f"{at} no saving is claimed: the two models' times may differ by chance alone."
     by_use, left_on = before.by_use_usd - after.by_use_usd, before.left_on_usd - after.left_on_usd
+    if as_fast(document):
+        return f"{at} no saving is claimed: the two models are about as fast."
     few = rough(document)
-    if few and same_roughly(document["speedup"]):
-        return f"{at} no saving is claimed: the two models are about as fast, as far as so few runs can tell."
     told = f"{at} this {_change(by_use, few)} a month, paid by use; with machines left on it {_change(left_on, few)}"
+    if not few:
+        return f"{told}."
     runs = min(lane["runs"] for lane in document["lanes"])
-    return f"{told}, by {'one run' if runs == 1 else f'{runs} runs'} only." if few else f"{told}."
+    if runs > 1 and document["significance"]["significant"]:
+        return f"{told}, as far as {runs} runs that vary so much can tell."
+    return f"{told}, by {'one run' if runs == 1 else f'{runs} runs'} only."
 
 
 def _change(saved_usd: float, few: bool) -> str:

@@ -41,6 +41,9 @@ UPLOADS_BYTES = 50 * 1024**2
 UPLOADS_EVERY_S = 15
 UPLOAD_BYTES = 11 * 1024**2
 """One file of 10 MB, the most that the page takes, and the form around it."""
+CLOCK_S = 1
+"""File systems count time more coarsely than the process."""
+UNUSED = ("process_recording", "component_server")
 BLOCK = 4096
 """Bytes that the smallest file takes on a disk."""
 SMALL = 160
@@ -137,15 +140,18 @@ class ServedFiles:
         self.folder = folder
         self.max_bytes = max_bytes
         self.used_bytes = 0
-        """After the last sweep, and what was added since by whoever knows of it."""
+        """After the last sweep."""
         self._kept_s = kept_s
         self._every_s = every_s
         self._without = without
         self._own: set[Path] = set()
 
-    def protect(self) -> None:
-        """Everything that is there now belongs to the page. Files of earlier processes must have been swept before."""
-        self._own = set(self._files())
+    def protect(self, since: float) -> None:
+        """What was written or handed out since then (seconds since 1970) belongs to the page."""
+        for path in self._files():
+            with contextlib.suppress(OSError):
+                if path.stat().st_mtime >= since - CLOCK_S:
+                    self._own.add(path)
 
     def start(self) -> None:
         """Sweep again and again, in the background, until the process ends."""
@@ -198,24 +204,39 @@ def served_folders(folder: Path) -> tuple[ServedFiles, ServedFiles]:
     return ServedFiles(made), uploads
 
 
-class UploadLimit:
+class RequestLimit:
     """ASGI middleware. Anybody may upload, since a picture can be dropped on the page, and nobody may fill the disk
-    with it: refuses what says no length or too much, and all while the last uploads take twice the room of theirs,
-    which the next sweep ends."""
+    with it: refuses what is larger than a picture may be, an upload that does not say how large it is, and all uploads
+    while the last ones take twice the room of theirs, which the next sweep ends. Refuses Gradio's other ways to send
+    files, too, which the page has no use for."""
 
     def __init__(self, app: Callable[..., Awaitable[None]], uploads: ServedFiles):
         self._app, self._uploads = app, uploads
+        self._coming = 0
+        """Bytes of uploads that are under way."""
 
     async def __call__(self, scope: dict[str, Any], receive: Callable[..., Any], send: Callable[..., Any]) -> None:
-        if scope["type"] != "http" or scope["method"] != "POST" or not scope["path"].rstrip("/").endswith("/upload"):
+        if scope["type"] != "http" or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
+        upload = _last(scope["path"]) == "upload"
         length = dict(scope["headers"]).get(b"content-length", b"")
-        size = int(length) if length.isdigit() else None
-        if size is None or size > UPLOAD_BYTES:
+        size = int(length) if length.isdigit() else UPLOAD_BYTES + 1 if upload else 0
+        if _last(scope["path"]) in UNUSED:
+            await PlainTextResponse("This page takes no such files.", 404)(scope, receive, send)
+        elif size > UPLOAD_BYTES:
             await PlainTextResponse("One file of at most 10 MB can be uploaded at a time.", 413)(scope, receive, send)
-        elif self._uploads.used_bytes + size > 2 * self._uploads.max_bytes:
+        elif not upload:
+            await self._app(scope, receive, send)
+        elif self._uploads.used_bytes + self._coming + size > 2 * self._uploads.max_bytes:
             await PlainTextResponse("Too much is being uploaded; try again in a minute.", 503)(scope, receive, send)
         else:
-            self._uploads.used_bytes += size
-            await self._app(scope, receive, send)
+            self._coming += size
+            try:
+                await self._app(scope, receive, send)
+            finally:
+                self._coming -= size
+
+
+def _last(path: str) -> str:
+    return path.rstrip("/").rpartition("/")[2]

@@ -125,7 +125,9 @@ def test_stop_then_compare_never_has_two_on_the_device(serve, engine: Engine, ba
     assert visit.faults == []
 
 
-def test_while_a_run_is_on_nothing_else_can_be_started_or_repriced(serve, engine: Engine, backend, browser):
+def test_while_a_run_is_on_nothing_else_can_be_started_and_another_price_waits_for_its_end(
+    serve, engine: Engine, backend, browser
+):
     visit = Visit(browser, serve(engine), WIDE)
     visit.run("first")
     playwright.expect(visit.verdict).to_contain_text("live previews on")
@@ -143,6 +145,9 @@ def test_while_a_run_is_on_nothing_else_can_be_started_or_repriced(serve, engine
     playwright.expect(visit.claims.first).to_be_visible()
     playwright.expect(visit.verdict).not_to_contain_text("live previews")
     playwright.expect(visit.page.get_by_role("button", name="a red apple")).to_be_enabled()
+    playwright.expect(visit.page.locator(".lane-numbers").first).to_contain_text("$36 per hour")
+    visit.tab("Prices")
+    playwright.expect(visit.page.locator(".volume")).to_contain_text("at $36 an hour")
     assert visit.faults == []
 
 

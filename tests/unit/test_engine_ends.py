@@ -273,6 +273,8 @@ def test_a_process_that_ends_waits_for_no_more_than_the_step_that_runs(catalog, 
     while len(engine.line) < len(readers) or not backend.served:
         time.sleep(0.01)
     engine.close()
+    with pytest.raises(Cancelled, match="was ended"):
+        next(engine.run(requests))
     engine._device_thread.shutdown(wait=True)  # as the interpreter does at its end
     for reader in readers:
         reader.join(WAIT_S)

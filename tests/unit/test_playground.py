@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -81,19 +82,21 @@ def test_without_a_folder_the_users_own_is_taken():
 
 def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(PlaygroundError, match=r"data folder .*file/data cannot be written .*--data\.$"):
+    with pytest.raises(PlaygroundError, match=r"data folder .*file/data cannot be made .*--data\.$"):
         open_playground(tmp_path / "file" / "data")
 
 
 def test_a_folder_that_cannot_be_written_is_the_same_sentence(tmp_path, monkeypatch):
-    def refused(*_, **__):
-        raise OSError(30, "Read-only file system")
+    def refused(number, text, **_):
+        raise OSError(number, text)
 
-    monkeypatch.setattr("pipeline.playground.TemporaryFile", refused)
-    with pytest.raises(
-        PlaygroundError, match=r"cannot be written \(Read-only file system\); choose another with --data"
-    ):
-        open_playground(tmp_path)
+    opened = open_playground(tmp_path)
+    opened.check_data()
+    monkeypatch.setattr("pipeline.playground.TemporaryFile", partial(refused, 30, "Read-only file system"))
+    with pytest.raises(PlaygroundError, match=r"cannot be written \(Read-only file system\); choose another with --da"):
+        opened.check_data()
+    monkeypatch.setattr("pipeline.playground.TemporaryFile", partial(refused, 28, "No space left on device"))
+    opened.check_data()
 
 
 def test_the_page_can_be_up_before_torch_is_read(tmp_path):

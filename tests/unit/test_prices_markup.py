@@ -54,14 +54,16 @@ def test_one_run_saves_roughly_and_a_difference_by_chance_nothing():
 
 
 def test_what_is_known_roughly_is_said_roughly_or_not_at_all():
-    lanes = [lane | {"runs": 1} for lane in DOCUMENT["lanes"]]
-    assert "no saving is claimed: the two models are about as fast" in volume(
-        TABLE.profile(1), lanes=lanes, speedup=1.03
-    )
-    said = text(
-        prices_markup.volume(repriced({**DOCUMENT, "lanes": lanes}, TABLE.profile(1)), TABLE.profile(1), 300_000, "")
-    )
-    assert "saves about $2,000 a month, paid by use" in said
+    lanes, price = [lane | {"runs": 1} for lane in DOCUMENT["lanes"]], TABLE.profile(1)
+    assert "no saving is claimed: the two models are about as fast" in volume(price, lanes=lanes, speedup=1.03)
+    said = text(prices_markup.volume(repriced({**DOCUMENT, "lanes": lanes}, price), price, 300_000, ""))
+    assert "saves about $2,000 a month, paid by use" in said and "by one run only." in said
+    sure = {"p": 0.0002, "significant": True, "runs_needed": 4, "runs": 10, "low": 2.9, "high": 15.1}
+    ten = [lane | {"runs": 10} for lane in DOCUMENT["lanes"]]
+    said = volume(price, lanes=repriced({**DOCUMENT, "lanes": ten}, price)["lanes"], significance=sure)
+    assert "as far as 10 runs that vary so much can tell." in said
+    alike = sure | {"low": 1.001, "high": 1.005}
+    assert "no saving is claimed" in volume(price, lanes=ten, speedup=1.003, significance=alike)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -15,8 +16,8 @@ from pipeline.ui.served import (
     BLOCK,
     SMALL,
     UPLOAD_BYTES,
+    RequestLimit,
     ServedFiles,
-    UploadLimit,
     hand_out,
     hand_out_small,
     new_file,
@@ -36,7 +37,7 @@ def put(folder: Path, name: str, age_s: float, size: int = 10) -> Path:
 def test_old_files_go_with_their_folders_and_the_pages_own_stay(tmp_path: Path):
     icon = put(tmp_path, "icon", 100)
     served = ServedFiles(tmp_path, kept_s=50)
-    served.protect()
+    served.protect(time.time() - 200)
     old, young = put(tmp_path, "old", 100), put(tmp_path, "young", 10)
     served.sweep()
     assert icon.is_file() and young.is_file()
@@ -60,7 +61,7 @@ def test_the_smallest_file_takes_a_block(tmp_path: Path):
 def test_another_process_sees_the_pages_own_files_as_young(tmp_path: Path):
     icon = put(tmp_path, "icon", 100)
     mine = ServedFiles(tmp_path, kept_s=50)
-    mine.protect()
+    mine.protect(time.time() - 200)
     mine.sweep()
     ServedFiles(tmp_path, kept_s=50).sweep()
     assert icon.is_file()
@@ -133,13 +134,18 @@ def test_a_file_that_vanishes_meanwhile_stops_no_sweep(tmp_path: Path, monkeypat
         ("/gradio_api/upload", [], 0, 413),
         ("/gradio_api/upload", [(b"content-length", b"-1")], 0, 413),
         ("/gradio_api/upload", [(b"content-length", b"1000")], 100 * 1024**2, 503),
-        ("/gradio_api/queue/join", [(b"content-length", b"%d" % 10**9)], 10**9, 200),
+        ("/gradio_api/queue/join", [(b"content-length", b"1000")], 10**9, 200),
+        ("/gradio_api/queue/join", [], 10**9, 200),
+        ("/gradio_api/queue/join", [(b"content-length", b"%d" % 10**9)], 0, 413),
+        ("/gradio_api/process_recording", [(b"content-length", b"1000")], 0, 404),
+        ("/gradio_api/component_server/", [(b"content-length", b"1000")], 0, 404),
     ],
 )
-def test_an_upload_is_refused_before_it_is_read(tmp_path: Path, path, headers, used, status):
+def test_what_would_fill_the_disk_is_refused_before_it_is_read(tmp_path: Path, path, headers, used, status):
     sent = []
 
     async def app(scope, receive, send):
+        assert limit._coming == (1000 if "upload" in path else 0)
         await send({"type": "http.response.start", "status": 200})
 
     async def send(message):
@@ -148,7 +154,56 @@ def test_an_upload_is_refused_before_it_is_read(tmp_path: Path, path, headers, u
     _, uploads = served_folders(tmp_path)
     uploads.used_bytes = used
     scope = {"type": "http", "method": "POST", "path": path, "headers": headers}
-    asyncio.run(UploadLimit(app, uploads)(scope, None, send))
-    assert sent[0]["status"] == status
-    counted = status == 200 and "upload" in path
-    assert uploads.used_bytes == used + 1000 * counted
+    limit = RequestLimit(app, uploads)
+    asyncio.run(limit(scope, None, send))
+    assert sent[0]["status"] == status and limit._coming == 0
+
+
+def test_uploads_that_are_under_way_count(tmp_path: Path):
+    """However often what has arrived is swept meanwhile."""
+
+    async def stalled(scope, receive, send):
+        await release.wait()
+
+    async def upload_all() -> list[int]:
+        sent: list[int] = []
+
+        async def send(message):
+            sent.extend([message["status"]] if "status" in message else [])
+
+        scope = {"type": "http", "method": "POST", "path": "/upload", "headers": [(b"content-length", b"10000000")]}
+        uploads = [asyncio.create_task(limit(scope, None, send)) for _ in range(20)]
+        await asyncio.sleep(0)
+        release.set()
+        await asyncio.gather(*uploads)
+        return sent
+
+    _, folder = served_folders(tmp_path)
+    release, limit = asyncio.Event(), RequestLimit(stalled, folder)
+    assert asyncio.run(upload_all()) == [503] * 10 and limit._coming == 0
+
+
+def test_what_an_earlier_process_left_is_not_the_pages_own(tmp_path: Path):
+    left, begun = put(tmp_path, "left", 100), time.time()
+    served = ServedFiles(tmp_path, kept_s=1000)
+    served.sweep()
+    icon = put(tmp_path, "icon", 0)
+    served.protect(begun)
+    served.sweep(time.time() + 2000)
+    assert icon.is_file() and not left.exists()
+
+
+def test_a_sweep_that_fails_is_not_the_last(tmp_path: Path, monkeypatch, caplog):
+    swept, again = [], threading.Event()
+
+    def sweep() -> None:
+        swept.append(1)
+        if len(swept) > 1:
+            again.set()
+        raise FileNotFoundError("vanished")
+
+    served = ServedFiles(tmp_path, every_s=0.01)
+    monkeypatch.setattr(served, "sweep", sweep)
+    served.start()
+    assert again.wait(5) and "could not be swept" in caplog.text
+    served._every_s = 3600

@@ -158,6 +158,12 @@ def test_pictures_of_several_models_have_one_size_whatever_their_own_is(catalog)
         plan_of(never, models="old, new")
 
 
+def test_a_sweep_of_before_there_was_one_size_for_all_comes_back_as_it_was(catalog):
+    apart = with_sizes(catalog, "old", default=64)
+    document = head_document(plan_of(apart, models="old, new"), PRICE, "") | {"fixed": {}}
+    assert settings(plan_again(apart, document), "width") == [(64,), (32,)]
+
+
 def test_the_forecast_counts_pictures_time_and_cost(catalog, engine):
     plan = plan_of(catalog, steps="1, 2", guidance="1, 3")
     said = forecast(engine, plan.requests.values(), PRICE)
@@ -307,6 +313,14 @@ def test_deleting_it_while_it_runs_ends_it_in_one_sentence_without_a_file(sweeps
             if isinstance(said, Kept):
                 sweeps.history.delete(entry.id)
     assert list((sweeps.history.folder / "pictures").iterdir()) == []
+
+
+def test_a_cells_text_counts_as_its_picture_does(sweeps):
+    entry = begin(sweeps)
+    before = sweeps.history.used_bytes()
+    [kept] = [said for said in sweeps.run(entry) if isinstance(said, Kept)]
+    picture = sweeps.history.get(entry.id).files[0].stat().st_size
+    assert sweeps.history.used_bytes() - before == picture + len(json.dumps(kept.cell.document))
 
 
 def test_a_sweep_keeps_the_history_to_its_limit(sweeps):

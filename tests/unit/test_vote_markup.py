@@ -20,6 +20,7 @@ HOSTILE = '"><script>alert(1)</script>'
         (Tally(9, 1, 0, 0, 1), "The efficient model is preferred"),
         (Tally(1, 9, 0, 0, 1), "The predecessor is preferred"),
         (Tally(200, 200, 0, 0, 9), "Neither is preferred"),
+        (Tally(209, 171, 0, 0, 9), "Too close to call"),
     ],
 )
 def test_the_claim_promises_no_more_than_the_interval(tally, words):
