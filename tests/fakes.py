@@ -75,6 +75,9 @@ class CountingBackend:
 
     def __init__(self, step_s: float = 0.0, load_s: float = 0.0):
         self.step_s = step_s
+        self.gate = threading.Event()
+        """While it is not set every step lasts until it is, or until a stop: no machine is then too slow for a test."""
+        self.gate.set()
         self.load_s = load_s
         self.denoise_s: list[float] = []
         """Seconds the next pictures say they took; when empty, a millisecond an evaluation."""
@@ -131,9 +134,7 @@ class CountingBackend:
             self.previews.append(how.previews)
             image = draw(request)
             for i in range(1, request.steps + 1):
-                if stop.is_set():
-                    raise Cancelled("The run was stopped.")
-                time.sleep(self.step_s)
+                self._step(stop)
                 if self.fail is not None and self.fail_model in (None, card.id):
                     error, self.fail = self.fail, None
                     raise error
@@ -147,13 +148,19 @@ class CountingBackend:
         self, card: ModelCard, request: ImageRequest, how: How, on_step: OnStep, stop: threading.Event
     ) -> Made:
         for i in range(1, request.steps + 1):
-            if stop.is_set():
-                raise Cancelled("The run was stopped.")
-            time.sleep(self.step_s)
+            self._step(stop)
             on_step(i, request.steps, None)
         self.batches.append((card.id, how.batch, request.steps))
         denoise = 0.001 * card.evaluations(request.steps, request.guidance) * {2: 1.5, 4: 2.0}.get(how.batch, how.batch)
         return Made(draw(request), {"encode": 0.002, "denoise": denoise, "decode": 0.003}, False, 4096 * how.batch)
+
+    def _step(self, stop: threading.Event) -> None:
+        if stop.is_set():
+            raise Cancelled("The run was stopped.")
+        time.sleep(self.step_s)
+        while not self.gate.wait(0.02):
+            if stop.is_set():
+                raise Cancelled("The run was stopped.")
 
     def _use(self):
         return _Use(self)

@@ -85,6 +85,6 @@ def test_gradios_variables_choose_the_port_and_whether_there_are_mcp_tools(said:
 
 def answer(port: int, path: str) -> int | None:
     try:
-        return httpx.get(f"http://127.0.0.1:{port}/{path}", timeout=5).status_code
+        return httpx.get(f"http://127.0.0.1:{port}/{path}", timeout=30).status_code
     except httpx.TransportError:
         return None

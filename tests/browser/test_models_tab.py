@@ -38,7 +38,7 @@ def test_a_model_is_fetched_stopped_and_gone_on_with(page, browser, viewport):
     wanted.click()
     visit.page.get_by_role("option", name="Tiny, up to 100 kB", exact=False).click()
     playwright.expect(panel).to_contain_text("Tiny: MIT · someone/tiny@")
-    hub.faults.slow = {WEIGHTS: 0.05}
+    hub.faults.slow = {WEIGHTS: 0.5}  # minutes, to look and to come back in
     fetch.click()
     playwright.expect(stop).to_be_enabled()
     playwright.expect(fetch).to_be_disabled()
@@ -48,6 +48,7 @@ def test_a_model_is_fetched_stopped_and_gone_on_with(page, browser, viewport):
     visit.tab("Models")
     playwright.expect(panel).to_contain_text(f"/{WEIGHTS}")
     stop.click()
+    hub.faults.slow = {WEIGHTS: 0.02}  # heard where the file ends
     playwright.expect(panel).to_contain_text("The download of Tiny was stopped; whole files are kept")
     playwright.expect(fetch).to_be_enabled()
     assert visit.sideways() == 0

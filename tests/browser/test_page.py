@@ -71,8 +71,8 @@ def test_an_example_runs_with_one_click(bundled: str, browser):
     visit = Visit(browser, bundled, WIDE)
     visit.page.get_by_role("button", name="a fox").click()
     playwright.expect(visit.prompt).to_have_value("a fox")
-    playwright.expect(visit.claims.first).to_be_visible()
     playwright.expect(visit.verdict).not_to_contain_text("stored example")
+    playwright.expect(visit.claims.first).to_be_visible()
     assert visit.faults == []
 
 
@@ -108,7 +108,7 @@ def test_an_empty_or_endless_prompt_is_told_in_one_sentence(bundled: str, browse
 
 
 def test_stop_then_compare_never_has_two_on_the_device(serve, engine: Engine, backend: CountingBackend, browser):
-    backend.step_s = 0.3
+    backend.step_s = 1.0  # so long can a step be before its end that Stop is pressed in it
     visit = Visit(browser, serve(engine), WIDE)
     for turn in range(3):
         visit.prompt.fill(f"slow {turn}")
@@ -131,7 +131,7 @@ def test_while_a_run_is_on_nothing_else_can_be_started_and_another_price_waits_f
     visit = Visit(browser, serve(engine), WIDE)
     visit.run("first")
     playwright.expect(visit.verdict).to_contain_text("live previews on")
-    backend.step_s = 0.3
+    backend.gate.clear()
     visit.prompt.fill("second")  # a quick one by what was measured: nothing of it is shown before its end
     visit.compare.click()
     playwright.expect(visit.verdict).to_contain_text("Running")
@@ -142,6 +142,7 @@ def test_while_a_run_is_on_nothing_else_can_be_started_and_another_price_waits_f
     price.press("Enter")
     visit.page.wait_for_timeout(500)
     playwright.expect(visit.verdict).to_contain_text("Running")
+    backend.gate.set()
     playwright.expect(visit.claims.first).to_be_visible()
     playwright.expect(visit.verdict).not_to_contain_text("live previews")
     playwright.expect(visit.page.get_by_role("button", name="a red apple")).to_be_enabled()
@@ -212,18 +213,21 @@ def test_by_keyboard_alone_latency_cost_and_throughput_are_measured_and_kept_apa
 
 
 def test_two_visitors_wait_in_line_and_are_told_their_place(serve, engine: Engine, backend: CountingBackend, browser):
-    backend.step_s = 0.4
     url = serve(engine)
+    backend.step_s = 0.1  # for a first step to be told of, and then none until somebody waits
     first, second = Visit(browser, url, WIDE), Visit(browser, url, PHONE)
     first.prompt.fill("first")
     first.compare.click()
     playwright.expect(first.page.locator(".progress").last).to_contain_text("step")
+    backend.gate.clear()
     second.prompt.fill("second")
     second.compare.click()
     playwright.expect(second.page.locator(".progress").first).to_contain_text(
         "1 before you in the line", timeout=10_000
     )
     playwright.expect(second.verdict).to_contain_text("Waiting in line")
+    backend.step_s = 0.5
+    backend.gate.set()
     playwright.expect(second.verdict).to_contain_text("Running")
     for visit in (first, second):
         playwright.expect(visit.claims.first).to_be_visible()
@@ -232,20 +236,21 @@ def test_two_visitors_wait_in_line_and_are_told_their_place(serve, engine: Engin
 
 
 def test_a_closed_tab_frees_the_device(serve, engine: Engine, backend: CountingBackend, browser):
-    backend.step_s = 0.2
+    backend.step_s = 0.5
     visit = Visit(browser, serve(engine), WIDE)
     visit.prompt.fill("a" * 20)
-    visit.page.get_by_role("button", name="Advanced").click()
     visit.compare.click()
     playwright.expect(visit.page.locator(".progress").last).to_contain_text("step")
+    backend.gate.clear()  # it would never end
     visit.context.close()
     assert engine.idle(40)
     assert backend.peak == 1
+    assert not [made for made in backend.made if made.model == "old"]
 
 
 def test_no_other_pair_can_be_chosen_while_two_models_run(serve, engine, backend, browser):
     """Else the page would name two models and show the pictures of two others."""
-    backend.step_s = 0.3
+    backend.gate.clear()
     visit = Visit(browser, serve(engine), WIDE)
     pair = visit.page.get_by_label("Pair", exact=True)
     playwright.expect(pair).to_be_enabled()
@@ -267,6 +272,6 @@ def test_what_cannot_be_run_leaves_the_last_comparison_as_it_is(serve, engine, b
     numbers = visit.page.locator(".lane-numbers").all_inner_texts()
     visit.prompt.fill("")
     visit.prompt.press("Enter")
-    playwright.expect(visit.verdict).to_contain_text("prompt")
+    playwright.expect(visit.page.get_by_role("alert")).to_contain_text("prompt must have")
     assert visit.pictures() == 2
     assert visit.page.locator(".lane-numbers").all_inner_texts() == numbers

@@ -86,24 +86,24 @@ def test_an_older_sweep_is_opened_from_the_history(serve, engine: Engine, browse
 def test_stop_keeps_what_is_done_and_go_on_makes_the_rest(serve, backend: CountingBackend, engine, browser):
     backend.step_s = 0.15
     visit = Sweeper(browser, serve(engine), PHONE, "dark")
-    visit.fill(Seeds="1..8", Steps="2")
-    visit.said("^8 pictures")
+    visit.fill(Seeds="1..40", Steps="2")
+    visit.said("^40 pictures")
     visit.start.click()
     playwright.expect(visit.done.nth(1)).to_be_visible()
     visit.halt.click()
     visit.said("Stopped. What is done stays")
     made = len(backend.made)
-    assert 2 <= made < 8
+    assert 2 <= made < 40
     backend.step_s = 0.0
     visit.resume.click()
-    visit.said("All 8 done")
-    playwright.expect(visit.done).to_have_count(8)
-    assert len(backend.made) == 8
+    visit.said("All 40 done")
+    playwright.expect(visit.done).to_have_count(40)
+    assert len(backend.made) == 40
     assert visit.faults == [] and visit.sideways() <= 0
 
 
 def test_stop_is_heard_as_soon_as_it_can_be_pressed(serve, backend: CountingBackend, engine, browser):
-    backend.step_s = 0.15
+    backend.step_s = 0.5
     visit = Sweeper(browser, serve(engine))
     visit.fill(Seeds="1..40", Steps="2")
     visit.start.click()

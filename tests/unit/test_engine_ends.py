@@ -66,7 +66,7 @@ def test_stop_cancels_before_the_next_step(catalog, requests):
 
 def test_stop_between_two_lanes_skips_the_second_models_load(catalog, requests, backend):
     engine, stop = Engine(catalog, backend), threading.Event()
-    backend.step_s = 0.02
+    backend.step_s = 0.2
     kept = None
     with pytest.raises(Cancelled):
         for event in engine.run(requests, stop=stop):

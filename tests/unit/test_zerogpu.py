@@ -87,7 +87,7 @@ def test_waiting_for_the_gpu_is_waiting(lent, spaces, requests, monkeypatch):
 
 
 def test_stop_is_heard_there_and_the_line_goes_on_only_when_it_is_idle(lent, requests, backend):
-    backend.step_s = 0.05
+    backend.step_s = 0.5
     stop, slow = threading.Event(), requests[0].model_copy(update={"steps": 40})
     begin = time.monotonic()
     with pytest.raises(Cancelled):
@@ -95,17 +95,17 @@ def test_stop_is_heard_there_and_the_line_goes_on_only_when_it_is_idle(lent, req
             if isinstance(event, Step):
                 stop.set()
     assert lent.idle(5)
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < 10  # of twenty seconds
     backend.step_s = 0
     assert final_results(lent.run(requests))[0].image.tobytes() == draw(requests[0]).tobytes()
 
 
 def test_a_closed_tab_ends_the_call(lent, requests, backend):
-    backend.step_s = 0.05
+    backend.step_s = 0.5
     events = lent.run([requests[0].model_copy(update={"steps": 40})])
     next(event for event in events if isinstance(event, Step))
     events.close()
-    assert lent.idle(2)
+    assert lent.idle(10)  # of twenty seconds
 
 
 def test_an_error_there_is_the_sentence_here(lent, requests, backend):
