@@ -1,11 +1,11 @@
 """Whether switching models leaks: with room for one model only, each run throws the other model out.
 
-Measures the bytes that the process holds (resident set; Linux only, elsewhere null) and, on a GPU, what torch's
+Measures the bytes that the process holds (resident set) and, on a GPU, what torch's
 allocator has given out and what it has taken from the device; first when both models have been in memory once, then
 after each switch. ``growth_percent`` is over all switches, ``late_growth_percent`` over about their second half: a
 leak grows as fast there as before, while the C library's allocator, which keeps what it once had for itself, stops
 growing. The two models may differ in size: an even number of switches ends on the model that it began with. As few
-steps as the models take. Targets over 20 switches: 5 % of the process, 2 % of a GPU.
+steps as the models take, but two. Targets over 20 switches: 5 % of the process, 2 % of a GPU.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Latency is what one visitor waits for; throughput is what a busy machine delivers, and what its rent is divided by.
 Each size is called so many times after one call that is not timed, the lanes in turn; a size twice as large is tried
 while that pays and memory lasts. Leaves out waiting, loading, the network and the page; ``runs`` is of the single
-pictures that the latency beside it comes from.
+pictures behind ``speedup``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pipeline.bench.common import DEFAULT, Subject, measured, playground
 
 
 def run(runs: int, subject: Subject = DEFAULT) -> dict[str, Any]:
-    """Pictures a minute with 1 to 8 made at once, beside the latency of one."""
+    """Pictures a minute with 1 to 8 made at once, and the speed-up of single ones."""
     with playground(subject) as opened:
         document, _ = measured(opened, repeat=runs, throughput=True)
     rows = [

@@ -1,4 +1,4 @@
-"""How the bundled pair was made: `python -m pipeline.training [data|train|distil|sheet|export]`.
+"""How the bundled pair was made: `python -m pipeline.training [data|train|distil|sheet|export|evaluate]`.
 
 Nothing here is imported by the playground: what it makes are ordinary diffusers folders in assets/models.
 
@@ -13,4 +13,9 @@ Nothing here is imported by the playground: what it makes are ordinary diffusers
     train.py       the predecessor
     distil.py      the efficient one, from the predecessor's own trajectories
     export.py      the diffusers folders in assets/models, with their model cards
+    suite.py       the prompts that both models are judged on
+    art.py         drawings of the same things by other hands, for the judge
+    judge.py       the judge: which prompt a picture shows
+    metrics.py     what is said of pictures, as pure functions of numbers
+    evaluate.py    draw, judge and report
 """

@@ -2,7 +2,7 @@
 
 Piecewise endpoint regression on the teacher's own roll-outs with guidance baked in (the piecewise idea of PeRFlow,
 arXiv 2405.07510; training on the student's own states after FlowSteer, arXiv 2511.18834). Regression only, nothing
-adversarial, so the noise-to-picture path is kept: the same seed gives the same picture.
+adversarial, so the noise-to-picture path is kept: the same seed gives nearly the same picture.
 
 1. Trajectories: the teacher draws captions from noise; the states at the student's own noise levels are stored.
    Between two Euler states the path is a straight line, so states at other levels are exact, not approximate.

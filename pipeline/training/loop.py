@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from pipeline.errors import PlaygroundError
 from pipeline.training import checkpoint
 
 log = logging.getLogger(__name__)
@@ -45,12 +46,16 @@ def run(
 ) -> None:
     """Optimise until the budget is spent, continuing from `path` when it exists.
 
+    Raises PlaygroundError if that was begun from other weights than ``extra`` says.
     loss_of(step, progress): the loss with its graph; factor_of(step, progress): multiplies each group's
     `initial_lr`; batch: pictures a step, for the log; extra: saved beside the state; after_save: called after each
     checkpoint but the last, its time not counted.
     """
     step, seen, mean = 0, 0, None
     if (saved := checkpoint.load(path)) is not None:
+        if saved["settings"]["start"] != extra["settings"]["start"]:
+            begun = saved["settings"]["start"] or "nothing"
+            raise PlaygroundError(f"{path} was begun from {begun}; take another folder (--work) to begin elsewhere.")
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
         average.restore(saved["average"])

@@ -45,7 +45,7 @@ Diptych draws the same prompt and seed with both, side by side, and shows the ti
   are a measurement.
 - **Cost** is seconds × price per hour ÷ 3600. The sum, the price's source and its date stand behind "how?".
 - **Fidelity** (PSNR, SSIM) says how near the efficient picture is to the predecessor's, not how good either is.
-- **Every picture** you download carries its whole recipe in a `diptych` text chunk.
+- **A model's picture** that you download carries its whole recipe in a `diptych` text chunk.
 """
 
 

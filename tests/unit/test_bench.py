@@ -160,7 +160,6 @@ def test_growth_compares_the_same_model_with_itself():
     assert (row["growth_percent"], row["late_growth_percent"], row["highest_mb"]) == (0, 0, 200 / 1e6)
     held[-1] = 101
     assert growth("process", 100, held)["late_growth_percent"] == pytest.approx(1)
-    assert growth("process", 100, [None])["growth_percent"] is None
 
 
 def test_the_page_is_set_beside_the_engine():

@@ -110,6 +110,8 @@ def test_training_goes_on_from_an_exported_predecessor_and_counts_all_of_it(pack
     assert (said["steps"], said["pictures_seen"]) == (30, 240) and said["minutes"] >= 0 and "CPU" in said["hardware"]
 
     (folder / "training.json").write_text(json.dumps({**said, "hardware": "an abacus"}))
+    with pytest.raises(PlaygroundError, match=r"predecessor\.pt was begun from nothing; take another folder"):
+        run_train(pack, work, steps=32, start=str(folder))
     (work / "predecessor.pt").unlink()
     further = run_train(pack, work, steps=2, learning_rate=1e-6, start=str(folder))
     assert further["loss"] < 2 * first["loss"] and further["before"]["pictures_seen"] == 240
