@@ -6,7 +6,10 @@ import asyncio
 import os
 import threading
 import time
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -24,6 +27,12 @@ from pipeline.ui.served import (
     served_folders,
     take_back_small,
 )
+
+
+def in_a_loop(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """In a thread of its own: Playwright keeps a loop running in the tests' thread."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()
 
 
 def put(folder: Path, name: str, age_s: float, size: int = 10) -> Path:
@@ -155,7 +164,7 @@ def test_what_would_fill_the_disk_is_refused_before_it_is_read(tmp_path: Path, p
     uploads.used_bytes = used
     scope = {"type": "http", "method": "POST", "path": path, "headers": headers}
     limit = RequestLimit(app, uploads)
-    asyncio.run(limit(scope, None, send))
+    in_a_loop(limit(scope, None, send))
     assert sent[0]["status"] == status and limit._coming == 0
 
 
@@ -180,7 +189,7 @@ def test_uploads_that_are_under_way_count(tmp_path: Path):
 
     _, folder = served_folders(tmp_path)
     release, limit = asyncio.Event(), RequestLimit(stalled, folder)
-    assert asyncio.run(upload_all()) == [503] * 10 and limit._coming == 0
+    assert in_a_loop(upload_all()) == [503] * 10 and limit._coming == 0
 
 
 def test_what_an_earlier_process_left_is_not_the_pages_own(tmp_path: Path):
