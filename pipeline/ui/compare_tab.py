@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 
 import gradio as gr
@@ -161,10 +161,15 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
             price = price_of(price_id, document["device"])
         except InputError as error:
             return {view.verdict: markup.message(str(error), "error")}
-        if price_document(price) == document["price"]:
-            return {view.verdict: gr.skip()}
         document = repriced(document, price)
         return updates.numbers(view, document, price, document.get("note", "")) | {view.shown: document}
+
+    def on_end(document: dict | None, price_id) -> dict:
+        """Another price may have been chosen while it ran. Where none was, the verdict stays: it may say why not."""
+        with suppress(InputError):
+            if document is None or price_document(price_of(price_id, document["device"])) == document["price"]:
+                return {view.verdict: gr.skip()}
+        return on_price(document, price_id)
 
     def on_stop(request: gr.Request) -> dict:
         """Only sets the flag: the run itself tells when it has really stopped, and until then Compare stays off."""
@@ -182,13 +187,14 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
     weigh = {"fn": on_estimate, "inputs": [*weighed, *recipe], "outputs": view.estimate, **at_once}
     reprice = {"fn": on_price, "inputs": [view.shown, view.price], **at_once}
     reprice["outputs"] = [view.verdict, view.shown, *(lane.numbers for lane in lanes)]
-    # At the end: the estimate is of what was measured now, and another price may have been chosen meanwhile.
-    gr.on([view.compare.click, view.prompt.submit], **run).then(**weigh).then(**reprice)
+    settle = reprice | {"fn": on_end}
+    # The estimate is then of what was measured now.
+    gr.on([view.compare.click, view.prompt.submit], **run).then(**weigh).then(**settle)
     for button, prompt, seed in view.examples:
         filled = button.click(
             lambda prompt=prompt, seed=seed: (prompt, seed), None, [view.prompt, view.seed], **at_once
         )
-        filled.then(**run).then(**weigh).then(**reprice)
+        filled.then(**run).then(**weigh).then(**settle)
     view.stop.click(on_stop, None, view.stop, **at_once)
     view.dice.click(random_seed, None, view.seed, **at_once)
     view.view.change(

@@ -88,6 +88,10 @@ def test_another_price_changes_the_sums_and_runs_nothing(bundled: str, browser):
     assert numbers.inner_text().split(" · ")[0] == before.split(" · ")[0]
     numbers.get_by_text("how?").click()
     playwright.expect(numbers).to_contain_text("$36 per hour ÷ 3600")
+    for typed, said in (("gold", "price must be one of"), ("36", "faster")):  # back at the last one, the verdict is too
+        price.fill(typed)
+        price.press("Enter")
+        playwright.expect(visit.verdict).to_contain_text(said)
 
 
 def test_a_script_tag_is_a_caption_and_no_more(bundled: str, browser):
