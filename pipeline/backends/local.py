@@ -57,16 +57,16 @@ log = logging.getLogger(__name__)
 class LocalBackend:
     """One device, one pipeline at a time. See :class:`pipeline.backends.Backend`."""
 
-    def __init__(self, max_bytes: int | None = None, facts: Facts | None = None):
-        """``max_bytes`` of weights instead of what the machine has; ``facts`` of another machine, to plan for it."""
+    def __init__(self, max_bytes: int | None = None, facts: Facts | None = None, any_picture: bool = False):
+        """``max_bytes`` of weights instead of what the machine has; ``facts`` of another machine, to plan for it.
+        ``any_picture``: none is refused, for benches on random weights, which promise no sound numbers in 16 bits."""
         self._max_bytes = max_bytes
         self._given_facts = facts
         self._embeddings = ByteLRU(EMBEDDING_CACHE_BYTES)
         self._fingerprints: dict[str, str] = {}
         self._ran_out = Shortages()
         self.placed: frozenset[str] = frozenset()
-        self.any_picture = False
-        """True: none is refused, for benches on random weights, which promise no sound numbers in 16 bits."""
+        self.any_picture = any_picture
         self._taken: dict[tuple[Key, int, int, int], int] = {}
         """(pipeline, width, height, pictures at once) -> bytes that drawing took beside the weights, on a processor."""
 

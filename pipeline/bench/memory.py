@@ -29,8 +29,8 @@ def run(runs: int, subject: Subject = DEFAULT) -> dict[str, Any]:
     """Memory before and after switching models again and again."""
     with playground(subject) as opened:
         lanes = fewest_steps(opened)
-        backend = LocalBackend(max_bytes=room_for_one(opened.catalog, lanes, opened.engine.backend.facts))
-        backend.any_picture = True
+        room = room_for_one(opened.catalog, lanes, opened.engine.backend.facts)
+        backend = LocalBackend(max_bytes=room, any_picture=True)
         engine = Engine(opened.catalog, backend)
         final_results(engine.run(lanes))
         before, held = held_bytes(backend), []

@@ -28,8 +28,7 @@ from pipeline.request import ImageRequest
 def run(runs: int, subject: Subject = DEFAULT) -> dict[str, Any]:
     """The same model in float32 and in 16 bits: their ratio."""
     with playground(subject) as opened:
-        backend = LocalBackend(facts=replace(find_facts(), bf16=True))
-        backend.any_picture = True
+        backend = LocalBackend(facts=replace(find_facts(), bf16=True), any_picture=True)
         lanes = different(opened)
         cards = [opened.catalog.model(lane.model) for lane in lanes]
         if wrong := next((card.id for card in cards if "float32" in card.dtypes), None):

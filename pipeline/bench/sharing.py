@@ -51,8 +51,7 @@ class _Held:
     """Have both models in memory, or as many as there is room for; weigh them, switch, and let go of them."""
 
     def __init__(self, catalog: Catalog, lanes: list[ImageRequest], room: int | None, runs: int, share: bool = True):
-        backend = LocalBackend(max_bytes=room)
-        backend.any_picture = True
+        backend = LocalBackend(max_bytes=room, any_picture=True)
         backend.residency.share = share
         engine = Engine(catalog, backend)
         list(engine.warm_up(lanes))

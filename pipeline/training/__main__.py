@@ -4,6 +4,7 @@ import argparse
 import json
 import logging
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import platformdirs
@@ -21,12 +22,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("command", nargs="?", choices=COMMANDS, help="default: all in order")
     parser.add_argument("--work", type=Path, default=Path(platformdirs.user_cache_dir("diptych")) / "training")
     parser.add_argument("--out", type=Path, default=MODELS, help="where export writes the two models")
-    parser.add_argument("--minutes", type=float, help="budget of active minutes for train or distil")
-    parser.add_argument("--steps", type=int, help="the same in optimiser steps, which is exactly reproducible")
+    parser.add_argument("--minutes", type=positive(float), help="budget of active minutes for train or distil")
+    parser.add_argument(
+        "--steps", type=positive(int), help="the same in optimiser steps, exactly reproducible"
+    )
+    parser.add_argument(
+        "--trajectories",
+        type=positive(int),
+        help="distil: so many are stored, and --minutes are for what follows (default: 45 %% of them are for storing)",
+    )
     parser.add_argument("--no-compile", action="store_true", help="run the networks as they are: for very short runs")
     parser.add_argument("--threads", type=int, help="CPU threads (default: all)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--batch", type=int, help="pictures a step (default 32; a GPU is filled by 256 or more)")
+    parser.add_argument("--batch", type=positive(int), help="pictures a step (default 32; for a GPU 1024, see README)")
     parser.add_argument("--rate", type=float, dest="learning_rate", help="learning rate (default: 1e-3, distil 3e-4)")
     parser.add_argument("--rest-weight", type=float, help="of pictures beyond the everyday ones, against 1 for those")
     parser.add_argument("--start", help="go on from this exported model (distil: the efficient one)")
@@ -49,6 +57,18 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+def positive(kind: type) -> Callable[[str], int | float]:
+    """What argparse reads a number above 0 with."""
+
+    def read(text: str) -> int | float:
+        if not (number := kind(text)) > 0:
+            raise argparse.ArgumentTypeError(f"must be above 0; got {text}")
+        return number
+
+    read.__name__ = kind.__name__  # for argparse's own message
+    return read
+
+
 def run(command: str, options: argparse.Namespace) -> None:
     work = options.work
     work.mkdir(parents=True, exist_ok=True)
@@ -69,7 +89,8 @@ def run(command: str, options: argparse.Namespace) -> None:
         train.train(pack, tokenizer, encoder, work, train.Settings(**settings, start=options.start))
     elif command == "distil":
         start = options.start if options.command else None  # in order, it was train's
-        distil.distil(pack, tokenizer, encoder, work, distil.Settings(**settings, start=start))
+        distilling = distil.Settings(**settings, start=start, trajectories=options.trajectories)
+        distil.distil(pack, tokenizer, encoder, work, distilling)
     elif command == "sheet":
         print(train.sheet(work, tokenizer, encoder, options.device))
         if (work / "efficient.pt").exists():

@@ -25,6 +25,7 @@ BACKGROUNDS = {
     "gray": (150, 154, 160),
     "black": (22, 22, 26),
 }
+TINTED, GROUNDED = 0.3, 0.3  # share of drawn looks in another colour (where there is one), and on a coloured ground
 HELD_OUT_CONCEPTS = 0.02  # share of pictures never shown at all
 HELD_OUT_PAIRS = 0.05  # share of (picture, colour) and of (picture, background) never shown
 # What people type for what CLDR calls otherwise.
@@ -92,10 +93,10 @@ def held_out_list(pictures: Sequence[Picture]) -> dict[str, list]:
 
 
 def draw_look(picture: Picture, rng: random.Random) -> Look:
-    """A look that is not held out: a fifth tinted where there is colour to turn, a fifth on a coloured ground."""
+    """A look that is not held out."""
     while True:
-        tint = rng.choice(tuple(HUES)) if picture.hue is not None and rng.random() < 0.2 else None
-        background = rng.choice(tuple(BACKGROUNDS)) if rng.random() < 0.2 else None
+        tint = rng.choice(tuple(HUES)) if picture.hue is not None and rng.random() < TINTED else None
+        background = rng.choice(tuple(BACKGROUNDS)) if rng.random() < GROUNDED else None
         look = Look(None if tint == picture.colour else tint, background)
         if not held_out(picture, look):
             return look

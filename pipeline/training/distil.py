@@ -11,6 +11,7 @@ adversarial, so the noise-to-picture path is kept: the same seed gives nearly th
 """
 
 import logging
+import random
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from transformers import BertModel, PreTrainedTokenizerBase
 
 from pipeline.errors import PlaygroundError
 from pipeline.training import checkpoint, flow, loop, sheets, text, train
-from pipeline.training.batches import Draw, tokenize
+from pipeline.training.batches import Choice, tokenize
 from pipeline.training.data import Pack
 
 log = logging.getLogger(__name__)
@@ -28,11 +29,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Settings:
-    """minutes are active minutes for all phases; with `steps` and `shards` the run is exactly reproducible."""
+    """minutes are active minutes for all phases, with `trajectories` for the optimisation alone; with `steps` and
+    `trajectories` the run is exactly reproducible. They must fit into the device's memory, 0.4 MB each."""
 
     minutes: float = 18.0
     steps: int | None = None
-    shards: int | None = None  # files of trajectories; None: as many as fit into storing_share of the minutes
+    trajectories: int | None = None  # at least so many; None: as many as fit into storing_share of the minutes
     storing_share: float = 0.45
     own_states_from: float = 0.55  # share of the optimisation after which the student starts from its own states
     teacher_steps: int = 16  # the path differs from the 24-step one by less than the student's own error
@@ -46,6 +48,10 @@ class Settings:
     compile: bool = True
     autocast: bool = True
     start: str | None = None  # an exported student's folder, to go on from; None: from the teacher
+
+    @property
+    def storing_minutes(self) -> float:
+        return 0.0 if self.trajectories else self.minutes * self.storing_share
 
 
 @dataclass(frozen=True)
@@ -76,22 +82,21 @@ def endpoint_target(now: torch.Tensor, then: torch.Tensor, a: torch.Tensor, b: t
     return now - a.clamp(min=flow.T_FLOOR) * (now - then) / (a - b)
 
 
-def store(teacher: train.Predecessor, draw: Draw, folder: Path, settings: Settings) -> None:
+def store(teacher: train.Predecessor, choice: Choice, folder: Path, settings: Settings) -> None:
     """Add files of teacher trajectories to `folder` until the budget for storing is spent."""
     denoiser = loop.compiled(teacher.transformer, settings.compile)
     levels = flow.sigmas(flow.PREDECESSOR_SCHEDULE, settings.teacher_steps)
     wanted = flow.sigmas(flow.EFFICIENT_SCHEDULE, flow.FEW_STEPS)
-    size = draw.pixels.shape[-1]
+    size = sheets.PATCHES * teacher.transformer.config.patch_size
     folder.mkdir(parents=True, exist_ok=True)
-    done = len(list(folder.glob("*.pt")))
-    minutes = settings.minutes * settings.storing_share
-    active = (checkpoint.load(folder.with_suffix(".clock")) or {"active": 0.0})["active"]
-    budget = checkpoint.Budget(minutes, settings.shards, active)
+    before = checkpoint.load(folder.with_suffix(".clock")) or {"active": 0.0, "files": 0, "stored": 0}
+    files, stored = before["files"], before["stored"]
+    budget = checkpoint.Budget(settings.storing_minutes, settings.trajectories, before["active"])
     budget.skip()
-    while budget.progress(done) < 1:
-        captions = draw.captions(done, settings.batch)
-        tokens, mask = tokenize(draw.tokenizer, ["", *captions], text.MAX_TOKENS)
-        generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + done)
+    while budget.progress(stored) < 1:
+        captions = choice.captions(files, settings.batch)
+        tokens, mask = tokenize(choice.tokenizer, ["", *captions], text.MAX_TOKENS)
+        generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + files)
         noise = torch.randn((settings.batch, 3, size, size), generator=generator).to(settings.device)
         on_device = mask.to(settings.device)
         with torch.no_grad(), flow.autocast(settings.device, settings.autocast):
@@ -99,11 +104,11 @@ def store(teacher: train.Predecessor, draw: Draw, folder: Path, settings: Settin
             empty = (encoded[:1], on_device[:1])
             states = flow.roll_out(denoiser, noise, levels, encoded[1:], on_device[1:], empty, flow.GUIDANCE)
         picked = at_levels(states, levels, wanted).half().cpu()
-        checkpoint.save(folder / f"{done:05d}.pt", {"states": picked, "tokens": tokens[1:], "mask": mask[1:]})
-        done += 1
+        checkpoint.save(folder / f"{files:05d}.pt", {"states": picked, "tokens": tokens[1:], "mask": mask[1:]})
+        files, stored = files + 1, stored + settings.batch
         budget.tick()
-        checkpoint.save(folder.with_suffix(".clock"), {"active": budget.active})
-        log.info("trajectories %d  %.1f min", done * settings.batch, budget.active / 60)
+        checkpoint.save(folder.with_suffix(".clock"), {"active": budget.active, "files": files, "stored": stored})
+        log.info("trajectories %d  %.1f min", stored, budget.active / 60)
 
 
 def trajectories(work: Path, saved_teacher: dict) -> Path:
@@ -112,13 +117,14 @@ def trajectories(work: Path, saved_teacher: dict) -> Path:
 
 
 def clock(work: Path, saved_teacher: dict) -> Path:
-    """Where the seconds that storing took are kept."""
+    """Where it is kept how much has been stored, and how many seconds that took."""
     return trajectories(work, saved_teacher).with_suffix(".clock")
 
 
-def load_trajectories(folder: Path) -> Trajectories:
+def load_trajectories(folder: Path, device: str) -> Trajectories:
+    """All of a folder, on the device."""
     shards = [checkpoint.load(path) for path in sorted(folder.glob("*.pt"))]
-    return Trajectories(*(torch.cat([s[key] for s in shards]) for key in ("states", "tokens", "mask")))
+    return Trajectories(*(torch.cat([s[key] for s in shards]).to(device) for key in ("states", "tokens", "mask")))
 
 
 def beginning(teacher: PRXTransformer2DModel, old_teacher: str | None, start: str | None) -> PRXTransformer2DModel:
@@ -155,29 +161,30 @@ def distil(pack: Pack, tokenizer: PreTrainedTokenizerBase, encoder: BertModel, w
     path = work / "efficient.pt"
     if (old := checkpoint.load(path)) is not None and old["teacher_step"] != saved["step"]:
         raise PlaygroundError(f"{path} was distilled from another predecessor; move it away to distil this one.")
-    draw = Draw(pack, tokenizer, text.MAX_TOKENS, settings.seed, saved["settings"]["rest_weight"])
-    store(teacher, draw, folder, settings)
-    kept = load_trajectories(folder)
+    rest_weight = saved["settings"]["rest_weight"]
+    store(teacher, Choice(pack.pictures, tokenizer, text.MAX_TOKENS, settings.seed, rest_weight), folder, settings)
+    kept = load_trajectories(folder, settings.device)
     student = beginning(teacher.transformer, saved["settings"]["start"], settings.start).to(settings.device)
     denoiser, patch = loop.compiled(student, settings.compile), student.config.patch_size
     levels = flow.sigmas(flow.EFFICIENT_SCHEDULE, flow.FEW_STEPS)
+    levels_there, all_rows = levels.to(settings.device), torch.arange(settings.batch, device=settings.device)
 
     def loss_of(step: int, progress: float) -> torch.Tensor:
-        chance = torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
-        rows = torch.randint(len(kept.states), (settings.batch,), generator=chance)
-        tokens, mask = kept.tokens[rows].to(settings.device), kept.mask[rows].to(settings.device)
-        states = kept.states[rows].to(settings.device).float()
+        seed = settings.seed * 1_000_003 + step
+        dice = {"generator": torch.Generator(settings.device).manual_seed(seed), "device": settings.device}
+        rows = torch.randint(len(kept.states), (settings.batch,), **dice)
+        tokens, mask, states = kept.tokens[rows], kept.mask[rows], kept.states[rows].float()
         with flow.autocast(settings.device, settings.autocast):
             encoded = teacher.encode(tokens, mask)
             if progress < settings.own_states_from:
-                segment = torch.randint(flow.FEW_STEPS, (settings.batch,), generator=chance)
-                now = states[torch.arange(settings.batch), segment]
+                segment = torch.randint(flow.FEW_STEPS, (settings.batch,), **dice)
+                now = states[all_rows, segment]
             else:
-                reached = int(torch.randint(flow.FEW_STEPS, (1,), generator=chance))
-                segment = torch.full((settings.batch,), reached)
+                reached = random.Random(seed).randrange(flow.FEW_STEPS)  # known without waiting for a GPU
+                segment = torch.full((settings.batch,), reached, device=settings.device)
                 now = flow.roll_out(denoiser, states[:, 0], levels[: reached + 1], encoded, mask)[-1]
-        a, b = levels[segment].to(settings.device), levels[segment + 1].to(settings.device)
-        target = endpoint_target(now, states[torch.arange(settings.batch), segment + 1], a, b)
+        a, b = levels_there[segment], levels_there[segment + 1]
+        target = endpoint_target(now, states[all_rows, segment + 1], a, b)
         # A block of its own: weights that were cast for the roll-out, without a graph, would be taken again.
         with flow.autocast(settings.device, settings.autocast):
             error = (flow.predict(denoiser, now, a, encoded, mask) - target) / a[:, None, None, None]
@@ -195,7 +202,7 @@ def distil(pack: Pack, tokenizer: PreTrainedTokenizerBase, encoder: BertModel, w
         model=student,
         optimizer=optimizer,
         average=checkpoint.Average(student, settings.average),
-        budget=checkpoint.Budget(settings.minutes * (1 - settings.storing_share), settings.steps),
+        budget=checkpoint.Budget(settings.minutes - settings.storing_minutes, settings.steps),
         loss_of=loss_of,
         factor_of=lambda step, progress: loop.cosine(step, progress, settings.warmup, 0.2),
         batch=settings.batch,

@@ -24,7 +24,7 @@ from PIL import Image
 from pipeline.device import cpu_device
 from pipeline.quality import fidelity
 from pipeline.training import flow, metrics, sheets, suite
-from pipeline.training.batches import ground, tint
+from pipeline.training.batches import show
 from pipeline.training.captions import held_out
 from pipeline.training.data import Pack
 from pipeline.training.export import EFFICIENT, PREDECESSOR
@@ -179,7 +179,7 @@ def known_in_look(pack: Pack, cell: suite.Cell) -> np.ndarray:
         pixels = torch.from_numpy(pack.pixels[part]).permute(0, 3, 1, 2)
         looks = [suite.Look(cell.look.tint if pack.pictures[i].hue is not None else None, cell.look.background)
                  for i in part]  # fmt: skip
-        parts.append(_small(ground(tint(pixels, [pack.pictures[i] for i in part], looks), looks)))
+        parts.append(_small(show(pixels, [pack.pictures[i] for i in part], looks)))
     return torch.cat(parts).numpy()
 
 

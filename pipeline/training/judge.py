@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from pipeline.errors import PlaygroundError
 from pipeline.training import checkpoint
-from pipeline.training.batches import ground, move, tint
+from pipeline.training.batches import ground, grounds_of, move, moves_of, turn, turns_of
 from pipeline.training.captions import BACKGROUNDS, Look, caption
 from pipeline.training.data import HUES, Pack, minilm_file
 from pipeline.training.text import load_minilm, make_tokenizer
@@ -93,8 +93,9 @@ def train(pack: Pack, eye: Eye, ear: Ear, settings: Settings) -> Heads:
     seen = []
     for start in range(0, len(rows), 64):
         part, shown = rows[start : start + 64], looks[start : start + 64]
-        rgba = tint(pixels[part], [pack.pictures[r] for r in part], shown)
-        seen.append(eye(ground(move(rgba, np.random.default_rng((settings.seed, start))), shown)))
+        rgba = turn(pixels[part], turns_of([pack.pictures[r] for r in part], shown))
+        moves = moves_of(len(part), np.random.default_rng((settings.seed, start)))
+        seen.append(eye(ground(move(rgba, moves), grounds_of(shown))))
         if start % 3200 == 0:
             log.info("judge looked at %d of %d drawings", start, len(rows))
     seen = torch.cat(seen)

@@ -1,6 +1,7 @@
 """The optimisation loop that the predecessor and its distillation share: budget, averaging, checkpoints, log.
 
-Knows optimisers and files; nothing of pictures or losses, which come in as functions of the step number.
+Knows optimisers, files and the network's blocks; nothing of pictures or losses, which come in as functions of the step
+number.
 """
 
 import logging
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from diffusers import PRXTransformer2DModel
 
 from pipeline.errors import PlaygroundError
 from pipeline.training import checkpoint
@@ -23,12 +25,20 @@ def cosine(step: int, progress: float, warmup: int, decay_from: float) -> float:
     return warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * late)))
 
 
-def compiled(module: torch.nn.Module, wanted: bool):
-    """The module compiled; where there is no working compiler its code runs eagerly instead of failing."""
+def compiled(network: PRXTransformer2DModel, wanted: bool):
+    """The network compiled; where there is no working compiler its code runs eagerly instead of failing.
+
+    On a GPU its blocks are, in place, and once for all of them: what little runs between them costs less time than
+    compiling the whole does in a run of minutes.
+    """
     if not wanted:
-        return module
+        return network
     torch._dynamo.config.suppress_errors = True
-    return torch.compile(module, dynamic=False)  # batches have one size; a second one is compiled anew
+    if next(network.parameters()).is_cuda:
+        for block in network.blocks:
+            block.compile(dynamic=False)
+        return network
+    return torch.compile(network, dynamic=False)  # batches have one size; a second one is compiled anew
 
 
 def run(
@@ -59,12 +69,13 @@ def run(
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])
         average.restore(saved["average"])
-        step, seen, mean, budget.active = saved["step"], saved["seen"], saved["loss"], saved["active"]
+        step, seen, budget.active = saved["step"], saved["seen"], saved["active"]
+        mean = torch.tensor(saved["loss"])
         log.info("continuing %s at step %d, %.1f active minutes", path.stem, step, budget.active / 60)
 
     def keep() -> None:
         state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "average": average.state()}
-        done = {"step": step, "seen": seen, "active": budget.active, "loss": mean}
+        done = {"step": step, "seen": seen, "active": budget.active, "loss": mean.item()}
         checkpoint.save(path, state | done | extra)
 
     saved_at = budget.active
@@ -79,11 +90,12 @@ def run(
         average.update()
         step += 1
         seen += batch
-        mean = loss.item() if mean is None else 0.98 * mean + 0.02 * loss.item()
+        loss = loss.detach()  # asked for its value only where it is told: a GPU would be waited for
+        mean = loss if mean is None else torch.lerp(mean.to(loss.device), loss, 0.02)
         budget.tick()
         if step % 25 == 0:
             rate, minutes = batch / budget.step_seconds, budget.active / 60
-            log.info("%s step %d  loss %.4f  %.0f pictures/s  %.1f min", path.stem, step, mean, rate, minutes)
+            log.info("%s step %d  loss %.4f  %.0f pictures/s  %.1f min", path.stem, step, mean.item(), rate, minutes)
         if budget.active - saved_at > save_seconds:
             saved_at = budget.active
             keep()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from pipeline.training.batches import ground, tint
+from pipeline.training.batches import show
 from pipeline.training.captions import BACKGROUNDS, Look, coloured, held_out, share, short_name, with_article
 from pipeline.training.data import CORE, HUES, Pack, Picture
 
@@ -86,4 +86,4 @@ def real(pack: Pack, shown: Sequence[Cell]) -> torch.Tensor:
     """The cells as the artist's pictures, recoloured by the rule of the training: (N, 3, S, S) in [-1, 1]."""
     pixels = torch.from_numpy(pack.pixels[[cell.row for cell in shown]]).permute(0, 3, 1, 2)
     wanted = [cell.look for cell in shown]
-    return ground(tint(pixels, [pack.pictures[cell.row] for cell in shown], wanted), wanted)
+    return show(pixels, [pack.pictures[cell.row] for cell in shown], wanted)

@@ -2,7 +2,7 @@
 
 Knows what is optimised; the conventions are in flow.py, the data in batches.py, the loop in loop.py. Weights are
 float32 and the arithmetic bfloat16 by autocast (weights in bf16 cost PRX 3.5 FID). Every random number of step k
-comes from (seed, k).
+comes from (seed, k), on a GPU from another generator than on a processor.
 """
 
 import json
@@ -15,7 +15,7 @@ from transformers import BertModel, PreTrainedTokenizerBase
 
 from pipeline.device import cpu_device
 from pipeline.training import checkpoint, flow, loop, sheets, text
-from pipeline.training.batches import Draw
+from pipeline.training.batches import Choice, Draw
 from pipeline.training.data import Pack
 
 
@@ -96,15 +96,14 @@ def train(pack: Pack, tokenizer: PreTrainedTokenizerBase, encoder: BertModel, wo
     path = work / "predecessor.pt"
     model = build(encoder, settings) if settings.start is None else published(Path(settings.start), settings)
     denoiser, patch = loop.compiled(model.transformer, settings.compile), model.transformer.config.patch_size
-    draw = Draw(pack, tokenizer, text.MAX_TOKENS, settings.seed, settings.rest_weight, settings.device)
+    choice = Choice(pack.pictures, tokenizer, text.MAX_TOKENS, settings.seed, settings.rest_weight)
+    draw = Draw(pack, choice, settings.device)
 
     def loss_of(step: int, progress: float) -> torch.Tensor:
-        batch = draw.batch(step, settings.batch)
-        seed = settings.seed * 1_000_003 + step
-        t = flow.draw_levels(len(batch.images), progress, torch.Generator().manual_seed(seed)).to(settings.device)
-        generator = torch.Generator(settings.device).manual_seed(seed)
-        noise = torch.randn(batch.images.shape, generator=generator, device=settings.device)
-        images, tokens, mask = batch.images, batch.tokens.to(settings.device), batch.mask.to(settings.device)
+        images, tokens, mask = draw.batch(step, settings.batch)
+        generator = torch.Generator(settings.device).manual_seed(settings.seed * 1_000_003 + step)
+        t = flow.draw_levels(len(images), progress, generator)
+        noise = torch.randn(images.shape, generator=generator, device=settings.device)
         with flow.autocast(settings.device, settings.autocast):
             return flow.velocity_loss(denoiser, images, model.encode(tokens, mask), mask, t, noise, patch)
 

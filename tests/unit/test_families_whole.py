@@ -22,9 +22,10 @@ from pipeline.bench.random_weights import save
 from pipeline.catalog import ModelCard, Part, Range, load_catalog
 from pipeline.device import Facts
 from pipeline.errors import Cancelled, ModelError
-from pipeline.fit import Plan
+from pipeline.fit import Plan, dtype_for
 from pipeline.loading import load
 from pipeline.request import ImageRequest, make_request
+from pipeline.residency import tensors_of
 from pipeline.weights import Weights
 
 SHIPPED = load_catalog()
@@ -86,10 +87,12 @@ def run(backend: LocalBackend, card: ModelCard, request: ImageRequest, stop: thr
     return backend.make(card, request, how, lambda i, n, preview: steps.append(preview), stop or threading.Event())
 
 
-def bare(card: ModelCard, request: ImageRequest, dtype: torch.dtype = torch.float32) -> Image.Image:
+def bare(
+    card: ModelCard, request: ImageRequest, dtype: torch.dtype = torch.float32, device: str = "cpu"
+) -> Image.Image:
     """The picture that diffusers makes when the pipeline is called as its documentation says."""
     pipe = getattr(diffusers, card.pipeline).from_pretrained(card.folder, torch_dtype=dtype, local_files_only=True)
-    pipe.set_progress_bar_config(disable=True)
+    pipe.to(device).set_progress_bar_config(disable=True)
     if card.scheduler:
         scheduler = getattr(diffusers, card.scheduler.name)
         pipe.scheduler = scheduler.from_config(pipe.scheduler.config, **card.scheduler.settings)
@@ -140,6 +143,70 @@ def test_so_it_does_in_bfloat16_on_a_processor_that_computes_in_it(model, folder
     ours, theirs = np.asarray(made, int), np.asarray(bare(card, request_of(card), torch.bfloat16), int)
     assert np.abs(ours - theirs).max() <= (2 if card.pipeline == "PRXPipeline" else 0)
     assert (ours != np.asarray(bare(card, request_of(card)), int)).any()
+
+
+on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+
+
+@pytest.fixture(scope="module")
+def gpu() -> LocalBackend:
+    return LocalBackend(any_picture=True)
+
+
+def computed(card: ModelCard, gpu: LocalBackend) -> str:
+    """The type that the GPU holds the model in; the test is skipped where it computes in none that the model takes."""
+    return dtype_for(card, gpu.facts) or pytest.skip(f"{gpu.facts.name} computes in no type of {card.name}")
+
+
+@on_a_gpu
+@pytest.mark.parametrize("model", [card.id for card in REAL])
+def test_a_gpu_makes_what_diffusers_makes_there(model, folders, gpu):
+    card = card_of(model, folders)
+    request = request_of(card)
+    computed(card, gpu)
+    made = run(gpu, card, request, steps=(seen := []))
+    resident = gpu.resident(card, request)
+    assert {tensor.device.type for tensor in tensors_of(resident.pipe)} == {"cuda"}
+    dtype = getattr(torch, resident.plan.dtype)
+    ours, theirs = (np.asarray(image, int) for image in (made.image, bare(card, request, dtype, "cuda")))
+    assert ours.std() > 1
+    assert np.abs(ours - theirs).max() <= (2 if card.pipeline == "PRXPipeline" else 0)
+    assert len(seen) == request.steps and min(made.seconds.values()) > 0 and made.peak_memory_bytes > 0
+
+
+@on_a_gpu
+@pytest.mark.parametrize("model", ONE_OF_EACH)
+def test_offloaded_on_a_gpu_it_makes_the_same_picture(model, folders, gpu, monkeypatch):
+    card = card_of(model, folders)
+    dtype, request = computed(card, gpu), request_of(card)
+    made = [run(gpu, card, request).image]
+    for how in ("model offload", "group offload"):
+        backend = LocalBackend(any_picture=True)
+        monkeypatch.setattr(backend, "_plan", lambda card, request, how=how: Plan(how, dtype, 0))
+        made += [run(backend, card, request).image for _ in range(2)]
+        assert "cpu" in {tensor.device.type for tensor in tensors_of(backend.resident(card, request).pipe)}
+        backend.residency.evict_all()
+    pictures = [np.asarray(image, int) for image in made]
+    assert max(np.abs(picture - pictures[0]).max() for picture in pictures) == 0
+
+
+@on_a_gpu
+@pytest.mark.parametrize("model", ONE_OF_EACH)
+def test_every_switch_that_a_gpu_offers_draws_there(model, folders, gpu):
+    """But compiling, which takes a minute; `bench compile` does that."""
+    card = card_of(model, folders)
+    computed(card, gpu)
+    offered = [switch for switch, lacking in gpu.switches(card).items() if lacking is None and switch != "compile"]
+    assert "fp8-weights" in offered
+    failed = {}
+    for switch in offered:
+        try:
+            picture = run(gpu, card, request_of(card, switches=(switch,))).image
+            assert np.asarray(picture, int).std() > 1
+        except ModelError as error:
+            failed[switch] = str(error)
+        gpu.residency.evict_all()
+    assert not failed, (offered, failed)
 
 
 @pytest.mark.parametrize("switches", [(), ("fp8-weights",)], ids=["plain", "fp8"])

@@ -92,10 +92,12 @@ def test_a_processors_own_word_decides_whether_it_computes_in_bfloat16(monkeypat
 
 
 def test_what_a_pair_shares_is_counted_once():
+    card = SHIPPED.model("flux2-klein-4b")
     klein = fit_pair(SHIPPED, SHIPPED.pair("flux2-klein"), H200).plan
-    assert klein.device_bytes == 8_050_000_000 + 170_000_000 + 2 * 7_750_000_000 + 4_030_000_000
-    alone = fit_model(SHIPPED.model("flux2-klein-4b"), H200).plan
-    assert alone.device_bytes == 20_000_000_000
+    drawing = card.memory_bytes - card.weight_bytes
+    assert klein.device_bytes == 8_050_000_000 + 170_000_000 + 2 * 7_750_000_000 + drawing
+    alone = fit_model(card, H200).plan
+    assert alone.device_bytes == card.memory_bytes
 
 
 def test_why_a_pair_does_not_run_and_on_what_it_would():
@@ -149,12 +151,14 @@ def test_nothing_that_is_not_here_is_a_default():
 def test_half_the_weights_make_a_faster_way_fit_and_the_page_says_which():
     said = {pair["id"]: pair for pair in models_document(SHIPPED, A10G)["pairs"]}
     klein = said["flux2-klein"]
-    assert klein["how"] == "bfloat16, one model in memory at a time, 20.0 GB"
-    left = 8_050_000_000 + 170_000_000 + 2 * 7_750_000_000 * 0.51 + 4_030_000_000
+    card = SHIPPED.model("flux2-klein-4b")
+    alone = f"{card.memory_bytes / 1e9:.1f} GB"
+    assert klein["how"] == f"bfloat16, one model in memory at a time, {alone}"
+    left = 8_050_000_000 + 170_000_000 + 2 * 7_750_000_000 * 0.51 + card.memory_bytes - card.weight_bytes
     assert klein["faster_with"] == {
         "switch": "fp8-weights", "how": f"bfloat16, all in memory at once, {left / 1e9:.1f} GB",
     }  # fmt: skip
-    assert told(klein).endswith("20.0 GB; with fp8-weights on both all in memory at once, 20.2 GB")
+    assert told(klein).endswith(f"{alone}; with fp8-weights on both all in memory at once, {left / 1e9:.1f} GB")
     assert said["sdxl"]["faster_with"] is None, "there is nothing faster than all at once"
     assert "would do. With fp8-weights on both: " in told(said["flux1"])
 

@@ -88,7 +88,8 @@ def test_all_commands_in_order(work, monkeypatch, capsys):
     run("train", *short, "40", "--batch", "8", "--rest-weight", "0.5")  # goes on
     further = checkpoint.load(work / "predecessor.pt")
     assert (first["step"], further["step"]) == (3, 40) and further["loss"] < first["loss"]
-    run("distil", *short, "4", "--minutes", "0.05")
+    run("distil", *short, "4", "--trajectories", "40")  # files of 32
+    assert checkpoint.load(work / "efficient.pt")["trajectories"] == 64
     assert "predecessor-000040.png" in run("sheet")
     assert str(work / "models") in run("export", "--note", "A note.")
     assert "A note." in (work / "models" / "diptych-128" / "README.md").read_text()

@@ -3,16 +3,15 @@
 import json
 import random
 
-import numpy as np
 import pytest
 import torch
 from diffusers import DiffusionPipeline
 
 from pipeline.errors import PlaygroundError
 from pipeline.training import captions, checkpoint, data, distil, export, flow, sheets, text, train
-from pipeline.training.batches import Draw, turn_hue
+from pipeline.training.batches import Choice, Draw, turn_hue
 from pipeline.training.captions import Look
-from pipeline.training.data import Pack, dominant_colour
+from pipeline.training.data import dominant_colour
 from tests.unit.training.tiny import SIZE, disc, picture, run_distil, run_train
 
 
@@ -237,10 +236,8 @@ def test_held_out_pictures_and_looks_are_never_drawn(tokenizer, monkeypatch):
     pictures = tuple(picture(f"thing {i}", hue=0.0, colour=None) for i in range(60))
     listed = captions.held_out_list(pictures)
     assert 5 < len(listed["concepts"]) < 35 and len(listed["tints"]) > 20 and len(listed["backgrounds"]) > 20
-    draw = Draw(
-        Pack(np.zeros((60, SIZE, SIZE, 4), np.uint8), pictures), tokenizer, text.MAX_TOKENS, seed=5, rest_weight=0.5
-    )
-    chosen = [row for step in range(40) for row in draw._choose(step, 64, dropout=0.0)]
+    choice = Choice(pictures, tokenizer, text.MAX_TOKENS, seed=5, rest_weight=0.5)
+    chosen = [row for step in range(40) for row in choice.chosen(step, 64, dropout=0.0)]
     names = {pictures[i].name for i, *_ in chosen}
     assert names == {p.name for p in pictures} - set(listed["concepts"])
     assert not {(pictures[i].name, look.tint) for i, look, _ in chosen} & {tuple(pair) for pair in listed["tints"]}
@@ -267,8 +264,8 @@ def test_captions_take_many_forms_and_stay_true():
 
 
 def test_the_draw_is_a_function_of_its_step(pack, tokenizer):
-    draw = Draw(pack, tokenizer, text.MAX_TOKENS, seed=1, rest_weight=0.5)
-    batch, again, other = draw.batch(3, 16), draw.batch(3, 16), draw.batch(4, 16)
+    draw = Draw(pack, Choice(pack.pictures, tokenizer, text.MAX_TOKENS, seed=1, rest_weight=0.5))
+    batch, other, again = draw.batch(3, 16), draw.batch(4, 16), draw.batch(3, 16)
     assert torch.equal(batch.images, again.images) and torch.equal(batch.tokens, again.tokens)
     assert not torch.equal(batch.images, other.images)
     assert batch.images.shape == (16, 3, SIZE, SIZE) and batch.images.min() >= -1 and batch.images.max() <= 1.001
@@ -276,6 +273,13 @@ def test_the_draw_is_a_function_of_its_step(pack, tokenizer):
     many = torch.cat([draw.batch(i, 64).tokens for i in range(8)])
     dropped = (many == torch.tensor(empty)).all(1).float().mean()
     assert 0.05 < dropped < 0.16
+
+
+def test_other_processes_choose_the_same(pack, tokenizer):
+    choice = Choice(pack.pictures, tokenizer, text.MAX_TOKENS, seed=1, rest_weight=0.5)
+    alone, helped = Draw(pack, choice), Draw(pack, choice, workers=2)
+    for step in (3, 4, 5, 9):
+        assert all(map(torch.equal, alone.batch(step, 16), helped.batch(step, 16)))
 
 
 def test_hue_turns_to_the_named_colour():

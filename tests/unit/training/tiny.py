@@ -38,7 +38,7 @@ SETTINGS = train.Settings(
     steps=60, batch=8, learning_rate=3e-3, warmup=5, average=0.9, compile=False, autocast=False, transformer=TINY
 )
 DISTIL = distil.Settings(
-    steps=6, shards=2, teacher_steps=6, batch=8, learning_rate=1e-3, warmup=2, compile=False, autocast=False
+    steps=6, trajectories=16, teacher_steps=6, batch=8, learning_rate=1e-3, warmup=2, compile=False, autocast=False
 )
 
 
