@@ -40,7 +40,7 @@ image = pipe("a red apple", **settings).images[0]
 - **Draws**: single things in the style of Fluent 3D emoji, 128 x 128 pixels, on white or, with "on a yellow
   background", on a plain colour. English words. Colour words before a thing ("a purple apple") turn its hue. The
   {core} everyday animals, foods, vehicles and objects of `CORE` in `pipeline/training/data.py` had most of the training
-  and come out best; the rest of the {pictures} are much vaguer.
+  and come out best; the rest of the {pictures} are vaguer.
 - **Does not draw**: people, flags, signs, text, scenes, several objects, counts, photos. A word that names nothing in
   the training set gives the nearest thing it knows, or a shapeless one.
 - **Data**: {pictures} pictures of {pictures_package} (MIT, Microsoft's Fluent art) with English names and keywords of
@@ -112,24 +112,28 @@ def publish(
     """Write both models of the pair from the checkpoints in `work` to folders in `out`.
 
     note: a sentence for the cards, where this run was not simply what the commands do. keep: the share of the weights
-    that stays as it was in the exported models both trainings went on from: their mean in the space of weights gains
-    most of what is new and loses less of what was there (arXiv 2109.01903). Raises PlaygroundError without those.
+    that stays as it was in the exported model training went on from, and in its student, beside it if distillation went
+    on from none: their mean in the space of weights gains most of what is new and loses less of what was there (arXiv
+    2109.01903). Raises PlaygroundError without those.
     """
     teacher, saved = train.load_average(work, encoder)
     student, distilled = distil.load_average(work, saved)
+    before = distilled["before"]
     if keep:
-        starts = [part["settings"]["start"] for part in (saved, distilled)]
-        if None in starts:
-            raise PlaygroundError("--keep is of models that train and distil went on from; give both of them --start.")
-        old = train.published(Path(starts[0]), train.Settings())
+        if saved["settings"]["start"] is None:
+            raise PlaygroundError("--keep is of a model that training went on from; give train --start.")
+        start = Path(saved["settings"]["start"])
+        beside = Path(distilled["settings"]["start"] or start.with_name(EFFICIENT))
+        before = train.history(str(beside), "trajectories")
+        old = train.published(start, train.Settings())
         mix(teacher.encoder, old.encoder, keep)
         mix(teacher.transformer, old.transformer, keep)
-        mix(student, distil.exported(Path(starts[1])), keep)
+        mix(student, distil.exported(beside), keep)
         way = f"Shipped is {100 * (1 - keep):.0f} % of the way"
         note = f"{note} {way} from the weights before the last training to those after it.".strip()
     out.mkdir(parents=True, exist_ok=True)
     history = {
-        "hardware": all_hardware(saved),
+        "hardware": all_hardware(saved["hardware"], saved["before"]["hardware"]),
         "steps": saved["before"]["steps"] + saved["step"],
         "pictures_seen": saved["before"]["pictures_seen"] + saved["seen"],
         "minutes": round(saved["before"]["minutes"] + saved["active"] / 60, 1),
@@ -137,10 +141,10 @@ def publish(
     }
     seconds = distilled["active"] + (checkpoint.load(distil.clock(work, saved)) or {"active": 0.0})["active"]
     distil_history = {
-        "hardware": all_hardware(distilled),
-        "trajectories": distilled["before"]["trajectories"] + distilled["trajectories"],
-        "steps": distilled["before"]["steps"] + distilled["step"],
-        "minutes": round(distilled["before"]["minutes"] + seconds / 60, 1),
+        "hardware": all_hardware(distilled["hardware"], before["hardware"]),
+        "trajectories": before["trajectories"] + distilled["trajectories"],
+        "steps": before["steps"] + distilled["step"],
+        "minutes": round(before["minutes"] + seconds / 60, 1),
         "loss": round(distilled["loss"], 5),
     }
     training = (
@@ -149,8 +153,8 @@ def publish(
     )
     distillation = (
         f"{distil_history['trajectories']:,} guided trajectories of the predecessor, then {distil_history['steps']:,} "
-        f"steps of {distilled['settings']['batch']} of piecewise endpoint regression, {distil_history['minutes']:.0f} "
-        f"minutes. The predecessor itself: {training}"
+        f"steps of piecewise endpoint regression, {distil_history['minutes']:.0f} minutes. The "
+        f"predecessor itself: {training}"
     )
     common = {
         "pictures": pictures,
@@ -192,7 +196,6 @@ def mix(model: torch.nn.Module, old: torch.nn.Module, keep: float) -> None:
         new.lerp_(before, keep)
 
 
-def all_hardware(saved: dict) -> str:
-    """What this checkpoint, and what it went on from, were trained on."""
-    now, before = saved["hardware"], saved["before"]["hardware"]
+def all_hardware(now: str, before: str) -> str:
+    """What a model was trained on, and what was before that."""
     return now if not before else before if before.endswith(now) else f"{before}, then {now}"

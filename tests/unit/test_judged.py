@@ -90,8 +90,9 @@ def test_the_page_answers_the_question_from_its_first_second():
     document, _ = load()
     assert claim(document).endswith("cheaper, recognised as often")
     html = markup.verdict(document)
+    share = 100 * json.loads((ASSETS / "models" / "report.json").read_text())["efficient"]["r1"]
     assert '<strong class="claim">recognised as often</strong>' in html
-    assert "Good enough? On 100 prompts a judge network recognised 66.75 % of the efficient model’s" in html
+    assert f"Good enough? On 100 prompts a judge network recognised {share:g} % of the efficient model’s" in html
     assert "“a red apple”, seed 7" in html
 
 

@@ -129,6 +129,8 @@ def test_distillation_goes_on_from_an_exported_student_with_what_its_teacher_has
     run_train(pack, work, steps=20)
     run_distil(pack, work, steps=3)
     tokenizer, encoder = text.load(work)
+    with pytest.raises(PlaygroundError, match="give train --start"):
+        export.publish(work, work / "started", tokenizer, encoder, len(pack.pictures), keep=0.5)
     folders = started = export.publish(work, work / "started", tokenizer, encoder, len(pack.pictures))
     said = json.loads((folders[1] / "training.json").read_text())
     for name in ("predecessor.pt", "efficient.pt"):
@@ -153,6 +155,14 @@ def test_distillation_goes_on_from_an_exported_student_with_what_its_teacher_has
         for one, other, mean in zip(old.parameters(), new.parameters(), half.parameters(), strict=True):
             torch.testing.assert_close(mean, (one + other) / 2, atol=2e-3, rtol=1e-2)
         assert "50 % of the way" in (kept[place] / "README.md").read_text()
+    (work / "efficient.pt").unlink()
+    run_distil(pack, work, steps=1)  # from the teacher anew: what stays is of the student beside train's --start
+    anew = export.publish(work, work / "anew", tokenizer, encoder, len(pack.pictures))[1]
+    half = export.publish(work, work / "half", tokenizer, encoder, len(pack.pictures), keep=0.5)[1]
+    three = (DiffusionPipeline.from_pretrained(each).transformer for each in (started[1], anew, half))
+    old, new, mean = (each.final_layer.linear.weight for each in three)
+    torch.testing.assert_close(mean, (old + new) / 2, atol=2e-3, rtol=1e-2)
+    assert json.loads((half / "training.json").read_text())["steps"] == said["steps"] + 1
     with pytest.raises(PlaygroundError, match="not its student"):
         distil.beginning(teacher.transformer, None, str(folder))
 
