@@ -25,7 +25,9 @@ BACKGROUNDS = {
     "gray": (150, 154, 160),
     "black": (22, 22, 26),
 }
-TINTED, GROUNDED = 0.3, 0.3  # share of drawn looks in another colour (where there is one), and on a coloured ground
+# Share of drawn looks in another colour (where there is one to turn), and on a coloured ground. A fifth each was enough
+# for a million pictures; where a GPU sees many more, variety keeps a network from learning single pictures.
+TINTED, GROUNDED = 0.3, 0.3
 HELD_OUT_CONCEPTS = 0.02  # share of pictures never shown at all
 HELD_OUT_PAIRS = 0.05  # share of (picture, colour) and of (picture, background) never shown
 # What people type for what CLDR calls otherwise.
