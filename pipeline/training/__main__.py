@@ -23,9 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--work", type=Path, default=Path(platformdirs.user_cache_dir("diptych")) / "training")
     parser.add_argument("--out", type=Path, default=MODELS, help="where export writes the two models")
     parser.add_argument("--minutes", type=positive(float), help="budget of active minutes for train or distil")
-    parser.add_argument(
-        "--steps", type=positive(int), help="the same in optimiser steps, exactly reproducible"
-    )
+    parser.add_argument("--steps", type=positive(int), help="the same in optimiser steps, exactly reproducible")
     parser.add_argument(
         "--trajectories",
         type=positive(int),
