@@ -23,7 +23,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--work", type=Path, default=Path(platformdirs.user_cache_dir("diptych")) / "training")
     parser.add_argument("--out", type=Path, default=MODELS, help="where export writes the two models")
     parser.add_argument("--minutes", type=positive(float), help="budget of active minutes for train or distil")
-    parser.add_argument("--steps", type=positive(int), help="the same in optimiser steps, exactly reproducible")
+    parser.add_argument(
+        "--steps", type=positive(int), help="the same in steps, reproducible (distil: with --trajectories)"
+    )
     parser.add_argument(
         "--trajectories",
         type=positive(int),
@@ -32,12 +34,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--no-compile", action="store_true", help="run the networks as they are: for very short runs")
     parser.add_argument("--threads", type=int, help="CPU threads (default: all)")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--batch", type=positive(int), help="pictures a step (default 32; for a GPU 1024, see README)")
+    parser.add_argument(
+        "--batch", type=positive(int), help="pictures a step (default 32; a GPU takes more: see README)"
+    )
     parser.add_argument("--rate", type=float, dest="learning_rate", help="learning rate (default: 1e-3, distil 3e-4)")
     parser.add_argument("--rest-weight", type=float, help="of pictures beyond the everyday ones, against 1 for those")
     parser.add_argument("--start", help="go on from this exported model (distil: the efficient one)")
     parser.add_argument(
-        "--keep", type=float, default=0.0, help="export: share of the weights of both --start that stays"
+        "--keep", type=float, default=0.0, help="export: share that stays of train's --start and of its student"
     )
     parser.add_argument("--note", default="", help="a sentence for the model cards that export writes")
     options = parser.parse_args(arguments)
