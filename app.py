@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import time
 
 
 def options(argv: list[str] | None = None) -> argparse.Namespace:
@@ -70,7 +69,7 @@ def main() -> None:
     made, uploads = served_folders(Path(os.environ["GRADIO_TEMP_DIR"]))
     for folder in (made, uploads):
         folder.sweep()
-    readiness, begun = Readiness(playground), time.time()
+    readiness = Readiness(playground)
     try:
         page = build_page(playground, readiness)
     except OSError as error:
@@ -90,7 +89,7 @@ def main() -> None:
     except (OSError, OverflowError) as error:
         fail(f"The page cannot listen on port {chosen.port or 'from 7860'}: {error}".splitlines()[0])
     for folder in (made, uploads):
-        folder.protect(begun)
+        folder.protect(str(page.config))
         folder.start()
     if not zerogpu.active():
         readiness.start()

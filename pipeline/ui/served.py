@@ -41,8 +41,6 @@ UPLOADS_BYTES = 50 * 1024**2
 UPLOADS_EVERY_S = 15
 UPLOAD_BYTES = 11 * 1024**2
 """One file of 10 MB, the most that the page takes, and the form around it."""
-CLOCK_S = 1
-"""File systems count time more coarsely than the process."""
 UNUSED = ("process_recording", "component_server")
 BLOCK = 4096
 """Bytes that the smallest file takes on a disk."""
@@ -146,12 +144,12 @@ class ServedFiles:
         self._without = without
         self._own: set[Path] = set()
 
-    def protect(self, since: float) -> None:
-        """What was written or handed out since then (seconds since 1970) belongs to the page."""
-        for path in self._files():
-            with contextlib.suppress(OSError):
-                if path.stat().st_mtime >= since - CLOCK_S:
-                    self._own.add(path)
+    def protect(self, page: str) -> None:
+        """What the page's configuration names belongs to the page. Every file lies in a folder whose name is a hash.
+
+        Not what is new: Gradio's copy of an icon is as old as the icon, or is one that an earlier process left.
+        """
+        self._own |= {path for path in self._files() if path.parent.name in page}
 
     def start(self) -> None:
         """Sweep again and again, in the background, until the process ends."""

@@ -88,3 +88,23 @@ def answer(port: int, path: str) -> int | None:
         return httpx.get(f"http://127.0.0.1:{port}/{path}", timeout=30).status_code
     except httpx.TransportError:
         return None
+
+
+def test_the_pages_own_files_outlive_the_sweeps_however_old_they_are(tmp_path: Path, monkeypatch):
+    """Gradio copies icons and pictures with their age; a clone's files are older than what visitors upload may be."""
+    from pipeline.playground import open_playground
+    from pipeline.ui.page import build_page
+    from pipeline.ui.readiness import Readiness
+    from pipeline.ui.served import served_folders
+
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "served"))
+    playground = open_playground(str(tmp_path))
+    page = build_page(playground, Readiness(playground))
+    shown = {path for path in (tmp_path / "served").rglob("*") if path.is_file()}
+    assert {"example-1.png", "everyday.webp"} <= {path.name for path in shown}
+    for path in shown:
+        os.utime(path, (1, 1))
+    for folder in served_folders(tmp_path / "served"):
+        folder.protect(str(page.config))
+        folder.sweep()
+    assert {path for path in (tmp_path / "served").rglob("*") if path.is_file()} == shown

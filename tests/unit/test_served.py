@@ -46,7 +46,7 @@ def put(folder: Path, name: str, age_s: float, size: int = 10) -> Path:
 def test_old_files_go_with_their_folders_and_the_pages_own_stay(tmp_path: Path):
     icon = put(tmp_path, "icon", 100)
     served = ServedFiles(tmp_path, kept_s=50)
-    served.protect(time.time() - 200)
+    served.protect("{'path': '/icon/image.png'}")
     old, young = put(tmp_path, "old", 100), put(tmp_path, "young", 10)
     served.sweep()
     assert icon.is_file() and young.is_file()
@@ -70,7 +70,7 @@ def test_the_smallest_file_takes_a_block(tmp_path: Path):
 def test_another_process_sees_the_pages_own_files_as_young(tmp_path: Path):
     icon = put(tmp_path, "icon", 100)
     mine = ServedFiles(tmp_path, kept_s=50)
-    mine.protect(time.time() - 200)
+    mine.protect("icon")
     mine.sweep()
     ServedFiles(tmp_path, kept_s=50).sweep()
     assert icon.is_file()
@@ -193,11 +193,10 @@ def test_uploads_that_are_under_way_count(tmp_path: Path):
 
 
 def test_what_an_earlier_process_left_is_not_the_pages_own(tmp_path: Path):
-    left, begun = put(tmp_path, "left", 100), time.time()
+    left, icon = put(tmp_path, "left", 100), put(tmp_path, "icon", 100)
     served = ServedFiles(tmp_path, kept_s=1000)
     served.sweep()
-    icon = put(tmp_path, "icon", 0)
-    served.protect(begun)
+    served.protect("icon")
     served.sweep(time.time() + 2000)
     assert icon.is_file() and not left.exists()
 
