@@ -70,7 +70,7 @@ def run(
         optimizer.load_state_dict(saved["optimizer"])
         average.restore(saved["average"])
         step, seen, budget.active = saved["step"], saved["seen"], saved["active"]
-        mean = torch.tensor(saved["loss"])
+        mean = torch.tensor(saved["loss"], device=next(model.parameters()).device)
         log.info("continuing %s at step %d, %.1f active minutes", path.stem, step, budget.active / 60)
 
     def keep() -> None:
@@ -91,7 +91,7 @@ def run(
         step += 1
         seen += batch
         loss = loss.detach()  # asked for its value only where it is told: a GPU would be waited for
-        mean = loss if mean is None else torch.lerp(mean.to(loss.device), loss, 0.02)
+        mean = loss if mean is None else torch.lerp(mean, loss, 0.02)
         budget.tick()
         if step % 25 == 0:
             rate, minutes = batch / budget.step_seconds, budget.active / 60

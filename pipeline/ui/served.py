@@ -124,7 +124,7 @@ def _made() -> Path:
 
 
 class ServedFiles:
-    """Sweeps one folder. ``protect`` what is there once the page is built, then ``start``."""
+    """Sweeps one folder. ``protect`` the page's own files once it is built, then ``start``."""
 
     def __init__(
         self,
