@@ -31,8 +31,15 @@ def options(argv: list[str] | None = None) -> argparse.Namespace:
         default=os.environ.get("DIPTYCH_FETCH"),
         help="fetch this pair of the Hub before the page is up, as far as it is not here (also: DIPTYCH_FETCH)",
     )
+    parser.add_argument(
+        "--spend",
+        metavar="USD",
+        default=os.environ.get("DIPTYCH_SPEND"),
+        help="what hosted pictures may cost at list prices until the page ends, visitors' too (default: 1, for whoever "
+        "sits at this machine only; also: DIPTYCH_SPEND)",
+    )
     parser.add_argument("--share", action="store_true", help="a public link through Gradio's tunnel")
-    parser.add_argument("--offline", action="store_true", help="never reach for the Hub")
+    parser.add_argument("--offline", action="store_true", help="never reach for the Hub or a provider")
     return parser.parse_args(argv)
 
 
@@ -44,13 +51,13 @@ def main() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("GRADIO_MCP_SERVER", "True")
     if chosen.offline:
-        os.environ["HF_HUB_OFFLINE"] = "1"
+        os.environ["HF_HUB_OFFLINE"] = os.environ["DIPTYCH_OFFLINE"] = "1"
     from pipeline import download
     from pipeline.errors import PlaygroundError
     from pipeline.playground import open_playground
 
     try:
-        playground = open_playground(chosen.data, chosen.price, chosen.model_file)
+        playground = open_playground(chosen.data, chosen.price, chosen.model_file, spend=chosen.spend)
         playground.check_data()
         if chosen.fetch:
             download.bring(playground.catalog.cards(playground.catalog.pair(chosen.fetch)))

@@ -28,6 +28,7 @@ from pipeline.reading import reading_text
 from pipeline.recipe import recipe_of
 from pipeline.report import Item, check_target, title_of, write_report
 from pipeline.request import ImageRequest, make_request, number, random_seed
+from pipeline.spending import MOST_USD
 from pipeline.stored import remake
 from pipeline.sweep import forecast, plan_sweep, sweep_document
 from pipeline.sweep_report import write_sweep_report
@@ -37,10 +38,13 @@ from pipeline.wording import (
     count,
     dollars,
     fidelity_text,
+    guidance_text,
+    made_by,
     seconds_range,
     seconds_text,
     significance_text,
     size_text,
+    steps_text,
     throughput_text,
 )
 
@@ -74,6 +78,9 @@ def _parser() -> argparse.ArgumentParser:
     picture.add_argument("--width", type=number, metavar="N", help="pixels")
     picture.add_argument("--height", type=number, metavar="N", help="pixels")
     picture.add_argument("--price", metavar="PROFILE", help="a profile of assets/prices.toml, or dollars per hour")
+    picture.add_argument(
+        "--spend", metavar="USD", help=f"what hosted pictures may cost at list prices (default: {MOST_USD:g})"
+    )
     picture.add_argument("--out", metavar="DIR", default="diptych-out", help="where pictures go (default: %(default)s)")
     picture.add_argument("--fresh", action="store_true", help="make pictures anew even if they are in the cache")
 
@@ -185,7 +192,8 @@ def _progress(event: Event | None, names: Sequence[str]) -> None:
             text = f"{names[event.lane]}: loading {event.part}"
         case Step():
             what = f"run {event.run}" if event.batch is None else f"{count(event.batch, 'picture')} at once"
-            text = f"{names[event.lane]}: {what}, step {event.i} of {event.n}"
+            step = f"step {event.i} of {event.n}" if event.i else f"drawing for {seconds_text(event.elapsed_s)}"
+            text = f"{names[event.lane]}: {what}, {step}"
         case _:
             text = ""
     print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
@@ -220,7 +228,9 @@ def _report(target: str, document: dict[str, Any], playground: Playground) -> No
 
 def _tell(label: str, lane: dict[str, Any]) -> None:
     """One picture in one line, and a second one where not all of its prompt was read."""
-    work = f"{count(lane['steps'], 'step')}, {count(lane['model_evaluations'], 'evaluation')}"
+    work = steps_text(lane)
+    if lane["model_evaluations"] is not None:
+        work += f", {count(lane['model_evaluations'], 'evaluation')}"
     took = seconds_text(lane["seconds"]["total"])
     if lane["runs"] > 1:
         took += f" ({seconds_range(lane['seconds_min'], lane['seconds_max'])}, {lane['runs']} runs)"
@@ -232,11 +242,11 @@ def _tell(label: str, lane: dict[str, Any]) -> None:
 
 
 def _seed_line(document: dict[str, Any]) -> str:
-    return f"seed {document['seed']}, on {document['device']}"
+    return f"seed {document['seed']}, on {made_by(document)}"
 
 
 def _compare(options: argparse.Namespace) -> dict[str, Any]:
-    playground = open_playground(options.data, model_file=options.model_file)
+    playground = open_playground(options.data, model_file=options.model_file, spend=options.spend)
     pair = playground.pair(options.pair)
     own = {
         name: {role: getattr(options, f"{role}_{name}") for role in ROLES} for name in ("steps", "guidance", "switches")
@@ -247,7 +257,7 @@ def _compare(options: argparse.Namespace) -> dict[str, Any]:
     roles = list(requests)
     how = {"repeat": options.repeat, "throughput": options.throughput, "use_cache": not options.fresh}
     results = dict(zip(roles, _results(playground, list(requests.values()), roles, **how), strict=True))
-    price = playground.price(options.price, results["efficient"].device)
+    price = playground.price(options.price, compare.device_of(*(results[role] for role in ROLES)))
     document = compare.compare_document(pair, results, price)
     _keep(playground, "comparison", document, [results[role] for role in ROLES])
     for lane in document["lanes"]:
@@ -269,7 +279,7 @@ def _compare(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _generate(options: argparse.Namespace) -> dict[str, Any]:
-    playground = open_playground(options.data, model_file=options.model_file, model=options.model)
+    playground = open_playground(options.data, model_file=options.model_file, model=options.model, spend=options.spend)
     card = playground.catalog.model(options.model)
     own = {"steps": options.steps, "guidance": options.guidance, "switches": options.switches}
     request = make_request(card, options.prompt, **own, **_shared_fields(options))
@@ -286,7 +296,7 @@ def _generate(options: argparse.Namespace) -> dict[str, Any]:
 
 def _sweep(options: argparse.Namespace) -> dict[str, Any]:
     alone = options.model if options.model and "," not in options.model else None
-    playground = open_playground(options.data, model_file=options.model_file, model=alone)
+    playground = open_playground(options.data, model_file=options.model_file, model=alone, spend=options.spend)
     sweeps = playground.sweeps
     playground.check_price(options.price)
     check_target(options.report)
@@ -308,7 +318,7 @@ def _sweep(options: argparse.Namespace) -> dict[str, Any]:
     for cell in document["cells"]:
         result = results.get(cell["place"])
         cell["image"] = result and _save(result, Path(options.out))
-        _tell(f"guidance {cell['guidance']:g}", cell)
+        _tell(guidance_text(cell), cell)
     print(_seed_line(document))
     if options.report:
         write_sweep_report(Path(options.report), playground, entry)
@@ -347,7 +357,7 @@ def _prompts(options: argparse.Namespace) -> list[str] | str:
 def _models(options: argparse.Namespace) -> dict[str, Any]:
     document = models_document(_catalog(options), find_facts())
     for model in document["models"]:
-        size = size_text(model["weight_bytes"])
+        size = "hosted" if model["hosted"] else size_text(model["weight_bytes"])
         print(f"{model['id']:<24} {size:>8}  {model['licence']:<12} {told_of_model(model)}")
     for pair in document["pairs"]:
         print(f"pair {pair['id']}: {pair['predecessor']} → {pair['efficient']}: {pair['question']} {told(pair)}")

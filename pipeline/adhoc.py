@@ -11,7 +11,8 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from pipeline.catalog import Catalog, ModelCard, Range, Sizes
+from pipeline.cards import ModelCard, Range, Sizes
+from pipeline.catalog import Catalog
 from pipeline.errors import ModelError
 from pipeline.weights import INDEX, NotDownloaded, cached
 

@@ -35,12 +35,28 @@ def method(document: Document) -> list[str]:
     same = "Both models got" if is_comparison(document) else "Every picture has" if len(lanes) > 1 else "Made with"
     return [
         f"{same} the same {_same(document, size)}." if len(lanes) > 1 else f"{same} seed {document['seed']} at {size}.",
-        "Total is encode + denoise + decode, the device drained before the clock is read. Waiting in line and loading "
-        "a model are told apart and are in no total, speed-up or cost.",
+        *_total(lanes),
         _runs(document, lanes),
         "Live previews were on." if any(lane["previews"] for lane in lanes) else "Live previews were off.",
         *_throughput(lanes),
     ]
+
+
+def _total(lanes: list[Mapping[str, Any]]) -> list[str]:
+    """What the totals are of: here, and at a provider."""
+    hosted = [lane for lane in lanes if lane.get("hosted")]
+    said = []
+    if len(hosted) < len(lanes):
+        said.append(
+            "Total is encode + denoise + decode, the device drained before the clock is read. Waiting in line and "
+            "loading a model are told apart and are in no total, speed-up or cost."
+        )
+    if hosted:
+        said.append(
+            "Total of a provider's picture is the whole call as this machine saw it, over a connection made anew: "
+            "network, the provider's queue and its model. A wait that the provider asked for before is in no total."
+        )
+    return said
 
 
 def _throughput(lanes: list[Mapping[str, Any]]) -> list[str]:
@@ -67,15 +83,18 @@ def _runs(document: Document, lanes: list[Mapping[str, Any]]) -> str:
         return "At least one picture was made before and is shown with the times that it took then."
     runs = min(lane["runs"] for lane in lanes)
     warm = "warm" if all(lane["warm"] for lane in lanes) else "not warm yet"
+    on, once = f" on a {warm} model", f", {warm}"
+    if any(lane.get("hosted") for lane in lanes):  # nobody tells
+        on = once = ""
     if runs > 1:
         each = "Each model drew" if is_comparison(document) else "Each picture was drawn"
         return (
-            f"{each} {runs} times on a {warm} model, the order alternating, nothing out of a cache. The median run is "
+            f"{each} {runs} times{on}, the order alternating, nothing out of a cache. The median run is "
             "shown with the fastest and the slowest."
         )
     if is_comparison(document):
-        return f"Each model drew once, {warm}, the efficient one first."
-    return f"Each picture was drawn once, on a {warm} model."
+        return f"Each model drew once{once}, the efficient one first."
+    return f"Each picture was drawn once{on}."
 
 
 def caveats(document: Document, price: PriceProfile, prompts: int = 1) -> list[str]:
@@ -94,6 +113,8 @@ def _of_measuring(document: Document, lanes: list[Mapping[str, Any]]) -> list[tu
     runs = min(lane["runs"] for lane in lanes)
     cpu = document["device"].startswith("CPU")
     tested = document.get("significance")
+    hosted = [lane["hosted"] for lane in lanes if lane.get("hosted")]
+    cpu = cpu and len(hosted) < len(lanes)
     return [
         (
             document.get("stored"),
@@ -124,6 +145,20 @@ def _of_measuring(document: Document, lanes: list[Mapping[str, Any]]) -> list[tu
             "A prompt's embedding was used again: its encode time is what it took when it was made.",
         ),
         *[(True, sentence) for sentence in dict.fromkeys(_unread(lane) for lane in lanes) if sentence],
+        (
+            hosted and len(hosted) < len(lanes),
+            "One model ran on this machine and the other at a provider: the speed-up is that of a machine against a "
+            "service, and not of two models.",
+        ),
+        (
+            hosted,
+            "A provider's times vary with the hour, the place and its load, and it can change its model at any time.",
+        ),
+        (
+            any("seed" not in each["takes"] for each in hosted),
+            "Without a seed every call gives another picture: no run can be repeated, and one picture is a sample of "
+            "one.",
+        ),
         (cpu, "Measured on a CPU: on a GPU the times are others, and their ratio can be."),
         (
             cpu and is_comparison(document) and any(lane["peak_memory_bytes"] for lane in lanes),
@@ -161,9 +196,21 @@ def _of_pictures(document: Document, lanes: list[Mapping[str, Any]], prompts: in
 
 
 def _of_money(document: Document, price: PriceProfile) -> list[tuple[Any, str]]:
+    hosted = [lane for lane in lanes_of(document) if lane.get("hosted")]
+    unpriced = any(lane["cost_usd"] is None for lane in hosted)
+    listed = [
+        (unpriced, "No price is known of a provider that drew a picture, so no cost of it is said."),
+        (
+            hosted and not unpriced,
+            "A provider's costs are its list prices; discounts, failed calls and taxes are not in.",
+        ),
+    ]
+    if len(hosted) == len(lanes_of(document)):
+        return listed
     usd, own = price.usd_per_hour, price.id == "own"
     rented = usd is not None and usd > 0 and not own
     return [
+        *listed,
         (usd is None, "No price is known for this hardware, so no cost is said."),
         (usd == 0, "The price was set to nothing, so the costs say nothing about a saving."),
         (own and usd, "The price per hour was given by whoever made this; it is nobody's list price."),

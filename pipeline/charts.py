@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from pipeline.timing import MEASURED, Timings
+from pipeline.timing import Timings, stages_of
 from pipeline.wording import dollars, seconds_text
 
 # A bar's box is 1000 units wide and stretched to whatever room there is.
@@ -27,13 +27,14 @@ def stage_bar(shown: Timings, runs: Sequence[Timings], longest_s: float) -> Mark
     def x(seconds: float) -> str:
         return f"{1000 * seconds / longest_s if longest_s else 0:.2f}"
 
+    stages = stages_of(shown.as_dict())
     parts, begin = [], 0.0
-    for stage in MEASURED:
+    for stage in stages:
         took = getattr(shown, stage)
         parts.append(_STAGE.format(stage, x(begin), x(took)))
         begin += took
     marks = [_RUN.format(x(run.total)) for run in runs]
-    said = ", ".join(f"{stage} {seconds_text(getattr(shown, stage))}" for stage in MEASURED)
+    said = ", ".join(f"{stage} {seconds_text(getattr(shown, stage))}" for stage in stages)
     return _STAGES.format(said, Markup("").join([*parts, *marks]))
 
 

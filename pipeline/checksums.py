@@ -6,7 +6,7 @@ import hashlib
 from functools import lru_cache
 from pathlib import Path
 
-from pipeline.catalog import ASSETS, ModelCard
+from pipeline.cards import ASSETS, ModelCard
 from pipeline.errors import ModelError
 
 SUMS = "SHA256SUMS"

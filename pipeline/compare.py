@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.catalog import ROLES, Catalog, Pair, Role
-from pipeline.cost import PriceProfile, machine_cost, saving
+from pipeline.cost import PriceProfile, machine_cost, picture_cost, saving
 from pipeline.estimate import Estimate
 from pipeline.events import Result
+from pipeline.hosted import HostedCall
 from pipeline.judged import judged_document
 from pipeline.quality import fidelity
 from pipeline.request import ImageRequest, make_request
@@ -69,7 +70,8 @@ def lane_document(result: Result, price: PriceProfile, role: str | None = None) 
         "cache": result.cache,
         "encode_cached": result.encode_cached,
         "previews": result.previews,
-        "cost_usd": machine_cost(timings.total, price),
+        "cost_usd": picture_cost(timings.total, price, result.hosted),
+        "hosted": result.hosted and result.hosted.model_dump(mode="json"),
         "peak_memory_bytes": result.peak_memory_bytes,
         "reading": result.reading and result.reading.as_dict(),
         "throughput": throughput_document(result, price),
@@ -133,7 +135,7 @@ def compare_document(pair: Pair, results: Mapping[Role, Result], price: PricePro
         "width": slow.request.width,
         "height": slow.request.height,
         "pair": pair.id,
-        "device": fast.device,
+        "device": device_of(slow, fast),
         "price": price_document(price),
         "lanes": [lanes[role] for role in ROLES],
         "speedup": slow.timings.total / fast.timings.total if measured and fast.timings.total else None,
@@ -143,6 +145,17 @@ def compare_document(pair: Pair, results: Mapping[Role, Result], price: PricePro
         "fidelity": fidelity(slow.image, fast.image) if pair.same_path else None,
         "judged": judged_document(pair, {role: results[role].request for role in ROLES}),
     }
+
+
+def device_of(*results: Result) -> str:
+    """What the machine's price is for: the device that made a picture of these, if only one was made here; else who
+    drew them."""
+    return next((result.device for result in reversed(results) if result.hosted is None), results[-1].device)
+
+
+def hosted_of(lane: Mapping[str, Any]) -> HostedCall | None:
+    """Who drew a lane's picture and for how much; None for one made here, as all of older versions were."""
+    return HostedCall.model_validate(lane["hosted"]) if lane.get("hosted") else None
 
 
 def _throughput_gain(lanes: Mapping[Role, Mapping[str, Any]]) -> float | None:
@@ -179,7 +192,14 @@ def _repriced_lane(lane: Mapping[str, Any], price: PriceProfile) -> dict[str, An
     said = lane.get("throughput")  # entries of older versions have none
     if said:
         said = {**said, "cost_usd": machine_cost(60 / said["images_per_minute"], price)}
-    return {**lane, "cost_usd": machine_cost(lane["seconds"]["total"], price), "throughput": said}
+    cost = picture_cost(lane["seconds"]["total"], price, hosted_of(lane))
+    return {**lane, "cost_usd": cost, "throughput": said}
+
+
+def estimated_cost(estimate: Estimate, price: PriceProfile) -> float | None:
+    """Of one picture; None where nobody knows how long it takes this machine. A provider's price is known before."""
+    known = estimate.here or estimate.hosted is not None
+    return picture_cost(estimate.seconds, price, estimate.hosted) if known else None
 
 
 def estimate_document(
@@ -197,16 +217,17 @@ def estimate_document(
             "model": requests[role].model,
             "seconds": estimates[role].seconds,
             "basis": estimates[role].basis,
-            "cost_usd": machine_cost(estimates[role].seconds, price) if estimates[role].here else None,
+            "cost_usd": estimated_cost(estimates[role], price),
         }
         for role in ROLES
     ]
     drawn = {role: pictures(requests[role].steps, repeat, throughput) for role in ROLES}
     total = sum(drawn[lane["role"]] * lane["seconds"] for lane in lanes)
+    costs = [lane["cost_usd"] and drawn[lane["role"]] * lane["cost_usd"] for lane in lanes]
     return {
         "lanes": lanes,
         "repeat": repeat,
         "seconds": total,
-        "cost_usd": machine_cost(total, price) if all(estimates[role].here for role in ROLES) else None,
+        "cost_usd": None if None in costs else sum(costs),
         "price": price_document(price),
     }

@@ -12,12 +12,14 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pipeline.catalog import ASSETS, first_fault
+from pipeline.cards import ASSETS
+from pipeline.catalog import first_fault
 from pipeline.errors import InputError, PlaygroundError, shown
+from pipeline.hosted import HostedCall, HostedPrice
 from pipeline.wording import dollars
 
 DAYS_A_MONTH = 30
@@ -50,19 +52,6 @@ class PriceProfile(_Data):
         usd, source, as_of = (price[name] for name in ("usd_per_hour", "source", "as_of"))
         name = OWN if price["profile"] == "own" else price["profile"]
         return cls(id=price["profile"], name=name, usd_per_hour=usd, source=source, as_of=as_of)
-
-
-class HostedPrice(_Data):
-    """What a provider asks for one picture, as a reference beside a local cost."""
-
-    name: str
-    unit: Literal["image", "megapixel", "million output tokens"]
-    usd: float
-    usd_further: float | None = None
-    """Where the first megapixel costs ``usd``: what every further one costs; None where all cost the same."""
-    source: str
-    as_of: str
-    note: str = ""
 
 
 class PriceTable(_Data):
@@ -152,20 +141,57 @@ def machine_formula(seconds: float, price: PriceProfile) -> str:
     return f"{seconds:.4g} s × ${price.usd_per_hour:g} per hour ÷ 3600 = {dollars(cost)}"
 
 
-def hosted_cost(price: HostedPrice, width: int, height: int) -> float:
+def hosted_cost(
+    price: HostedPrice, width: int, height: int, output_tokens: int | None = None, prompt_tokens: int | None = None
+) -> float:
     """Dollars for one picture at a provider. A megapixel is 1024 × 1024 pixels, a token is 1024 pixels.
 
-    Tokens: width × height / 1024, as the MAI image models count their output (1024 × 1024 is 1,024 tokens).
+    Tokens: width × height / 1024, as the MAI image models count their output (1024 × 1024 is 1,024 tokens), where the
+    provider has not counted them; those of the prompt only where it has.
     """
+    prompt = (prompt_tokens or 0) * (price.usd_prompt or 0) / 1e6
     pixels = width * height
     if price.unit == "image":
-        return price.usd
+        return price.usd + prompt
     if price.unit == "megapixel":
         megapixels = pixels / 1024**2
         if price.usd_further is None:
-            return price.usd * megapixels
-        return price.usd + price.usd_further * max(0.0, megapixels - 1)
-    return price.usd * (pixels / 1024) / 1e6
+            return price.usd * megapixels + prompt
+        return price.usd + price.usd_further * max(0.0, megapixels - 1) + prompt
+    return price.usd * (pixels / 1024 if output_tokens is None else output_tokens) / 1e6 + prompt
+
+
+def call_cost(call: HostedCall) -> float | None:
+    """Dollars that a provider asks for one picture by its price list; None where no price is known."""
+    if call.price is None:
+        return None
+    return hosted_cost(call.price, call.width, call.height, call.output_tokens, call.prompt_tokens)
+
+
+def picture_cost(seconds: float, price: PriceProfile, call: HostedCall | None) -> float | None:
+    """Dollars for one picture: its provider's price if it has one, else so many seconds of a machine."""
+    return machine_cost(seconds, price) if call is None else call_cost(call)
+
+
+def picture_formula(seconds: float, price: PriceProfile, call: HostedCall | None) -> str:
+    """The same, as a sum that can be checked by hand."""
+    if call is None:
+        return machine_formula(seconds, price)
+    if call.price is None:
+        return f"no price of {call.provider}'s is known, so no cost is said"
+    said, megapixels = call.price, call.width * call.height / 1024**2
+    if said.unit == "image":
+        terms = [f"1 picture × ${said.usd:g}"]
+    elif said.unit == "million output tokens":
+        tokens = call.width * call.height / 1024 if call.output_tokens is None else call.output_tokens
+        terms = [f"{tokens:,.0f} output tokens × ${said.usd:g} ÷ 1,000,000"]
+    elif said.usd_further is None:
+        terms = [f"{megapixels:.4g} megapixels × ${said.usd:g}"]
+    else:
+        terms = [f"${said.usd:g} + {max(0.0, megapixels - 1):.4g} further megapixels × ${said.usd_further:g}"]
+    if said.usd_prompt and call.prompt_tokens:
+        terms.append(f"{call.prompt_tokens:,} prompt tokens × ${said.usd_prompt:g} ÷ 1,000,000")
+    return f"{' + '.join(terms)} = {dollars(call_cost(call))}"
 
 
 def saving(predecessor_usd: float | None, efficient_usd: float | None) -> float | None:
@@ -183,14 +209,18 @@ class Month:
     """Only the seconds that are used are paid, as on a machine that other work fills."""
     busy_s_a_day: float
     machines: int
-    """How many are needed at least, each busy day and night."""
+    """How many are needed at least, each busy day and night; 0 where a provider has them."""
     left_on_usd: float | None
     """Those machines rented day and night, busy or not."""
 
 
-def month(seconds: float, images_a_day: int, price: PriceProfile) -> Month:
-    """What ``images_a_day`` pictures of ``seconds`` each cost in a month, by use and with machines left on."""
+def month(seconds: float, images_a_day: int, price: PriceProfile, call: HostedCall | None = None) -> Month:
+    """What ``images_a_day`` pictures of ``seconds`` each cost in a month, by use and with machines left on; of a
+    provider there are no machines."""
     busy = seconds * images_a_day
+    if call is not None:
+        each = call_cost(call)
+        return Month(None if each is None else each * images_a_day * DAYS_A_MONTH, busy, 0, None)
     machines = max(1, math.ceil(busy / SECONDS_A_DAY))
     used = machine_cost(busy * DAYS_A_MONTH, price)
     rented = machine_cost(machines * SECONDS_A_DAY * DAYS_A_MONTH, price)

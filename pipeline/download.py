@@ -17,7 +17,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from pipeline.catalog import ModelCard
+from pipeline.cards import ModelCard
 from pipeline.errors import Cancelled, ModelError
 from pipeline.weights import INDEX, cached, is_here, parts_of
 from pipeline.wording import size_text
@@ -60,7 +60,8 @@ class Plan:
 def plan_card(card: ModelCard) -> Plan:
     """What ``card`` needs from the Hub, asked of the Hub. Raises ModelError in one sentence, whatever goes wrong."""
     if card.repo is None:
-        raise ModelError(f"{card.name} needs no download; it lies in {Path(card.path).name}.")
+        where = f"{card.hosted.provider} draws it" if card.hosted else f"it lies in {Path(card.path).name}"
+        raise ModelError(f"{card.name} needs no download; {where}.")
     files = [*_listed(card.name, card.repo, card.revision, lambda file: _of_pipeline(card, file))]
     for part in parts_of(card).values():
         wants = part.file.__eq__ if part.file else lambda file: "/" not in file and _useful(file)

@@ -30,7 +30,7 @@ from pipeline.lock import Line, Ticket
 from pipeline.recipe import recipe_of, result_from_recipe
 from pipeline.request import REPEAT_MAX, ImageRequest, whole, yes_or_no
 from pipeline.throughput import pictures
-from pipeline.work import Order, Tell, carry_out
+from pipeline.work import CarryOut, Order, Tell, carry_out
 
 HEARTBEAT_S = 0.5
 """Longest silence of a run: then the last event comes again, so that a reader can show time passing or go away."""
@@ -49,9 +49,10 @@ class Engine:
         self._estimator = Estimator()
         self._joining = threading.Lock()
         self._jobs: WeakSet[_Job] = WeakSet()
-        # One thread for all device work: torch keeps a pool of helpers for every thread that calls it.
-        self._device_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="device")
-        self.carry_out = zerogpu.lent(self._carry_out, self._lent_seconds) if zerogpu.active() else self._carry_out
+        lent = zerogpu.lent(self._carry_out, self._lent_seconds) if zerogpu.active() else self._carry_out
+        self._device = _Desk("device", self.line, lent)
+        # What needs no device of ours has a line of its own: nobody shall wait for the device while a provider draws.
+        self._providers = _Desk("providers", Line(), self._carry_out)
 
     def estimate(self, request: ImageRequest) -> Estimate:
         """Seconds for one picture on a warm model, and where the figure comes from."""
@@ -77,6 +78,12 @@ class Engine:
         """
         repeat = whole("repeat", repeat, 1, REPEAT_MAX)
         throughput = yes_or_no("throughput", throughput)
+        hosted = [card for card in (self.catalog.model(request.model) for request in requests) if card.hosted]
+        if throughput and hosted:
+            raise InputError(
+                f"throughput is that of this machine, and {hosted[0].name} is drawn by {hosted[0].hosted.provider}; "
+                "leave it out."
+            )
         single = repeat == 1 and not throughput
         how = {"repeat": repeat, "throughput": throughput, "previews": previews and single}
         return self._run(tuple(requests), how, use_cache and single, stop or threading.Event())
@@ -89,9 +96,10 @@ class Engine:
     def idle(self, timeout: float) -> bool:
         """Wait until nothing runs or waits; False if that takes longer than ``timeout`` seconds."""
         deadline = time.monotonic() + timeout
-        while len(self.line) and time.monotonic() < deadline:
+        lines = self._device.line, self._providers.line
+        while any(map(len, lines)) and time.monotonic() < deadline:
             time.sleep(0.02)
-        return not len(self.line)
+        return not any(map(len, lines))
 
     def close(self) -> None:
         """End what runs before its next step, and what waits at once, so that the process can end: the interpreter
@@ -99,7 +107,8 @@ class Engine:
         with self._joining:
             for job in self._jobs:
                 job.stop()
-            self._device_thread.shutdown(wait=False, cancel_futures=True)
+            for desk in (self._device, self._providers):
+                desk.thread.shutdown(wait=False, cancel_futures=True)
 
     def _carry_out(self, order: Order, tell: Tell, stop: threading.Event) -> None:
         carry_out(self.catalog, self.backend, order, tell, stop)
@@ -140,14 +149,16 @@ class Engine:
     ) -> Iterator[Event]:
         """Join the line, hand the work to the device thread, pass its events on. ``how``: further fields of Order."""
         order = Order(requests, lanes, joined=time.monotonic(), **how)
+        desk = self._desk(order)
         # The visitor's own context: on a lent GPU his quota is read out of it.
         context = contextvars.copy_context()
         # Joined and handed over in one go, so that the device thread serves in the order of the line, and no reader
         # who has stopped reading holds up those behind him.
         with self._joining:
-            job = _Job(self, order, stop, self.line.join(self._seconds(order) + self._loading(order)))
+            ticket = desk.line.join(self._seconds(order) + self._loading(order))
+            job = _Job(self, desk, order, stop, ticket)
             try:
-                self._device_thread.submit(context.run, job.work)
+                desk.thread.submit(context.run, job.work)
             except RuntimeError:  # closed
                 job.abandon()
                 raise Cancelled("Diptych was ended.") from None
@@ -158,6 +169,11 @@ class Engine:
             # From here on nobody listens.
             stop.set()
             job.abandon()
+
+    def _desk(self, order: Order) -> _Desk:
+        """Where an order is carried out: at the device, if it needs it for any of its lanes."""
+        models = [self.catalog.model(order.requests[lane].model) for lane in order.lanes]
+        return self._providers if all(card.hosted for card in models) else self._device
 
     def _cached(self, request: ImageRequest) -> Result | None:
         if self.images is None:
@@ -187,11 +203,20 @@ class Engine:
         return recipe_key({"request": request.model_dump(), **code, **vars(identity)})
 
 
+class _Desk:
+    """A line, and the one thread that serves it: torch keeps a pool of helpers for every thread that calls it."""
+
+    def __init__(self, name: str, line: Line, carry_out: CarryOut):
+        self.line = line
+        self.carry_out = carry_out
+        self.thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+
+
 class _Job:
     """One hold of the lock. ``work`` runs in the device thread, ``events`` in the reader's."""
 
-    def __init__(self, engine: Engine, order: Order, stop: threading.Event, ticket: Ticket):
-        self._engine, self._order, self._stop, self._ticket = engine, order, stop, ticket
+    def __init__(self, engine: Engine, desk: _Desk, order: Order, stop: threading.Event, ticket: Ticket):
+        self._engine, self._desk, self._order, self._stop, self._ticket = engine, desk, order, stop, ticket
         self._begin = threading.Lock()
         self._begun = False
         self._queue: queue.SimpleQueue[Event | Exception | None] = queue.SimpleQueue()
@@ -246,7 +271,7 @@ class _Job:
             self._begun = True
         end: Exception | None = None
         try:
-            self._engine.carry_out(self._order, self._told, self._stop)
+            self._desk.carry_out(self._order, self._told, self._stop)
         except PlaygroundError as error:
             end = error
         except Exception:  # a library's fault: the log gets the traceback, the page one sentence

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from statistics import median
 
 from pipeline.backends import Key
-from pipeline.catalog import ModelCard
+from pipeline.cards import ModelCard
+from pipeline.hosted import HostedCall
 from pipeline.request import ImageRequest
 from pipeline.timing import Timings
 
@@ -26,6 +27,8 @@ class Estimate:
     seconds: float
     basis: str
     here: bool = True
+    hosted: HostedCall | None = None
+    """Who would draw it and for how much, if not this machine."""
 
 
 class Estimator:
@@ -56,17 +59,18 @@ class Estimator:
             return self._loads.get(key, 0.0)
 
     def estimate(self, card: ModelCard, request: ImageRequest) -> Estimate:
-        """Encode, denoise and decode of one picture on a warm model."""
+        """Encode, denoise and decode of one picture on a warm model, or a provider's whole call."""
+        hosted = card.hosted and card.hosted.call(request.width, request.height)
         evaluations = card.evaluations(request.steps, request.guidance)
         with self._lock:
             seen = list(self._seen.get(_key(request), ()))
         if seen:
             runs = f"{len(seen)} run{'s' if len(seen) > 1 else ''}"
             each, beside = map(median, zip(*seen, strict=True))
-            return Estimate(evaluations * each + beside, f"measured here, {runs}")
+            return Estimate(evaluations * each + beside, f"measured here, {runs}", hosted=hosted)
         pixels = request.width * request.height / card.size.default**2
         seconds = evaluations * pixels * card.reference_seconds_per_evaluation
-        return Estimate(seconds, f"reference: {card.reference_device}", here="CPU" in card.reference_device)
+        return Estimate(seconds, f"reference: {card.reference_device}", "CPU" in card.reference_device, hosted)
 
 
 def _key(request: ImageRequest) -> tuple[object, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from pipeline.hosted import HostedCall
 from pipeline.reading import Reading
 from pipeline.request import ImageRequest
 from pipeline.throughput import Batch
@@ -37,6 +38,7 @@ class Loading:
 @dataclass(frozen=True)
 class Step:
     """Step ``i`` of ``n`` (from 1) of run ``run`` (from 1) is done. ``preview``: what the picture will be, so far.
+    Step 0: the drawing has begun, of a model that tells no steps.
 
     ``batch``: how many pictures are being made at once, where the throughput is measured; ``run`` counts those calls.
     """
@@ -57,7 +59,8 @@ class Result:
     request: ImageRequest
     image: Image.Image
     runs: tuple[Timings, ...]
-    evaluations: int
+    evaluations: int | None
+    """None where a provider does not tell."""
     device: str
     dtype: str
     revision: str
@@ -71,6 +74,8 @@ class Result:
     peak_memory_bytes: int | None
     reading: Reading | None = None
     """How much of the prompt the model read; None where nobody can tell."""
+    hosted: HostedCall | None = None
+    """Who drew it and for how much, if it was not this machine."""
     batches: tuple[Batch, ...] = ()
     """Where the throughput was measured: every number of pictures at once that was tried."""
 

@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.catalog import DTYPE_BYTES, Catalog, Dtype, ModelCard, Pair
+from pipeline.cards import DTYPE_BYTES, Dtype, ModelCard
+from pipeline.catalog import Catalog, Pair
 from pipeline.device import Facts
 
 How = Literal["resident", "turns", "model offload", "group offload"]
@@ -99,8 +100,9 @@ def fit_model(card: ModelCard, facts: Facts) -> Fit:
 def fit_pair(
     catalog: Catalog, pair: Pair, facts: Facts, weigh: Callable[[ModelCard], ModelCard] = lambda card: card
 ) -> Fit:
-    """How both models of a pair run on this machine, in one comparison. ``weigh``: a card with other bytes instead."""
-    return _fit([weigh(card) for card in catalog.cards(pair)], facts)
+    """How both models of a pair run on this machine, in one comparison; of one that a provider draws nothing does.
+    ``weigh``: a card with other bytes instead."""
+    return _fit([weigh(card) for card in catalog.cards(pair) if not card.hosted], facts)
 
 
 def default_pair(catalog: Catalog, facts: Facts, here: Callable[[ModelCard], bool] = lambda card: True) -> Pair:
@@ -117,6 +119,8 @@ def default_pair(catalog: Catalog, facts: Facts, here: Callable[[ModelCard], boo
 
 
 def _fit(cards: Sequence[ModelCard], facts: Facts) -> Fit:
+    if not cards:
+        return Fit(())
     named = " and ".join(card.name for card in cards)
     slow = [card.name for card in cards if not card.cpu]
     if facts.kind == "cpu" and slow:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pipeline.wording import count
+from pipeline.wording import guidance_text, steps_text
 
 DEPTH = ("steps", "guidance")
 """What a picture is called by where nothing is varied."""
@@ -35,8 +35,8 @@ def _label(axes: Iterable[str], cell: Mapping[str, Any], model: str) -> str:
         "models": model,
         "prompts": cell.get("prompt", ""),
         "seeds": f"seed {cell.get('seed')}",
-        "steps": count(cell["steps"], "step"),
-        "guidance": f"guidance {cell['guidance']:g}",
+        "steps": steps_text(cell),
+        "guidance": guidance_text(cell),
         "switches": " + ".join(cell["switches"]) or "no switch",
     }
     return ", ".join(said[axis] for axis in axes)

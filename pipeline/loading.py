@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from pipeline.catalog import Dtype, ModelCard
+from pipeline.cards import Dtype, ModelCard
 from pipeline.device import out_of_memory
 from pipeline.errors import ModelError
 from pipeline.weights import DENOISERS, LORA, Weights

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from pipeline.catalog import Catalog, ModelCard, Pair
+from pipeline.cards import ModelCard
+from pipeline.catalog import Catalog, Pair
+from pipeline.cost import call_cost
 from pipeline.device import Facts
 from pipeline.errors import ModelError
 from pipeline.fit import Fit, default_pair, fit_model, fit_pair
 from pipeline.loading import package_missing
 from pipeline.switches import SWITCHES, lighter, supported
 from pipeline.weights import NotDownloaded, locate
+from pipeline.wording import dollars
 
 
 def models_document(catalog: Catalog, facts: Facts) -> dict[str, Any]:
@@ -32,14 +36,34 @@ def models_document(catalog: Catalog, facts: Facts) -> dict[str, Any]:
                 "same_path": pair.same_path,
                 "note": pair.note,
                 "opt_in": pair.opt_in,
-                "how": fits[pair.id].plan.words if fits[pair.id].plan else None,
+                "how": _how(catalog.cards(pair), fits[pair.id]),
                 "faster_with": _faster_with(catalog, pair, facts, fits[pair.id]),
-                "why_not": fits[pair.id].why_not,
+                "why_not": _why_not(catalog.cards(pair), fits[pair.id]),
                 "downloaded": all(models[card.id]["downloaded"] for card in catalog.cards(pair)),
             }
             for pair in catalog.pairs.values()
         ],
     }
+
+
+def _how(cards: Sequence[ModelCard], fit: Fit) -> str | None:
+    """How these run: here as the plan says, at their providers otherwise; None where one of them does not."""
+    if _why_not(cards, fit):
+        return None
+    hosted = [_price(card) for card in cards if card.hosted]
+    return "; ".join([*([fit.plan.words] if fit.plan else []), *dict.fromkeys(hosted)])
+
+
+def _why_not(cards: Sequence[ModelCard], fit: Fit) -> str | None:
+    hosted = (card.hosted.why_not() for card in cards if card.hosted)
+    return next((why_not for why_not in (fit.why_not, *hosted) if why_not), None)
+
+
+def _price(card: ModelCard) -> str:
+    """Who draws, and what he wants for a picture of the usual size."""
+    usd, side = call_cost(card.hosted.call(card.size.default, card.size.default)), card.size.default
+    asked = "at a price that is not known" if usd is None else f"for {dollars(usd)} a picture of {side} × {side} pixels"
+    return f"drawn by {card.hosted.provider} {asked}"
 
 
 def _faster_with(catalog: Catalog, pair: Pair, facts: Facts, plain: Fit) -> dict[str, str] | None:
@@ -49,6 +73,8 @@ def _faster_with(catalog: Catalog, pair: Pair, facts: Facts, plain: Fit) -> dict
     if facts.kind == "cpu":
         return None
     cards = catalog.cards(pair)
+    if any(card.hosted for card in cards):
+        return None
     best = plain.plan
     found = None
     for switch in SWITCHES.values():
@@ -81,10 +107,12 @@ def told_of_model(model: dict[str, Any]) -> str:
 
 
 def _model(card: ModelCard, facts: Facts) -> dict[str, Any]:
-    fit, here = fit_model(card, facts), True
+    fit, here = Fit(()) if card.hosted else fit_model(card, facts), True
     try:
-        locate(card)
-        why_not = fit.why_not or package_missing(card)
+        why_not = _why_not([card], fit)
+        if not card.hosted:
+            locate(card)
+            why_not = why_not or package_missing(card)
     except ModelError as error:
         here = not isinstance(error, NotDownloaded)
         why_not = fit.why_not or str(error)
@@ -103,9 +131,10 @@ def _model(card: ModelCard, facts: Facts) -> dict[str, Any]:
         "gated": card.gated,
         "memory_bytes": card.memory_bytes,
         "memory_source": card.memory_source,
-        "how": fit.plan.words if fit.plan else None,
+        "hosted": card.hosted and card.hosted.provider,
+        "how": _how([card], fit),
         "downloaded": here,
-        "switches": supported(card, facts.kind),
+        "switches": {} if card.hosted else supported(card, facts.kind),
         "runs_here": why_not is None,
         "why_not": why_not,
     }

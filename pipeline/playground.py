@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -12,6 +12,8 @@ import platformdirs
 
 from pipeline import fit
 from pipeline.adhoc import catalog_with
+from pipeline.backends.everywhere import Everywhere
+from pipeline.backends.hosted import HostedBackend
 from pipeline.backends.local import LocalBackend
 from pipeline.caches import ImageCache
 from pipeline.catalog import Catalog, Pair, load_catalog
@@ -20,6 +22,7 @@ from pipeline.device import find_facts
 from pipeline.engine import Engine
 from pipeline.errors import PlaygroundError
 from pipeline.history import History
+from pipeline.spending import Spending
 from pipeline.sweep_run import Sweeps
 from pipeline.votes import Votes
 from pipeline.weights import is_here
@@ -35,6 +38,8 @@ class Playground:
     data: Path
     default_price: str | None = None
     """What is taken where nobody names a price; None: what the device rents for."""
+    spending: Spending = field(default_factory=Spending)
+    """What hosted pictures may cost, and whose."""
 
     @property
     def default_pair(self) -> Pair:
@@ -98,11 +103,12 @@ def open_playground(
     default_price: str | None = None,
     model_file: str | Path | None = None,
     model: str | None = None,
+    spend: object = None,
 ) -> Playground:
     """Build the parts; loads no model and imports no torch. ``model_file``: a user's own catalogue beside the shipped
-    one. ``model``: a folder or a bare Hub id that is to be known too.
+    one. ``model``: a folder or a bare Hub id that is to be known too. ``spend``: see :meth:`Spending.of`.
 
-    Raises PlaygroundError if ``data`` or the price cannot be used.
+    Raises PlaygroundError if ``data``, the price or ``spend`` cannot be used.
     """
     folder = Path(data or platformdirs.user_data_dir("diptych")).expanduser().absolute()
     try:
@@ -114,7 +120,9 @@ def open_playground(
     catalog = load_catalog(more=Path(model_file) if model_file else None)
     if model is not None:
         catalog = catalog_with(catalog, model)
-    engine = Engine(catalog, LocalBackend(), ImageCache(folder / "cache"))
-    playground = Playground(catalog, load_prices(), engine, folder, default_price)
+    spending = Spending.of(spend)
+    backend = Everywhere(LocalBackend(), HostedBackend(spending))
+    engine = Engine(catalog, backend, ImageCache(folder / "cache"))
+    playground = Playground(catalog, load_prices(), engine, folder, default_price, spending)
     playground.check_price(default_price)
     return playground

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from pipeline import __version__
 from pipeline.errors import InputError
 from pipeline.events import Result
+from pipeline.hosted import HostedCall
 from pipeline.reading import Reading
 from pipeline.request import ImageRequest
 from pipeline.timing import Timings
@@ -30,6 +31,7 @@ def recipe_of(result: Result) -> dict[str, Any]:
             "previews": result.previews,
             "peak_memory_bytes": result.peak_memory_bytes,
             "reading": result.reading and result.reading.as_dict(),
+            "hosted": result.hosted and result.hosted.model_dump(mode="json"),
         },
         "versions": {"diptych": __version__, **result.versions},
     }
@@ -68,6 +70,7 @@ def result_from_recipe(image: Image.Image, recipe: dict[str, Any], cache: str = 
             previews=said["previews"],
             peak_memory_bytes=said["peak_memory_bytes"],
             reading=Reading.from_dict(said.get("reading")),
+            hosted=HostedCall.model_validate(said["hosted"]) if said.get("hosted") else None,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError("The recipe in this file is incomplete or changed; it cannot be restored.") from error

@@ -21,23 +21,27 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from pipeline import __version__, imagefile
-from pipeline.catalog import ASSETS, Catalog, ModelCard
+from pipeline.cards import ASSETS, ModelCard
+from pipeline.catalog import Catalog
 from pipeline.caveats import caveats, is_comparison, lanes_of, method
 from pipeline.charts import stage_bar
-from pipeline.cost import PriceProfile, PriceTable, machine_formula, month, source_url
+from pipeline.compare import hosted_of
+from pipeline.cost import PriceProfile, PriceTable, month, picture_formula, source_url
 from pipeline.errors import InputError, PlaygroundError, shown
 from pipeline.events import Result
+from pipeline.hosted import HostedPrice
 from pipeline.judged import judged_text
 from pipeline.labels import cell_label
 from pipeline.recipe import result_from_recipe
 from pipeline.throughput import Batch
-from pipeline.timing import MEASURED, Timings
+from pipeline.timing import MEASURED, Timings, stages_of
 from pipeline.wholefile import whole_file
 from pipeline.wording import (
     claim,
     dollars,
     fidelity_text,
     figure,
+    made_by,
     median_claims,
     seconds_range,
     seconds_text,
@@ -90,11 +94,22 @@ class Picture:
     bar: Markup
 
     @property
+    def evaluations(self) -> str:
+        made = self.lane["model_evaluations"]
+        return "not told" if made is None else f"{made}"
+
+    def takes(self, setting: str) -> bool:
+        """False where a provider decides it, and does not tell."""
+        return not self.lane.get("hosted") or setting in self.lane["hosted"]["takes"]
+
+    @property
     def inline(self) -> str:
         return "data:image/png;base64," + base64.b64encode(self.data or b"").decode()
 
     def stage(self, stage: str) -> str:
         """Seconds of one stage, or of "total", in the median run; with several runs also fastest and slowest."""
+        if stage not in (*stages_of(self.lane["seconds"]), "total"):
+            return "–"
         seconds = seconds_text(self.lane["seconds"][stage])
         runs = self.result.runs if self.result else ()
         if len(runs) < 2:
@@ -189,7 +204,6 @@ def _html(
     sections = [_section(item, shots, prices, prompts) for item, shots in zip(items, pictures, strict=True)]
     return environment.get_template("report.html").render(
         title=title,
-        stages=(*MEASURED, "total"),
         sections=sections,
         for_all={name: _taken_out(sections, name) for name in ("method", "caveats")},
         summary=_summary(items),
@@ -211,6 +225,10 @@ def _section(item: Item, pictures: list[Picture], prices: PriceTable, prompts: i
         "pictures": pictures,
         "models": list({picture.name: picture for picture in pictures}.values()),
         "price": price,
+        "stages": (*_stages(lanes_of(document)), "total"),
+        "machine": not all(lane.get("hosted") for lane in lanes_of(document)),
+        "lists": _lists(lanes_of(document)),
+        "made_by": made_by(document),
         "costs": _costs(pictures, price),
         "throughput": throughput_text(lanes_of(document)) if is_comparison(document) else "",
         "batches": _batches(lanes_of(document)),
@@ -259,16 +277,28 @@ def _costs(pictures: list[Picture], price: PriceProfile) -> list[dict[str, Any]]
     """Every picture's cost, with the sum behind it."""
     costs = []
     for picture in pictures:
-        seconds = picture.lane["seconds"]["total"]
+        seconds, call = picture.lane["seconds"]["total"], hosted_of(picture.lane)
         costs.append(
             {
                 "label": picture.label,
                 "usd": picture.lane["cost_usd"],
-                "month": month(seconds, IMAGES_A_DAY, price),
-                "formula": machine_formula(seconds, price),
+                "month": month(seconds, IMAGES_A_DAY, price, call),
+                "formula": picture_formula(seconds, price, call),
             }
         )
     return costs
+
+
+def _stages(lanes: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Those that any of the pictures went through, in their order."""
+    gone = {stage for lane in lanes for stage in stages_of(lane["seconds"])}
+    return [stage for stage in MEASURED if stage in gone]
+
+
+def _lists(lanes: Sequence[Mapping[str, Any]]) -> list[HostedPrice]:
+    """The providers' prices behind the costs, each once."""
+    calls = map(hosted_of, lanes)
+    return list({call.price.name: call.price for call in calls if call and call.price}.values())
 
 
 def _batches(lanes: Sequence[Mapping[str, Any]]) -> dict[int, list[tuple[float, float, float] | None]]:

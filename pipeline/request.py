@@ -11,7 +11,7 @@ import unicodedata
 
 from pydantic import BaseModel, ConfigDict
 
-from pipeline.catalog import ModelCard
+from pipeline.cards import ModelCard
 from pipeline.errors import InputError, shown
 from pipeline.switches import checked
 

@@ -14,7 +14,7 @@ from functools import cached_property, partial
 from typing import Any
 
 from pipeline.backends import Key
-from pipeline.catalog import ModelCard
+from pipeline.cards import ModelCard
 from pipeline.device import give_back, one_arena
 from pipeline.errors import ModelError
 from pipeline.fit import Plan

@@ -11,7 +11,7 @@ import tomllib
 from typing import Any
 
 from pipeline import imagefile
-from pipeline.catalog import ASSETS
+from pipeline.cards import ASSETS
 from pipeline.compare import compare_document, plan
 from pipeline.errors import PlaygroundError
 from pipeline.events import Result, final_results

@@ -14,8 +14,8 @@ from typing import Any
 from pipeline.axes import AXES, CELLS_MAX, NO_SWITCH, Axis, Value, switches_of, values
 from pipeline.catalog import Catalog
 from pipeline.cells import Cell
-from pipeline.compare import lane_document, price_document
-from pipeline.cost import PriceProfile, machine_cost
+from pipeline.compare import estimated_cost, lane_document, price_document
+from pipeline.cost import PriceProfile
 from pipeline.engine import Engine
 from pipeline.errors import InputError
 from pipeline.events import Result
@@ -105,13 +105,16 @@ def _requests(
             fields |= {rows.field: row} if rows else {}
             fields |= {columns.field: column} if columns else {}
             try:
-                requests[place] = _request(catalog, fields, len(found["models"]) > 1, len(found["guidance"]) > 1)
+                many = [len(found[axis]) > 1 for axis in ("models", "guidance", "steps")]
+                requests[place] = _request(catalog, fields, *many)
             except InputError as error:
                 faults[place] = error
     return requests, faults
 
 
-def _request(catalog: Catalog, fields: dict[str, object], many_models: bool, many_guidances: bool) -> ImageRequest:
+def _request(
+    catalog: Catalog, fields: dict[str, object], many_models: bool, many_guidances: bool, many_steps: bool
+) -> ImageRequest:
     """What only some of several models use goes only to those."""
     card = catalog.model(fields.pop("model"))
     fields["switches"] = switches_of(str(fields["switches"] or NO_SWITCH))
@@ -119,6 +122,8 @@ def _request(catalog: Catalog, fields: dict[str, object], many_models: bool, man
         fields["negative_prompt"] = ""
     if many_models and card.fixed_guidance and not many_guidances:
         fields["guidance"] = None
+    if many_models and card.fixed_steps and not many_steps:
+        fields["steps"] = None
     return make_request(card, fields.pop("prompt"), **fields)
 
 
@@ -133,7 +138,7 @@ def _check_lines(faults: Mapping[int, InputError], rows: int, columns: int) -> N
 
 @dataclass(frozen=True)
 class Forecast:
-    """Before it starts. ``seconds`` of encode, denoise and decode on warm models; ``known``: by what they are known,
+    """Before it starts. ``seconds`` are totals (see pipeline.timing) on warm models; ``known``: by what they are known,
     and whether that counts here."""
 
     pictures: int
@@ -151,8 +156,8 @@ def forecast(engine: Engine, requests: Iterable[ImageRequest], price: PriceProfi
     estimates = [engine.estimate(request) for request in requests]
     seconds = sum(estimate.seconds for estimate in estimates)
     known = {estimate.basis: estimate.here for estimate in estimates}
-    cost = machine_cost(seconds, price) if all(known.values()) else None
-    return Forecast(len(estimates), seconds, cost, known)
+    costs = [estimated_cost(estimate, price) for estimate in estimates]
+    return Forecast(len(estimates), seconds, None if None in costs else sum(costs), known)
 
 
 def heads(plan: Plan, axis: Axis | None, catalog: Catalog) -> list[str]:

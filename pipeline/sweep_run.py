@@ -47,8 +47,13 @@ class Sweeps:
 
     def start(self, plan: Plan, price: PriceProfile, owner: str = "") -> str:
         """Keep the sweep as an entry without cells and return its id; :meth:`run` makes the pictures."""
-        device = self.engine.backend.device().name
-        return self.history.add("sweep", head_document(plan, price, device), [], owner)
+        return self.history.add("sweep", head_document(plan, price, self._device(plan)), [], owner)
+
+    def _device(self, plan: Plan) -> str:
+        """This machine's, unless none of the pictures is made here."""
+        cards = [self.catalog.model(model) for model in plan.values["models"]]
+        providers = dict.fromkeys(card.hosted.provider for card in cards if card.hosted)
+        return " and ".join(providers) if all(card.hosted for card in cards) else self.engine.backend.device().name
 
     def plan(self, entry: Entry) -> Plan:
         """The plan of a kept sweep. Raises InputError if the entry is none, or cannot be made here any more."""
@@ -78,7 +83,7 @@ class Sweeps:
         """
         stop = stop or threading.Event()
         plan = self.plan(entry)
-        begun, here = entry.document["device"], self.engine.backend.device().name
+        begun, here = entry.document["device"], self._device(plan)
         if begun != here:
             raise InputError(f"This sweep was begun on {begun} and this is {here}: start a new one to measure here.")
         with self._alone(entry.id):

@@ -18,7 +18,7 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
-from pipeline.catalog import ModelCard
+from pipeline.cards import ModelCard
 from pipeline.device import out_of_memory
 from pipeline.errors import InputError, ModelError, shown
 from pipeline.loading import pipeline_class

@@ -1,4 +1,4 @@
-"""The stage clock: wait, load, encode, denoise, decode.
+"""The stage clock: wait, load, encode, denoise, decode; or, of a provider's picture, the whole call.
 
 On a CUDA device a mark is an event in the stream, read once at the end, so that measuring does not make the
 device wait. Elsewhere a mark is the monotonic clock. Knows nothing of models.
@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 
-MEASURED = ("encode", "denoise", "decode")
-"""The stages that make up ``total``. Waiting and loading are told apart and never part of a speed-up."""
+MEASURED = ("encode", "denoise", "decode", "call")
+"""The stages that make up ``total``: of a picture made here the first three, of a provider's the last. Waiting and
+loading are told apart and never part of a speed-up."""
 
 
 @dataclass(frozen=True)
@@ -25,17 +26,29 @@ class Timings:
     encode: float = 0.0
     denoise: float = 0.0
     decode: float = 0.0
+    call: float = 0.0
+    """From the request's first byte to the answer's last: network, the provider's queue, its model."""
 
     @property
     def total(self) -> float:
         return sum(getattr(self, stage) for stage in MEASURED)
 
     def as_dict(self) -> dict[str, float]:
-        return {**asdict(self), "total": self.total}
+        """A picture made here has no call."""
+        stages = {stage: seconds for stage, seconds in asdict(self).items() if stage != "call" or seconds}
+        return {**stages, "total": self.total}
 
     @classmethod
     def from_dict(cls, seconds: dict[str, float]) -> Timings:
-        return cls(**{field.name: float(seconds[field.name]) for field in fields(cls)})
+        return cls(
+            **{field.name: float(seconds[field.name]) for field in fields(cls) if field.name != "call"},
+            call=float(seconds.get("call", 0.0)),
+        )
+
+
+def stages_of(seconds: Mapping[str, float]) -> tuple[str, ...]:
+    """Of MEASURED those that a picture with these seconds went through."""
+    return MEASURED[3:] if seconds.get("call") else MEASURED[:3]
 
 
 def median(runs: Iterable[Timings]) -> Timings:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.catalog import ModelCard, Part
+from pipeline.cards import ModelCard, Part
 from pipeline.checksums import check_files
 from pipeline.errors import ModelError
 

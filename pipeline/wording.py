@@ -54,9 +54,10 @@ def expected(seconds: float, usd: float | None, known: Mapping[str, bool], most:
     whence = f" ({'; '.join(known)})" if known else ""
     if all(known.values()):
         return f"{about}, {dollars(usd)}{whence}"
+    cost = "" if usd is None else f", {dollars(usd)}"  # a provider's, which no time is needed for
     if any(known.values()):
-        return f"not all timed here yet; {about}{whence}"
-    return f"not timed here yet; elsewhere {about}{whence}"
+        return f"not all timed here yet; {about}{cost}{whence}"
+    return f"not timed here yet; elsewhere {about}{cost}{whence}"
 
 
 def per_thousand(usd: float | None) -> str:
@@ -104,14 +105,19 @@ def claims(document: Mapping[str, Any]) -> list[str]:
     good many pictures were found. They are different things and each is its own claim."""
     if document["speedup"] is None:
         return []
+    # Prices by list are known, however long it took; else the cost is as sure as the time that it is reckoned from.
+    listed = by_list(document)
+    timed = None if listed else document["saving"]
     if by_chance(document):
         found = ["no difference in time beyond chance"]
     elif as_fast(document):
         found = ["about as fast"]
     elif rough(document):
-        found = _about(document["speedup"], document["saving"])
+        found = _about(document["speedup"], timed)
     else:
-        found = _exactly(document["speedup"], document["saving"])
+        found = _exactly(document["speedup"], timed)
+    if listed and document["saving"] is not None:
+        found.append(f"{saved(document['saving'])} by list")
     if document.get("throughput_gain"):  # entries of older versions have none
         found.append(_throughput_claim(document))
     if good := judged_claim(document):
@@ -122,15 +128,21 @@ def claims(document: Mapping[str, Any]) -> list[str]:
 def median_claims(documents: Sequence[Mapping[str, Any]]) -> list[str]:
     """What several measured comparisons of the same settings claim of time and cost: the medians of their speed-ups and
     savings, told as "about" where one of them had too few runs; nothing where one found no difference."""
-    if chance := sum(map(by_chance, documents)):
-        return [f"no difference in time beyond chance in {chance} of {len(documents)}"]
-    ratio = median(document["speedup"] for document in documents)
     savings = [document["saving"] for document in documents if document["saving"] is not None]
+    listed = [f"{saved(median(savings))} by list"] if savings and all(map(by_list, documents)) else []
+    if chance := sum(map(by_chance, documents)):
+        return [f"no difference in time beyond chance in {chance} of {len(documents)}", *listed]
+    ratio = median(document["speedup"] for document in documents)
     few = any(map(rough, documents))
     if _alike(ratio, few):
-        return ["about as fast"]
+        return ["about as fast", *listed]
     tell = _about if few else _exactly
-    return tell(ratio, median(savings) if savings else None)
+    return [*tell(ratio, median(savings) if savings and not listed else None), *listed]
+
+
+def by_list(document: Mapping[str, Any]) -> bool:
+    """Whether what both pictures cost is on price lists, and is no matter of time."""
+    return all(lane.get("hosted") for lane in document["lanes"])
 
 
 def _throughput_claim(document: Mapping[str, Any]) -> str:
@@ -244,6 +256,24 @@ def _between(said: Mapping[str, Any]) -> str:
     if not said.get("low"):
         return ""
     return f"; speed-up {figure(said['low'])} to {figure(said['high'])} ×, 95 % interval"
+
+
+def steps_text(lane: Mapping[str, Any]) -> str:
+    """A lane's steps; those of a provider that takes none are not told."""
+    hosted = lane.get("hosted")  # entries of older versions have none
+    return "steps not told" if hosted and "steps" not in hosted["takes"] else count(lane["steps"], "step")
+
+
+def guidance_text(lane: Mapping[str, Any]) -> str:
+    """The same of its guidance."""
+    hosted = lane.get("hosted")
+    return "guidance not told" if hosted and "guidance" not in hosted["takes"] else f"guidance {lane['guidance']:g}"
+
+
+def made_by(document: Mapping[str, Any]) -> str:
+    """What drew a document's pictures: this device, providers, or both."""
+    hosted = [lane["hosted"]["provider"] for lane in document.get("lanes", [document]) if lane.get("hosted")]
+    return " and ".join(dict.fromkeys([document["device"], *hosted]))
 
 
 def count(number: int, noun: str) -> str:

@@ -47,6 +47,9 @@ class Order:
         return self.repeat > 1 or self.throughput
 
 
+CarryOut = Callable[[Order, Tell, threading.Event], None]
+
+
 def carry_out(catalog: Catalog, backend: Backend, order: Order, tell: Tell, stop: threading.Event) -> None:
     """Do it, and tell every event. Raises PlaygroundError; Cancelled once ``stop`` is set."""
     _Work(catalog, backend, order, tell, stop).run()
@@ -123,7 +126,7 @@ class _Work:
             request=request,
             image=made.image,
             runs=(*(before.runs if before else ()), timings),
-            evaluations=card.evaluations(request.steps, request.guidance),
+            evaluations=None if card.hosted else card.evaluations(request.steps, request.guidance),
             device=identity.device,
             dtype=identity.dtype,
             revision=identity.revision,
@@ -134,6 +137,7 @@ class _Work:
             previews=order.previews,
             peak_memory_bytes=made.peak_memory_bytes,
             reading=made.reading,
+            hosted=made.hosted,
         )
         self._results[lane] = result
         self._tell(Done(lane, result, run == order.repeat and not order.throughput))

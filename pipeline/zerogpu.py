@@ -19,7 +19,7 @@ from contextlib import closing
 
 from pipeline.errors import BusyError, Cancelled, PlaygroundError
 from pipeline.events import Event
-from pipeline.work import Order, Tell
+from pipeline.work import CarryOut, Order, Tell
 
 BASE_S, SHARE = 10, 1.5
 """Seconds asked for: BASE_S for fork, transfer and warm-up, and SHARE of our own estimate. Shorter calls come first
@@ -28,7 +28,6 @@ MOST_S = 300
 LOAD_BYTES_A_S = 1e9
 """From a Space's disk to the GPU; a guess, on the safe side of what NVMe disks give."""
 
-CarryOut = Callable[[Order, Tell, threading.Event], None]
 log = logging.getLogger(__name__)
 
 

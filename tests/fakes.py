@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from pipeline.backends import How, Identity, Key, Made, OnPart, OnStep
-from pipeline.catalog import ModelCard
+from pipeline.cards import ModelCard
 from pipeline.device import Device
 from pipeline.errors import BatchTooLarge, Cancelled
 from pipeline.events import Done, Event, Result

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.catalog import ASSETS
+from pipeline.cards import ASSETS
 from tests.fakes import CATALOG
 
 KILLS = 50

@@ -9,8 +9,9 @@ from typing import Protocol
 
 from PIL import Image
 
-from pipeline.catalog import ModelCard
+from pipeline.cards import ModelCard
 from pipeline.device import Device
+from pipeline.hosted import HostedCall
 from pipeline.reading import Reading
 from pipeline.request import ImageRequest
 
@@ -24,7 +25,7 @@ def key_of(request: ImageRequest) -> Key:
 
 
 OnStep = Callable[[int, int, Image.Image | None], None]
-"""Called after step i of n (from 1) with a preview or None."""
+"""Called after step i of n (from 1) with a preview or None; by what tells no steps once, as step 0, when it begins."""
 OnPart = Callable[[str, int, int], None]
 """Called with its name before part ``done`` of ``total`` is prepared, and while that goes on; an error of it ends that.
 """
@@ -55,7 +56,7 @@ class How:
 
 @dataclass(frozen=True)
 class Made:
-    """The (first) finished picture. ``seconds`` by stage, of the whole batch: encode, denoise, decode."""
+    """The (first) finished picture. ``seconds`` by stage (see pipeline.timing), of the whole batch."""
 
     image: Image.Image
     seconds: dict[str, float]
@@ -63,6 +64,8 @@ class Made:
     peak_memory_bytes: int | None
     reading: Reading | None = None
     """How much of the prompt the model read; None where nobody can tell."""
+    hosted: HostedCall | None = None
+    """Of a provider's picture: who drew it and for how much. Its only stage is the call."""
 
 
 class Backend(Protocol):

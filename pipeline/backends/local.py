@@ -23,7 +23,7 @@ from pipeline.backends.previews import clean_state
 from pipeline.backends.shortage import MUCH_MORE, Shortages, decoding_told
 from pipeline.backends.unusable import refuse_unusable
 from pipeline.caches import ByteLRU
-from pipeline.catalog import ModelCard
+from pipeline.cards import ModelCard
 from pipeline.device import (
     Device,
     Facts,

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 
 from pipeline.backends import Key
-from pipeline.catalog import ModelCard
+from pipeline.cards import ModelCard
 
 MUCH_MORE = 1.2
 """Times the memory that there was: worth another try."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import Image
 
-from pipeline.catalog import ModelCard
+from pipeline.cards import ModelCard
 from pipeline.errors import ModelError
 
 

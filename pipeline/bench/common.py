@@ -44,8 +44,12 @@ def playground(subject: Subject = DEFAULT) -> Iterator[Playground]:
         wanted = f"{subject.model}:{subject.model}" if subject.model else subject.pair
         pair = opened.catalog.pair(wanted)
         catalog = opened.catalog.model_copy(update={"pairs": {pair.id: pair, **opened.catalog.pairs}})
-        opened.engine.backend.any_picture = True
-        yield replace(opened, catalog=catalog, engine=Engine(catalog, opened.engine.backend))
+        for card in catalog.cards(pair):
+            if card.hosted:
+                raise InputError(f"Benches measure this machine, and {card.name} is drawn by {card.hosted.provider}.")
+        local = opened.engine.backend.local
+        local.any_picture = True
+        yield replace(opened, catalog=catalog, engine=Engine(catalog, local))
 
 
 def requests(opened: Playground, prompt: str = PROMPT, **fields: object) -> dict[Role, ImageRequest]:

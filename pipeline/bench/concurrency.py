@@ -16,7 +16,7 @@ from typing import Any
 
 from pipeline.backends import Backend, How, Made, OnPart, OnStep
 from pipeline.bench.common import DEFAULT, Subject, playground, requests, spread
-from pipeline.catalog import ModelCard
+from pipeline.cards import ModelCard
 from pipeline.engine import Engine
 from pipeline.events import Done, final_results
 from pipeline.playground import Playground

@@ -18,7 +18,7 @@ from pipeline.backends import How, Made, OnStep
 from pipeline.backends.families import FAMILIES
 from pipeline.backends.local import LocalBackend
 from pipeline.bench.common import DEFAULT, PROMPT, Subject, different, playground, spread
-from pipeline.catalog import ModelCard
+from pipeline.cards import ModelCard
 from pipeline.engine import Engine
 from pipeline.events import final_results
 from pipeline.request import REPEAT_MAX, ImageRequest

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.bench.common import DEFAULT, Subject, different, playground
-from pipeline.catalog import ModelCard
+from pipeline.cards import ModelCard
 from pipeline.events import final_results
 from pipeline.fit import HEADROOM
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from pipeline.backends.local import LocalBackend
 from pipeline.bench.common import DEFAULT, Subject, different, playground, spread
-from pipeline.catalog import DTYPE_BYTES, ModelCard
+from pipeline.cards import DTYPE_BYTES, ModelCard
 from pipeline.device import find_facts
 from pipeline.engine import Engine
 from pipeline.errors import InputError, ModelError

@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.bench.architectures import ARCHITECTURES, Part, Size
-from pipeline.catalog import ROLES, Catalog, Dtype, ModelCard, Pair, load_catalog
+from pipeline.cards import Dtype, ModelCard
+from pipeline.catalog import ROLES, Catalog, Pair, load_catalog
 from pipeline.errors import InputError, PlaygroundError
 from pipeline.weights import INDEX
 

@@ -40,6 +40,7 @@ def attach(playground: Playground, jobs: Jobs, visitors: Visitors) -> None:
         requests: Sequence[ImageRequest], request: gr.Request | None, run: Any, **how: Any
     ) -> list[Result]:
         """All results, in the order of the requests. A caller who goes away ends his run."""
+        visitors.check_spending(requests, request)
         with jobs.running(_session(request), _run_name(run)) as stop:
             try:
                 return await anyio.to_thread.run_sync(
@@ -110,7 +111,7 @@ def attach(playground: Playground, jobs: Jobs, visitors: Visitors) -> None:
         how = {"repeat": repeat, "throughput": throughput, "use_cache": yes_or_no("use_cache", use_cache)}
         made = await run_all(list(requests.values()), request, run, **how)
         results = dict(zip(requests, made, strict=True))
-        document = comparison.compare_document(chosen, results, playground.price(price, made[0].device))
+        document = comparison.compare_document(chosen, results, playground.price(price, comparison.device_of(*made)))
         visitors.keep_program("comparison", document, [results[role] for role in ROLES], request)
         for lane in document["lanes"]:
             lane["image"] = _file(results[lane["role"]])

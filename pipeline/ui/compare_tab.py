@@ -12,7 +12,7 @@ from functools import partial
 import gradio as gr
 
 from pipeline.catalog import ROLES, Catalog, Role
-from pipeline.compare import estimate_document, plan, price_document, repriced
+from pipeline.compare import device_of, estimate_document, plan, price_document, repriced
 from pipeline.errors import Cancelled, InputError, PlaygroundError
 from pipeline.events import Done, Queued, Result
 from pipeline.playground import Playground
@@ -105,6 +105,7 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
                 seed = random_seed() if seed is None else page_seed(seed)
                 pair, requests = requests_of(catalog, pair_id, prompt, negative, seed, *rest)
                 playground.check_price(None if price_id == AUTOMATIC_PRICE else price_id)
+                visitors.check_spending(requests.values(), request)
                 begun = True
                 yield updates.begun(view, seed) | updates.choosable(view, False)
                 roles = list(requests)
@@ -122,14 +123,14 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
                         price = None
                         if isinstance(event, Done):
                             results[role] = event.result
-                            price = price_of(price_id, event.result.device)
+                            price = price_of(price_id, device_of(*results.values()))
                             if event.final:
                                 keeper.done(pair, role, event.result, price)
                         update = updates.step_by_step(view, event, role, price)
                         in_line = isinstance(event, Queued) and event.place > 0
                         yield update | updates.running(view) if waited and not in_line else update
                         waited = in_line
-            price = price_of(price_id, results["efficient"].device)
+            price = price_of(price_id, device_of(*results.values()))
             people = people_of(playground, visitors, token, request, keeper.document)
             document = {**keeper.document, "people": people}
             yield updates.finished(view, document, results, price) | updates.choosable(view, True)

@@ -90,12 +90,13 @@ def step_by_step(view: CompareView, event: Event, role: Role | None, price: Pric
             return {view.lanes[role].progress: markup.progress(f"loading: {event.part}", event.done / event.total)}
         case Step():
             lane = view.lanes[role]
-            left = event.elapsed_s / event.i * (event.n - event.i)
+            left = event.elapsed_s / event.i * (event.n - event.i) if event.i else 0.0
             rest = f", about {seconds_text(left)} left" if left > 1 else ""
             run = f"run {event.run}, " if event.run > 1 else ""
             if event.batch is not None:
                 run = f"throughput, {count(event.batch, 'picture')} at once, "
-            text = f"{run}step {event.i} of {event.n} · {seconds_text(event.elapsed_s)}{rest}"
+            step = f"step {event.i} of {event.n}" if event.i else "the provider draws"
+            text = f"{run}{step} · {seconds_text(event.elapsed_s)}{rest}"
             update = {lane.progress: markup.progress(text, event.i / event.n)}
             return update | ({lane.image: hand_out(event.preview)} if event.preview else {})
         case Done():

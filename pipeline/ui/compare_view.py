@@ -10,7 +10,8 @@ from pathlib import Path
 import gradio as gr
 
 from pipeline import stored, zerogpu
-from pipeline.catalog import ROLES, Catalog, ModelCard, Pair, Role, Sizes
+from pipeline.cards import ModelCard, Sizes
+from pipeline.catalog import ROLES, Catalog, Pair, Role
 from pipeline.playground import Playground
 from pipeline.quality import difference
 from pipeline.switches import SWITCHES
@@ -204,11 +205,13 @@ def pair_dropdown(catalog: Catalog, pair: Pair) -> dict:
 
 
 def pair_choices(catalog: Catalog) -> list[tuple[str, str]]:
-    """Every pair, and whether its weights are still to be fetched."""
+    """Every pair, and whether its weights are still to be fetched, or its provider cannot be asked."""
     return [(f"{pair.name}{_to_fetch(catalog.cards(pair))}", pair.id) for pair in catalog.pairs.values()]
 
 
 def _to_fetch(cards: Sequence[ModelCard]) -> str:
+    if any(card.hosted and card.hosted.why_not() for card in cards):
+        return " · not set up"
     # On ZeroGPU what was placed is in memory, and its files are gone.
     absent = not zerogpu.active() and any(card.repo and not is_here(card) for card in cards)
     return " · not fetched" if absent else ""
@@ -236,13 +239,16 @@ def _settings(role: Role, card: ModelCard, pair: Pair, cards: list[ModelCard]) -
 
 
 def steps_slider(role: Role, card: ModelCard, value: int | None) -> dict:
-    """Arguments of a lane's steps slider."""
+    """Arguments of a lane's steps slider; where a provider takes none it is disabled and says so."""
+    fixed = card.fixed_steps
     return {
         "minimum": card.steps.min,
-        "maximum": card.steps.max,
+        "maximum": card.steps.max if not fixed else card.steps.min + 1,
         "value": card.steps.default if value is None else value,
         "step": 1,
         "label": f"Steps, {role}",
+        "info": fixed or "",
+        "interactive": not fixed,
     }
 
 

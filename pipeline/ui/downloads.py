@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 
 from pipeline import download
-from pipeline.catalog import ModelCard
+from pipeline.cards import ModelCard
 from pipeline.errors import InputError, PlaygroundError
 from pipeline.ui import markup
 from pipeline.wording import size_text

@@ -9,15 +9,18 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from pipeline.cost import PriceProfile, machine_formula
+from pipeline.compare import hosted_of
+from pipeline.cost import PriceProfile, machine_formula, picture_formula
+from pipeline.hosted import HostedCall
 from pipeline.judged import judged_text
 from pipeline.reading import reading_text
-from pipeline.timing import MEASURED
+from pipeline.timing import stages_of
 from pipeline.wording import (
     claims,
     count,
     dollars,
     fidelity_text,
+    made_by,
     per_thousand,
     seconds_range,
     seconds_text,
@@ -43,10 +46,8 @@ def verdict(document: Mapping[str, Any], *, stored: str = "") -> str:
         f"“{shortened(document['prompt'])}”, seed {document['seed']}",
         f"{seconds_text(fast['seconds']['total'])} against {seconds_text(slow['seconds']['total'])}",
         counted,
-        "warm" if slow["warm"] and fast["warm"] else "cold",
-        f"{fast['steps']} against {count(slow['steps'], 'step')}, {fast['model_evaluations']} against "
-        f"{count(slow['model_evaluations'], 'evaluation')}",
-        document["device"],
+        *_work(slow, fast),
+        made_by(document),
     ]
     if document["speedup"] is None:
         said = ["From the cache" if slow["cache"] == fast["cache"] else "Partly from the cache"]
@@ -62,6 +63,17 @@ def verdict(document: Mapping[str, Any], *, stored: str = "") -> str:
     busy = f"<p>Throughput of a busy machine: {escape(rate)}</p>" if rate else ""
     line = " · ".join(f'<span class="fact">{escape(fact)}</span>' for fact in facts)
     return _card(f'<div class="claims">{head}</div><p>{line}</p>{busy}{_good_enough(document)}')
+
+
+def _work(slow: Mapping[str, Any], fast: Mapping[str, Any]) -> list[str]:
+    """What the models did for it; providers tell neither whether theirs was warm nor how often it was evaluated."""
+    if slow.get("hosted") or fast.get("hosted"):
+        return ["network and providers' queues included"]
+    return [
+        "warm" if slow["warm"] and fast["warm"] else "cold",
+        f"{fast['steps']} against {count(slow['steps'], 'step')}, {fast['model_evaluations']} against "
+        f"{count(slow['model_evaluations'], 'evaluation')}",
+    ]
 
 
 def _good_enough(document: Mapping[str, Any]) -> str:
@@ -96,7 +108,8 @@ def _card(inner: str) -> str:
 
 
 def lane(document: Mapping[str, Any], price: PriceProfile, longest_s: float, device: str) -> str:
-    """Under a picture: total, cost, stage bar on the scale of ``longest_s`` seconds, and the sum behind the cost."""
+    """Under a picture: total, cost, stage bar on the scale of ``longest_s`` seconds, and the sum behind the cost.
+    ``device``: this machine's, if it made any."""
     seconds = document["seconds"]
     spread = ""
     if document["runs"] > 1:
@@ -107,7 +120,8 @@ def lane(document: Mapping[str, Any], price: PriceProfile, longest_s: float, dev
     return (
         '<div class="lane-numbers">'
         f"<p><strong>{seconds_text(seconds['total'])}</strong> · {_cost(cost)}{cached}{spread}</p>"
-        f"{_unread(document)}{_bar(seconds, longest_s)}{_legend(document, device)}{_how(document, price, device)}</div>"
+        f"{_unread(document)}{_unseeded(document)}{_bar(seconds, longest_s)}{_legend(document, device)}"
+        f"{_how(document, price, device)}</div>"
     )
 
 
@@ -124,17 +138,24 @@ def _unread(document: Mapping[str, Any]) -> str:
     return f'<p class="unread">This model {escape(said)}.</p>' if said else ""
 
 
+def _unseeded(document: Mapping[str, Any]) -> str:
+    hosted = document.get("hosted")
+    if not hosted or "seed" in hosted["takes"]:
+        return ""
+    return '<p class="note">Takes no seed: drawn again, it is another picture.</p>'
+
+
 def _bar(seconds: Mapping[str, float], longest_s: float) -> str:
     parts = "".join(
         f'<span class="stage {stage}" style="width:{100 * seconds[stage] / longest_s if longest_s else 0:.3f}%"></span>'
-        for stage in MEASURED
+        for stage in stages_of(seconds)
     )
     return f'<div class="bar" aria-hidden="true">{parts}</div>'
 
 
 def _legend(document: Mapping[str, Any], device: str) -> str:
     items = []
-    for stage in MEASURED:
+    for stage in stages_of(document["seconds"]):
         reused = " (reused)" if stage == "encode" and document["encode_cached"] else ""
         text = f"{stage} {seconds_text(document['seconds'][stage])}{reused}"
         items.append(f'<span><i class="stage {stage}"></i>{text}</span>')
@@ -152,6 +173,8 @@ def _legend(document: Mapping[str, Any], device: str) -> str:
 
 
 def _how(document: Mapping[str, Any], price: PriceProfile, device: str) -> str:
+    if call := hosted_of(document):
+        return _how_hosted(document["seconds"]["total"], price, call)
     read = f", read {price.as_of}" if price.as_of else ""
     return (
         "<details><summary>how?</summary><p>"
@@ -160,6 +183,20 @@ def _how(document: Mapping[str, Any], price: PriceProfile, device: str) -> str:
         f"Source: {escape(price.source)}{escape(read)}.<br>"
         "Total is encode + denoise + decode on a warm model. The machine is taken to be busy all the time; "
         "idle hours cost extra.</p></details>"
+    )
+
+
+def _how_hosted(seconds: float, price: PriceProfile, call: HostedCall) -> str:
+    said = call.price
+    whence = ""
+    if said:
+        source = f"{said.source}, {said.as_of}"
+        whence = f"List price of {escape(said.name)}. Source: {escape(source)}. {escape(said.note)}<br>"
+    return (
+        f"<details><summary>how?</summary><p>{escape(picture_formula(seconds, price, call))}<br>{whence}"
+        f"Drawn by {escape(call.provider)}. Total is the whole call as this machine sees it, a connection made anew: "
+        "network, the provider's queue and its model. Nobody outside can tell them apart, and they vary with hour and "
+        "place.</p></details>"
     )
 
 

@@ -35,19 +35,24 @@ def _pair(pair: Mapping[str, Any], recommended: bool) -> list[str]:
 
 
 def _model(model: Mapping[str, Any]) -> list[str]:
-    steps = model["steps"]
+    steps, hosted = model["steps"], model["hosted"]
     page = model["licence_url"]
     licence = escape(model["licence"])
     return [
         f'<strong>{escape(model["name"])}</strong><p class="note">{escape(model["summary"])}</p>',
         escape(told_of_model(model)),
-        f"{steps['default']:g}" + (f" ({steps['min']:g} to {steps['max']:g})" if steps["min"] < steps["max"] else ""),
-        f"{model['guidance']['default']:g}",
+        _range(steps) if steps["min"] < steps["max"] or not hosted else "not told",
+        f"{model['guidance']['default']:g}" if model["guidance"]["max"] > 1 or not hosted else "not told",
         f"{model['size']['default']}",
-        size_text(model["weight_bytes"]),
+        "none here" if hosted else size_text(model["weight_bytes"]),
         f'<a href="{escape(page)}" target="_blank" rel="noopener">{licence}</a>' if page else licence,
         escape(model["source"]),
     ]
+
+
+def _range(steps: Mapping[str, float]) -> str:
+    between = f" ({steps['min']:g} to {steps['max']:g})" if steps["min"] < steps["max"] else ""
+    return f"{steps['default']:g}{between}"
 
 
 def _table(name: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 
 import gradio as gr
 
-from pipeline.catalog import Catalog, ModelCard
+from pipeline.cards import ModelCard
+from pipeline.catalog import Catalog
 from pipeline.device import Facts, find_facts
 from pipeline.errors import InputError
 from pipeline.fit import fit_model, fit_pair

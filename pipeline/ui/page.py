@@ -8,7 +8,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from pipeline import __version__
-from pipeline.catalog import ASSETS
+from pipeline.cards import ASSETS
 from pipeline.playground import Playground
 from pipeline.ui import (
     api,

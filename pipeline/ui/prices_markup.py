@@ -11,6 +11,7 @@ from typing import Any
 from markupsafe import Markup
 
 from pipeline.charts import CostBar, cost_chart
+from pipeline.compare import hosted_of
 from pipeline.cost import (
     SECONDS_A_DAY,
     Month,
@@ -21,6 +22,7 @@ from pipeline.cost import (
     month_formula,
     source_url,
 )
+from pipeline.hosted import HostedPrice
 from pipeline.wording import as_fast, by_chance, count, dollars, duration, figure, rough
 
 SIZE = 1024
@@ -33,7 +35,7 @@ def volume(document: Mapping[str, Any], price: PriceProfile, images_a_day: int, 
     ``document`` is priced at ``price`` already. ``whence``: which comparison it is, in words.
     """
     old, new = document["lanes"]
-    before, after = (month(lane["seconds"]["total"], images_a_day, price) for lane in (old, new))
+    before, after = (month(lane["seconds"]["total"], images_a_day, price, hosted_of(lane)) for lane in (old, new))
     rows = [
         ("A picture", dollars(old["cost_usd"]), dollars(new["cost_usd"])),
         ("1,000 pictures", *(dollars(_thousand(lane["cost_usd"])) for lane in (old, new))),
@@ -53,7 +55,7 @@ def volume(document: Mapping[str, Any], price: PriceProfile, images_a_day: int, 
 
 
 def _left_on(of: Month) -> str:
-    return f"{dollars(of.left_on_usd)}, {count(of.machines, 'machine')}"
+    return f"{dollars(of.left_on_usd)}, {count(of.machines, 'machine')}" if of.machines else "no machine of yours"
 
 
 def _busy(seconds_a_day: float) -> str:
@@ -66,12 +68,17 @@ def _busy(seconds_a_day: float) -> str:
 def _saves(document: Mapping[str, Any], before: Month, after: Month, images_a_day: int) -> str:
     at = f"At {count(images_a_day, 'image')} a day"
     if before.by_use_usd is None or after.by_use_usd is None:
+        if any(lane.get("hosted") for lane in document["lanes"]):
+            return f"{at}: not all prices are known. Give your own per hour, or a provider's in a --model-file."
         return f"{at}: no price is known for this hardware. Give your own price per hour."
     if document["speedup"] is None:
         return f"{at} no saving is claimed: a picture of this comparison came out of the cache."
     if by_chance(document):
         return f"{at} no saving is claimed: the two models' times may differ by chance alone."
-    by_use, left_on = before.by_use_usd - after.by_use_usd, before.left_on_usd - after.left_on_usd
+    by_use = before.by_use_usd - after.by_use_usd
+    if not before.machines or not after.machines:
+        return f"{at} this {_change(by_use, few=False)} a month, paid by use, at the providers' list prices."
+    left_on = before.left_on_usd - after.left_on_usd
     if as_fast(document):
         return f"{at} no saving is claimed: the two models are about as fast."
     few = rough(document)
@@ -103,6 +110,12 @@ def _sums(document: Mapping[str, Any], price: PriceProfile, images_a_day: int) -
     sums = [
         f"{lane['role'].capitalize()}: {month_formula(lane['cost_usd'], images_a_day)}." for lane in document["lanes"]
     ]
+    if all(lane.get("hosted") for lane in document["lanes"]):
+        prices = dict.fromkeys(said.price for said in map(hosted_of, document["lanes"]) if said.price)
+        whence = Markup("<br>").join(
+            Markup("{}: {}").format(said.name, _source(said.source, said.as_of)) for said in prices
+        )
+        return Markup("{}<br>{}<br>{}").format(*sums, whence)
     rate = "" if price.usd_per_hour is None else f" at ${price.usd_per_hour:g} an hour"
     return Markup(
         "{}<br>{}<br>Price: {}{}. {}<br>Paid by use counts busy seconds only. Machines left on are rented day and "
@@ -114,7 +127,12 @@ def hosted_chart(document: Mapping[str, Any], table: PriceTable) -> Markup:
     """1,000 pictures of both models as measured, beside what hosted models ask."""
     size = f"{document['width']} × {document['height']}"
     measured = [
-        CostBar(f"{lane['role'].capitalize()}, {lane['model']}", _thousand(lane["cost_usd"]), f"measured, {size}", True)
+        CostBar(
+            f"{lane['role'].capitalize()}, {lane['model']}",
+            _thousand(lane["cost_usd"]),
+            f"{'list price' if lane.get('hosted') else 'measured'}, {size}",
+            not lane.get("hosted"),
+        )
         for lane in document["lanes"]
     ]
     hosted = sorted(((hosted_cost(price, SIZE, SIZE), price) for price in table.hosted), key=lambda pair: pair[0])
@@ -149,7 +167,7 @@ def hosted_table(table: PriceTable) -> Markup:
     rows = [
         Markup('<tr><th scope="row">{}<br><span class="note">{}</span> {}</th><td>{}</td><td>{}</td></tr>').format(
             price.name,
-            price.note,
+            _note(price),
             _source(price.source, price.as_of),
             f"${price.usd:g} per {price.unit}",
             dollars(hosted_cost(price, SIZE, SIZE)),
@@ -157,6 +175,12 @@ def hosted_table(table: PriceTable) -> Markup:
         for price in table.hosted
     ]
     return _table(("Hosted model", "Price", f"{SIZE} × {SIZE}"), rows)
+
+
+def _note(price: HostedPrice) -> str:
+    """What else is to be known of a price."""
+    prompt = f"Prompt tokens, ${price.usd_prompt:g} a million, come on top." if price.usd_prompt else ""
+    return " ".join(each for each in (price.note, prompt) if each)
 
 
 def _table(headers: tuple[str, ...], rows: list[Markup]) -> Markup:

@@ -202,6 +202,7 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
             if jobs.busy(request.session_hash):
                 raise InputError("A run of this page is on; wait for its end, or stop it first.")
             plan = planned(chosen, [prompt_lines, seeds, steps, guidance, switches])
+            visitors.check_spending(plan.requests.values(), request)
             owner = visitors.owner(token)
             entry = playground.history.get(playground.sweeps.start(plan, chosen_price(playground, price), owner), owner)
         except PlaygroundError as error:
@@ -212,6 +213,7 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
     def on_resume(token, entry, request: gr.Request) -> Iterator[list[Any]]:
         try:
             kept = visitors.get(entry, token, request)
+            visitors.check_spending(playground.sweeps.plan(kept).requests.values(), request)
         except PlaygroundError as error:
             yield update(said=markup.fault(str(error)))
             return

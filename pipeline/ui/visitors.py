@@ -12,16 +12,17 @@ import ipaddress
 import logging
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 import gradio as gr
 
-from pipeline.errors import PlaygroundError
+from pipeline.errors import InputError, PlaygroundError
 from pipeline.events import Result
 from pipeline.history import Entry
 from pipeline.playground import Playground
+from pipeline.request import ImageRequest
 
 TOKEN = re.compile(r"[A-Za-z0-9_-]{22}")
 NEW_TOKEN = f"""(token) => {{
@@ -67,6 +68,18 @@ class Visitors:
         names = [*_named(f"//{headers['host']}" if "host" in headers else None), *_named(headers.get("origin"))]
         client = getattr(request, "client", None)
         return all(map(_loopback, [*names, getattr(client, "host", None)]))
+
+    def check_spending(self, requests: Iterable[ImageRequest], request: gr.Request | None) -> None:
+        """Raises InputError if a provider would draw one of these on the account of whoever runs this page, and he has
+        not opened that to others."""
+        if self._playground.spending.visitors or self.local(request):
+            return
+        for card in (self._playground.catalog.model(each.model) for each in requests):
+            if card.hosted and card.hosted.key_variable:
+                raise InputError(
+                    f"{card.name} is drawn by {card.hosted.provider} at the cost of whoever runs this page, and is not "
+                    "open to visitors; choose another model."
+                )
 
     def find(self, token: object, request: gr.Request, **filters: Any) -> list[Entry]:
         """What this visitor may see, newest first."""

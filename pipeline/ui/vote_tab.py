@@ -18,7 +18,7 @@ from PIL import Image
 from pipeline import sweep_votes
 from pipeline.axes import lines
 from pipeline.catalog import ROLES
-from pipeline.compare import compare_document
+from pipeline.compare import compare_document, device_of
 from pipeline.errors import Cancelled, InputError, PlaygroundError
 from pipeline.events import Done, Result
 from pipeline.history import Entry
@@ -255,6 +255,8 @@ def build(
             playground.check_price(None if price == AUTOMATIC_PRICE else price)
             chosen = random_seed() if seed is None else seed
             planned = [requests_of(catalog, pair_id, prompt, negative, chosen, *rest) for prompt in wanted]
+            for _, requests in planned:
+                visitors.check_spending(requests.values(), request)
             owner = visitors.owner(token)
             found, shown_at = [], 0.0
             with jobs.running(request.session_hash) as stop:
@@ -276,7 +278,7 @@ def build(
                             if isinstance(event, Done):
                                 results[roles[event.lane]] = event.result
                     document = compare_document(
-                        pair, results, chosen_price(playground, price, results["efficient"].device)
+                        pair, results, chosen_price(playground, price, device_of(*results.values()))
                     )
                     found.append(history.get(history.add("comparison", document, [results[r] for r in ROLES], owner)))
             made = playground.votes.open(found, owner)

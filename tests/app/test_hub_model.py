@@ -12,7 +12,8 @@ from gradio_client.exceptions import AppError
 
 from pipeline.backends.local import LocalBackend
 from pipeline.bench.random_weights import save
-from pipeline.catalog import ASSETS, load_catalog
+from pipeline.cards import ASSETS
+from pipeline.catalog import load_catalog
 from pipeline.engine import Engine
 from tests.hub import CARD, REPO, Faults, Hub
 

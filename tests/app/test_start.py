@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from pipeline.catalog import ASSETS
+from pipeline.cards import ASSETS
 
 
 def start(*options: str, **variables: str) -> subprocess.CompletedProcess:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.catalog import ASSETS
+from pipeline.cards import ASSETS
 from tests.browser.visit import CHROMIUM, FLAGS, answers, playwright
 
 

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from pipeline import imagefile
-from pipeline.catalog import ASSETS
+from pipeline.cards import ASSETS
 from pipeline.engine import Engine
 from pipeline.recipe import request_from_recipe
 from tests.browser.test_report_and_prices import download

@@ -13,11 +13,12 @@ import torch
 from diffusers import DiffusionPipeline
 from PIL import Image
 
-from pipeline import catalog as catalog_module
+from pipeline import cards as cards_module
 from pipeline import imagefile
 from pipeline.backends.families import FAMILIES
 from pipeline.backends.local import LocalBackend
-from pipeline.catalog import Catalog, ModelCard, load_catalog
+from pipeline.cards import ModelCard
+from pipeline.catalog import Catalog, load_catalog
 from pipeline.checksums import check_files
 from pipeline.compare import plan
 from pipeline.engine import Engine
@@ -107,7 +108,7 @@ def test_what_the_catalogue_calls_shared_is_equal_on_disk():
 def copied(tmp_path: Path, monkeypatch) -> Path:
     """The efficient model in a folder of its own, where it may be broken."""
     shutil.copytree(NEW.folder, tmp_path / NEW.path)
-    monkeypatch.setattr(catalog_module, "ASSETS", tmp_path)
+    monkeypatch.setattr(cards_module, "ASSETS", tmp_path)
     return tmp_path / NEW.path
 
 

@@ -7,7 +7,8 @@ import tomllib
 
 import pytest
 
-from pipeline.catalog import ASSETS, ROLES, Sizes, load_catalog
+from pipeline.cards import ASSETS, Sizes
+from pipeline.catalog import ROLES, load_catalog
 from pipeline.errors import InputError, ModelError
 from pipeline.request import make_request
 from tests.fakes import CATALOG
@@ -32,9 +33,10 @@ def test_the_shipped_catalogue_is_sound():
     for card in catalog.models.values():
         request = make_request(card, "a cat")  # every default lies within its own limits
         assert request.steps == card.steps.default
-        assert card.folder is not None or card.repo
+        assert card.folder is not None or card.repo or card.hosted
         assert card.licence
         assert card.negative_prompt or card.guidance.max > 1 or card.fixed_guidance
+        assert card.steps.max > 1 or card.fixed_steps
 
 
 def test_ids_come_from_the_tables(catalog):

@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from pipeline import catalog as catalog_module
+from pipeline import cards as cards_module
 from pipeline import checksums
 from pipeline.errors import ModelError
 
@@ -14,7 +14,7 @@ from pipeline.errors import ModelError
 @pytest.fixture
 def card(catalog, tmp_path, monkeypatch):
     """A card whose three files lie in a temporary assets folder, with their sums."""
-    for module in (catalog_module, checksums):
+    for module in (cards_module, checksums):
         monkeypatch.setattr(module, "ASSETS", tmp_path)
     found = catalog.model("old")
     (found.folder / "transformer").mkdir(parents=True)

@@ -13,7 +13,7 @@ import pytest
 
 import pipeline.__main__ as command_line
 from pipeline import imagefile
-from pipeline.catalog import ASSETS
+from pipeline.cards import ASSETS
 from pipeline.cost import load_prices
 from pipeline.engine import Engine
 from pipeline.playground import Playground

@@ -61,6 +61,7 @@ def test_its_keys_are_the_contract(document):
         "guidance",
         "switches",
         "model_evaluations",
+        "hosted",
         "seconds",
         "runs",
         "warm",

@@ -275,7 +275,7 @@ def test_a_process_that_ends_waits_for_no_more_than_the_step_that_runs(catalog, 
     engine.close()
     with pytest.raises(Cancelled, match="was ended"):
         next(engine.run(requests))
-    engine._device_thread.shutdown(wait=True)  # as the interpreter does at its end
+    engine._device.thread.shutdown(wait=True)  # as the interpreter does at its end
     for reader in readers:
         reader.join(WAIT_S)
     assert sorted(ends) == [0, 1, 2] and backend.made == [] and not len(engine.line)

@@ -19,7 +19,8 @@ from pipeline.backends.families import FAMILIES
 from pipeline.backends.local import LocalBackend
 from pipeline.bench.architectures import ARCHITECTURES
 from pipeline.bench.random_weights import save
-from pipeline.catalog import ModelCard, Part, Range, load_catalog
+from pipeline.cards import ModelCard, Part, Range
+from pipeline.catalog import load_catalog
 from pipeline.device import Facts
 from pipeline.errors import Cancelled, ModelError
 from pipeline.fit import Plan, dtype_for

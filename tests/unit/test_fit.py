@@ -177,4 +177,6 @@ def test_lighter_weights_are_the_networks_alone(model):
 
 def test_every_shipped_pair_runs_on_some_usual_machine():
     for pair in SHIPPED.pairs.values():
+        if any(card.hosted for card in SHIPPED.cards(pair)):
+            continue  # runs at a provider
         assert any(fit_pair(SHIPPED, pair, facts).plan for _, facts in MACHINES), pair.id

@@ -22,7 +22,7 @@ import pytest
 
 from pipeline import download, imagefile
 from pipeline.bench.random_weights import save
-from pipeline.catalog import ASSETS
+from pipeline.cards import ASSETS
 from pipeline.errors import Cancelled
 from tests.hub import CARD, REPO, Faults, Hub
 

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from pipeline.catalog import ASSETS, Judged, load_catalog
+from pipeline.cards import ASSETS
+from pipeline.catalog import Judged, load_catalog
 from pipeline.compare import plan
 from pipeline.judged import judged_claim, judged_document, judged_text
 from pipeline.stored import load

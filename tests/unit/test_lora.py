@@ -14,7 +14,8 @@ from pipeline import loading
 from pipeline.backends import How
 from pipeline.backends.local import LocalBackend
 from pipeline.bench.random_weights import save
-from pipeline.catalog import Catalog, ModelCard, load_catalog
+from pipeline.cards import ModelCard
+from pipeline.catalog import Catalog, load_catalog
 from pipeline.errors import ModelError
 from pipeline.models import models_document
 from pipeline.request import make_request

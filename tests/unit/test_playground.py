@@ -168,7 +168,7 @@ def test_a_model_that_was_placed_is_here_though_its_files_are_gone(tmp_path, mon
     facts = Facts("cuda", "NVIDIA H200", 141 * 10**9, 140 * 10**9, 256 * 10**9, (9, 0), True)
     monkeypatch.setattr("pipeline.playground.find_facts", lambda: facts)
     assert opened.default_pair.id == "bundled"
-    opened.engine.backend.placed = frozenset({"sdxl", "sdxl-lightning"})
+    opened.engine.backend.local.placed = frozenset({"sdxl", "sdxl-lightning"})
     assert opened.default_pair.id == "sdxl"
 
 

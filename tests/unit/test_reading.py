@@ -15,7 +15,8 @@ from pipeline.backends.families import FAMILIES
 from pipeline.backends.local import LocalBackend
 from pipeline.bench.architectures import ARCHITECTURES
 from pipeline.bench.random_weights import save
-from pipeline.catalog import ASSETS, load_catalog
+from pipeline.cards import ASSETS
+from pipeline.catalog import load_catalog
 from pipeline.caveats import caveats
 from pipeline.cost import load_prices
 from pipeline.reading import Reading, read, reading_text

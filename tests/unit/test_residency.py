@@ -15,7 +15,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from pipeline.catalog import ModelCard, load_catalog
+from pipeline.cards import ModelCard
+from pipeline.catalog import load_catalog
 from pipeline.errors import ModelError
 from pipeline.fit import Plan
 from pipeline.residency import Residency

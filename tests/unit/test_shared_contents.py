@@ -14,7 +14,8 @@ import pytest
 from pipeline.backends import How
 from pipeline.backends.local import LocalBackend
 from pipeline.bench.random_weights import save
-from pipeline.catalog import ModelCard, load_catalog
+from pipeline.cards import ModelCard
+from pipeline.catalog import load_catalog
 from pipeline.request import make_request
 from pipeline.weights import locate
 

@@ -16,7 +16,8 @@ import torch
 from pipeline.backends import How, key_of
 from pipeline.backends.local import LocalBackend
 from pipeline.bench.random_weights import save
-from pipeline.catalog import ModelCard, load_catalog
+from pipeline.cards import ModelCard
+from pipeline.catalog import load_catalog
 from pipeline.device import Facts
 from pipeline.errors import ModelError
 from pipeline.fit import Plan, more_work

@@ -13,7 +13,8 @@ from pipeline.backends import How
 from pipeline.backends.local import LocalBackend
 from pipeline.backends.unusable import refuse_unusable
 from pipeline.bench.random_weights import save
-from pipeline.catalog import ModelCard, load_catalog
+from pipeline.cards import ModelCard
+from pipeline.catalog import load_catalog
 from pipeline.device import Facts
 from pipeline.errors import ModelError
 from pipeline.request import make_request

@@ -9,7 +9,8 @@ import torch
 from diffusers import DiffusionPipeline
 from PIL import Image
 
-from pipeline.catalog import ASSETS, load_catalog
+from pipeline.cards import ASSETS
+from pipeline.catalog import load_catalog
 from pipeline.quality import fidelity
 from pipeline.training import evaluate, sheets, suite
 

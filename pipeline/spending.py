@@ -1,0 +1,70 @@
+"""What hosted pictures may cost in one process, at their providers' list prices. Thread-safe."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pipeline.errors import InputError, ModelError, shown
+from pipeline.wording import dollars
+
+MOST_USD = 1.0
+"""Where nobody says how much: enough for some 25 comparisons, and no bill that hurts."""
+LIMIT_USD = 100_000
+
+
+class Refused(Exception):
+    """A provider drew nothing, so nothing is to be paid. ``error`` says why."""
+
+    def __init__(self, error: ModelError):
+        super().__init__(str(error))
+        self.error = error
+
+
+class Spending:
+    """``most_usd`` for everything this process asks of providers. ``visitors``: whether others than whoever sits at
+    the machine may spend it."""
+
+    def __init__(self, most_usd: float = MOST_USD, visitors: bool = False):
+        self.most_usd = most_usd
+        self.visitors = visitors
+        self.spent_usd = 0.0
+        self._lock = threading.Lock()
+
+    @classmethod
+    def of(cls, given: object) -> Spending:
+        """``given`` dollars are for visitors too; None is the usual sum, for whoever sits at the machine. Raises
+        InputError."""
+        if given is None or given == "":
+            return cls()
+        try:
+            usd = float(given.strip().removeprefix("$") if isinstance(given, str) else given)
+        except (TypeError, ValueError, OverflowError):
+            usd = math.nan
+        if isinstance(given, bool) or not 0 <= usd <= LIMIT_USD:
+            raise InputError(f"spend must be dollars from 0 to {LIMIT_USD}; got {shown(given)}.")
+        return cls(usd, visitors=True)
+
+    @contextmanager
+    def paying(self, expected_usd: float, what: str) -> Iterator[list[float]]:
+        """For one picture: set what it really cost as the only item of the list. Raises ModelError if it would be too
+        much. What was asked for and given up is taken as paid, as the provider may have drawn it; see Refused."""
+        with self._lock:
+            if self.spent_usd + expected_usd > self.most_usd:
+                raise ModelError(
+                    f"{what} costs {dollars(expected_usd)}, and {dollars(self.most_usd - self.spent_usd)} of the "
+                    f"{dollars(self.most_usd)} that hosted pictures may cost here are left; start anew with a larger "
+                    "--spend."
+                )
+            self.spent_usd += expected_usd
+        paid = [expected_usd]
+        try:
+            yield paid
+        except Refused as refused:
+            paid[0] = 0.0
+            raise refused.error from None
+        finally:
+            with self._lock:
+                self.spent_usd += paid[0] - expected_usd

@@ -1,0 +1,422 @@
+"""Hosted models against a provider on loopback: what is asked, what is paid, what is timed, and every way to fail."""
+
+from __future__ import annotations
+
+import base64
+import io
+import threading
+import time
+
+import pytest
+from PIL import Image
+
+from pipeline.backends import hosted as module
+from pipeline.backends.everywhere import Everywhere
+from pipeline.backends.hosted import HostedBackend, body
+from pipeline.caches import ImageCache
+from pipeline.catalog import load_catalog
+from pipeline.compare import compare_document, device_of, plan, repriced
+from pipeline.cost import load_prices, picture_formula
+from pipeline.engine import Engine
+from pipeline.errors import Cancelled, InputError, ModelError, PlaygroundError
+from pipeline.events import Queued, Step, final_results
+from pipeline.recipe import recipe_of, result_from_recipe
+from pipeline.request import make_request
+from pipeline.spending import Spending
+from tests.fakes import CATALOG
+from tests.provider import CARDS, KEY, serving
+
+PRICE = load_prices().profile("hf-t4-small")
+
+
+@pytest.fixture
+def provider(monkeypatch):
+    monkeypatch.setenv("DIPTYCH_TEST_KEY", KEY)
+    monkeypatch.setattr(module, "WAIT_S", 0.05)
+    with serving() as found:
+        yield found
+
+
+@pytest.fixture
+def cards(provider, tmp_path):
+    """A catalogue with two models of this machine and the provider's."""
+    path = tmp_path / "both.toml"
+    path.write_text(CATALOG + CARDS.format(address=provider.address), encoding="utf-8")
+    return load_catalog(path)
+
+
+@pytest.fixture
+def spending():
+    return Spending()
+
+
+@pytest.fixture
+def engine(cards, backend, spending, tmp_path):
+    """In place of the usual one: the fake backend beside the real one for hosted models."""
+    return Engine(cards, Everywhere(backend, HostedBackend(spending)), ImageCache(tmp_path / "cache"))
+
+
+def run(engine, *requests, **how):
+    return final_results(engine.run(list(requests), **how))
+
+
+def asked_for(cards, pair="hosted", **fields):
+    return plan(cards, cards.pair(pair), "a red apple", **{"seed": 7, **fields})
+
+
+def test_each_is_asked_in_its_own_words(engine, cards, provider):
+    requests = asked_for(cards)
+    swift, grand = run(engine, *requests.values())
+    (path_1, headers_1, body_1), (path_2, headers_2, body_2) = provider.asked
+    assert (path_1, body_1) == (
+        "/swift",
+        {
+            "model": "swift-1",
+            "prompt": "a red apple",
+            "size": "64x64",
+            "seed": 7,
+            "num_inference_steps": 4,
+            "response_format": "b64_json",
+        },
+    )
+    assert (path_2, body_2) == (
+        "/grand",
+        {"model": "grand-1", "prompt": "a red apple", "width": 64, "height": 64},
+    )
+    assert headers_1["Authorization"] == f"Bearer {KEY}" and "api-key" not in headers_1
+    assert headers_2["api-key"] == KEY and "Authorization" not in headers_2
+    assert swift.image.size == grand.image.size == (64, 64)
+    assert swift.evaluations is None and swift.device == grand.device == "Someone"
+    assert grand.revision == "grand-1" and swift.revision == "swift-1 (response_format b64_json)"
+
+
+def test_the_total_is_the_whole_call_and_nothing_else(engine, cards, provider):
+    provider.slow_s = 0.2
+    [result] = run(engine, asked_for(cards)["efficient"])
+    assert 0.2 <= result.timings.call == result.timings.total < 2
+    assert result.timings.encode == result.timings.denoise == result.timings.decode == 0
+
+
+def test_what_the_provider_counted_is_what_is_paid(engine, cards, provider, spending):
+    results = dict(zip(asked_for(cards), run(engine, *asked_for(cards).values()), strict=True))
+    document = compare_document(cards.pair("hosted"), results, PRICE)
+    old, new = document["lanes"]
+    assert old["cost_usd"] == pytest.approx(5 * 4000 / 1e6 + 3 * 1000 / 1e6)
+    assert new["cost_usd"] == pytest.approx(0.002)
+    assert spending.spent_usd == pytest.approx(0.025)
+    formula = picture_formula(1.0, PRICE, results["predecessor"].hosted)
+    assert formula == "5 output tokens × $4000 ÷ 1,000,000 + 3 prompt tokens × $1000 ÷ 1,000,000 = $0.0230"
+    assert document["saving"] == pytest.approx(1 - 0.002 / 0.023)
+    assert document["device"] == "Someone"
+    again = repriced(document, load_prices().profile(99))
+    assert [lane["cost_usd"] for lane in again["lanes"]] == [lane["cost_usd"] for lane in document["lanes"]]
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        None,
+        "many",
+        {"num_output_tokens": "5"},
+        {"num_output_tokens": -5},
+        {"num_output_tokens": True},
+        {"input_tokens_details": 3},
+    ],
+)
+def test_without_a_count_it_is_reckoned_from_the_size(engine, cards, provider, usage):
+    provider.usage = usage
+    [result] = run(engine, asked_for(cards)["predecessor"])
+    document = compare_document(cards.pair("hosted"), {"predecessor": result, "efficient": result}, PRICE)
+    assert document["lanes"][0]["cost_usd"] == pytest.approx(64 * 64 / 1024 * 4000 / 1e6)
+
+
+def test_openai_counts_elsewhere(engine, cards, provider):
+    provider.usage = {"output_tokens": 7, "input_tokens": 9, "input_tokens_details": {"text_tokens": 2}}
+    [result] = run(engine, asked_for(cards)["predecessor"])
+    assert (result.hosted.output_tokens, result.hosted.prompt_tokens) == (7, 2)
+
+
+def test_a_recipe_brings_all_of_it_back(engine, cards):
+    [result] = run(engine, asked_for(cards)["predecessor"])
+    again = result_from_recipe(result.image, recipe_of(result))
+    assert again == result
+
+
+def test_the_same_recipe_comes_out_of_the_cache_and_costs_nothing(engine, cards, provider, spending):
+    requests = asked_for(cards)
+    run(engine, *requests.values())
+    spent = spending.spent_usd
+    assert [result.cache for result in run(engine, *requests.values())] == ["hit", "hit"]
+    assert len(provider.asked) == 2 and spending.spent_usd == spent
+    run(engine, *requests.values(), repeat=2)
+    assert len(provider.asked) == 6, "a measurement asks every time"
+
+
+def test_a_machine_and_a_provider_can_be_compared(engine, cards):
+    requests = asked_for(cards, "old:swift")
+    results = dict(zip(requests, run(engine, *requests.values()), strict=True))
+    document = compare_document(cards.pair("old:swift"), results, PRICE)
+    old, new = document["lanes"]
+    assert document["device"] == device_of(*results.values()) == "CPU, 1 core (fake)"
+    assert old["hosted"] is None and old["seconds"]["denoise"] > 0 and "call" not in old["seconds"]
+    assert old["cost_usd"] == pytest.approx(old["seconds"]["total"] * PRICE.usd_per_hour / 3600)
+    assert new["hosted"]["provider"] == "Someone" and new["cost_usd"] == pytest.approx(0.002)
+
+
+def test_nobody_waits_for_the_device_while_a_provider_draws(engine, cards, backend, provider):
+    provider.slow_s = 0.5
+    began = threading.Event()
+
+    def ask() -> None:
+        for event in engine.run([asked_for(cards)["efficient"]]):
+            if isinstance(event, Step):
+                began.set()
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    assert began.wait(5)
+    local = engine.run([make_request(cards.model("new"), "an apple")])
+    assert not any(isinstance(event, Queued) and event.place for event in local)
+    assert thread.is_alive(), "the provider should still be at it"
+    thread.join()
+
+
+def test_stop_ends_a_call_at_once(engine, cards, provider):
+    provider.slow_s = 2
+    stop, begin = threading.Event(), time.monotonic()
+    with pytest.raises(Cancelled):
+        for event in engine.run([asked_for(cards)["efficient"]], stop=stop):
+            if isinstance(event, Step):
+                stop.set()
+    assert engine.idle(1) and time.monotonic() - begin < 1.5
+
+
+def test_what_was_given_up_counts_as_paid(engine, cards, provider, spending):
+    provider.slow_s, stop = 1, threading.Event()
+    with pytest.raises(Cancelled):
+        for event in engine.run([asked_for(cards)["efficient"]], stop=stop):
+            if isinstance(event, Step):
+                stop.set()
+    assert engine.idle(2) and spending.spent_usd == pytest.approx(0.002)
+
+
+def test_too_many_requests_are_waited_for_and_the_wait_is_in_no_total(engine, cards, provider):
+    provider.answers = [(429, {"retry-after-ms": "300"}, {}), (503, {"Retry-After": "0.3"}, {}), (429, {}, {})]
+    begin = time.monotonic()
+    [result] = run(engine, asked_for(cards)["efficient"])
+    assert time.monotonic() - begin > 0.6 > result.timings.total
+    assert len(provider.asked) == 4
+
+
+ERROR = {"error": {"code": "content_safety_violation", "message": "Input  violated\nthe policies."}}
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "said"),
+    [
+        (400, ERROR, "Someone will not draw this with Swift (400: Input violated the policies); ask"),
+        (
+            401,
+            {"error": {"message": f"Key {KEY} is wrong"}},
+            "Someone refused the key in DIPTYCH_TEST_KEY (401: Key … is",
+        ),
+        (403, {}, "Someone refused the key in DIPTYCH_TEST_KEY (403); set one that may use swift-1."),
+        (404, {"detail": "Not Found"}, "Someone has no swift-1 (404: Not Found); deploy it, or name another"),
+        (410, b"gone", "Someone has retired swift-1 (410); deploy it, or name another"),
+        (422, {"detail": [{"msg": "too small"}]}, "Someone will not draw this with Swift (422: too small); ask"),
+        (429, {"error": "slow down"}, "Someone is too busy for Swift (429: slow down); try again in a minute."),
+        (500, {"message": "x" * 999}, f"Someone failed to draw with Swift (500: {'x' * 199}…); try again later."),
+        (302, {}, "Someone will not draw this with Swift (302); ask"),
+    ],
+)
+def test_a_refusal_is_one_sentence_and_costs_nothing(engine, cards, provider, spending, status, answer, said):
+    provider.answers = [(status, {"retry-after": "0"}, answer)] * module.TRIES
+    with pytest.raises(ModelError) as caught:
+        run(engine, asked_for(cards)["efficient"])
+    assert said in str(caught.value) and KEY not in str(caught.value) and "\n" not in str(caught.value)
+    assert spending.spent_usd == 0
+    provider.answers.clear()
+    assert run(engine, asked_for(cards)["efficient"]), "and the next one is drawn"
+
+
+def picture(width: int, height: int, kind: str = "PNG") -> dict:
+    file = io.BytesIO()
+    Image.new("RGB", (width, height)).save(file, kind)
+    return {"data": [{"b64_json": base64.b64encode(file.getvalue()).decode()}]}
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (b"<html>", "answered with no picture"),
+        ([], "answered with no picture"),
+        ({"data": []}, "answered with no picture"),
+        ({"data": [{"b64_json": "%%%"}]}, "answered with no picture"),
+        ({"data": [{"url": "http://127.0.0.1/secret"}]}, "answered with no picture"),
+        ({"data": [{"url": "file:///etc/passwd"}]}, "answered with no picture"),
+        ({"data": [{"b64_json": base64.b64encode(b"GIF89a").decode()}]}, "answered with a damaged picture"),
+        (picture(64, 64, "GIF"), "answered with a damaged picture"),
+        (picture(48, 64), "answered with a picture of 48 x 64 pixels where 64 x 64 were asked for"),
+    ],
+)
+def test_what_is_no_picture_is_said(engine, cards, provider, answer, said):
+    provider.answers = [(200, {}, answer)]
+    with pytest.raises(ModelError, match=said):
+        run(engine, asked_for(cards)["efficient"])
+
+
+def test_other_kinds_of_pictures_will_do(engine, cards, provider):
+    provider.answers = [(200, {}, picture(64, 64, "JPEG")), (200, {}, picture(64, 64, "WEBP"))]
+    assert [result.image.mode for result in run(engine, *asked_for(cards).values())] == ["RGB", "RGB"]
+
+
+def test_an_endless_answer_is_cut_off(engine, cards, provider, monkeypatch):
+    monkeypatch.setattr(module, "ANSWER_BYTES", 1 << 20)
+    provider.answers = [(200, {}, b"x" * (2 << 20))]
+    with pytest.raises(ModelError, match="sent more than 1 MB"):
+        run(engine, asked_for(cards)["efficient"])
+
+
+def test_an_address_where_nobody_is_costs_nothing(engine, cards, spending, monkeypatch, tmp_path):
+    path = tmp_path / "nobody.toml"
+    path.write_text(CATALOG + CARDS.format(address="http://127.0.0.1:9"), encoding="utf-8")
+    there = load_catalog(path)
+    lost = Engine(there, Everywhere(engine.backend.local, HostedBackend(spending)))
+    with pytest.raises(ModelError, match=r"Someone cannot be reached \(.+\); see to its address and the network\."):
+        run(lost, asked_for(there)["efficient"])
+    assert spending.spent_usd == 0
+
+
+def test_a_slow_provider_is_given_up(engine, cards, provider, monkeypatch):
+    monkeypatch.setattr(module, "ANSWER_S", 0.2)
+    provider.slow_s = 1
+    with pytest.raises(ModelError, match="did not answer within"):
+        run(engine, asked_for(cards)["efficient"])
+
+
+def test_no_more_is_spent_than_was_allowed(cards, backend, provider, tmp_path):
+    spending = Spending(0.005)
+    engine = Engine(cards, Everywhere(backend, HostedBackend(spending)))
+    swift = asked_for(cards)["efficient"]
+    run(engine, swift, repeat=2)
+    with pytest.raises(ModelError, match=r"A picture by Swift costs \$0\.00200, and \$0\.00100 of the \$0\.00500"):
+        run(engine, swift)
+    assert len(provider.asked) == 2
+
+
+@pytest.mark.parametrize("given", ["x", "-1", "nan", "1e9", True, [], "inf"])
+def test_spend_must_be_dollars(given):
+    with pytest.raises(InputError, match="spend must be dollars from 0 to 100000; got"):
+        Spending.of(given)
+
+
+def test_who_names_a_sum_opens_it_to_visitors():
+    assert (Spending.of(None).most_usd, Spending.of(None).visitors) == (1.0, False)
+    assert (Spending.of("").visitors, Spending.of("$2.5").most_usd, Spending.of(0).visitors) == (False, 2.5, True)
+
+
+def test_without_its_key_it_says_so_before_anything_is_asked(engine, cards, provider, monkeypatch):
+    monkeypatch.delenv("DIPTYCH_TEST_KEY")
+    with pytest.raises(ModelError, match=r"Swift cannot be asked for a picture\. .+ set DIPTYCH_TEST_KEY in the env"):
+        run(engine, asked_for(cards)["efficient"])
+    assert not provider.asked
+
+
+def test_offline_nothing_is_asked(engine, cards, provider, monkeypatch):
+    monkeypatch.setenv("DIPTYCH_OFFLINE", "1")
+    for model in ("swift", "own-server"):
+        with pytest.raises(ModelError, match="was started offline"):
+            run(engine, make_request(cards.model(model), "an apple"))
+    assert not provider.asked
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("http://example.com", "never sent over plain http"),
+        ("ftp://example.com", "must be the address of Someone"),
+        ("example.com", "must be the address of Someone"),
+        ("https://[", "must be the address of Someone"),
+    ],
+)
+def test_a_key_goes_nowhere_unsafe(cards, provider, address, said):
+    there = cards.model("swift").hosted.model_copy(update={"endpoint": address})
+    assert said in there.why_not()
+
+
+def test_a_server_of_ones_own_needs_no_key_and_has_no_price(engine, cards, provider):
+    [result] = run(engine, make_request(cards.model("own-server"), "an apple"))
+    assert {"api-key", "Authorization"}.isdisjoint(provider.asked[0][1])
+    document = compare_document(cards.pair("hosted"), {"predecessor": result, "efficient": result}, PRICE)
+    assert document["lanes"][0]["cost_usd"] is None and document["saving"] is None
+    on_the_lan = cards.model("own-server").hosted.model_copy(update={"endpoint": "http://192.0.2.1:30000/v1"})
+    assert on_the_lan.address() == "http://192.0.2.1:30000/v1/swift"
+
+
+def test_what_a_provider_does_not_take_is_refused_and_not_swallowed(engine, cards):
+    grand, swift = cards.model("grand"), cards.model("swift")
+    with pytest.raises(InputError, match="steps must be a whole number from 1 to 1 for Grand"):
+        make_request(grand, "an apple", steps=2)
+    with pytest.raises(InputError, match="negative_prompt is not used by Swift"):
+        make_request(swift, "an apple", negative_prompt="pears")
+    with pytest.raises(ModelError, match="takes no efficiency switches"):
+        run(engine, make_request(swift, "an apple", switches=("compile",)))
+    with pytest.raises(InputError, match="throughput is that of this machine, and Swift is drawn by Someone"):
+        run(engine, make_request(swift, "an apple"), throughput=True)
+
+
+def test_an_empty_negative_prompt_is_not_sent(cards):
+    card = cards.model("swift")
+    takes = card.hosted.model_copy(update={"fields": {"negative_prompt": "negative"}})
+    request = make_request(card.model_copy(update={"negative_prompt": True}), "an apple")
+    assert "negative" not in body(takes, request)
+    assert body(takes, request.model_copy(update={"negative_prompt": "pears"}))["negative"] == "pears"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("price = ", "prices = "), "hosted.prices"),
+        (('key_variable = "A', 'key_variable = "a'), "hosted.key_variable"),
+        (('price = "MAI-Image-2.6"', 'price = "MAI-Image-9"'), "has no 'MAI-Image-9'"),
+    ],
+)
+def test_a_wrong_card_is_named(tmp_path, change, said):
+    card = """
+    [models.mai]
+    name = "MAI"
+    summary = "S"
+    licence = "L"
+    size = { default = 1024, min = 768, max = 1024, multiple = 16 }
+    reference_seconds_per_evaluation = 30
+    reference_device = "a guess"
+    [models.mai.hosted]
+    provider = "P"
+    endpoint_variable = "AZURE_ENDPOINT"
+    model = "M"
+    key_variable = "AZURE_API_KEY"
+    price = "MAI-Image-2.6"
+    """
+    path = tmp_path / "own.toml"
+    path.write_text(card, encoding="utf-8")
+    assert load_catalog(more=path).model("mai").hosted.price.usd == 38.0
+    path.write_text(card.replace(*change), encoding="utf-8")
+    with pytest.raises(PlaygroundError, match=said):
+        load_catalog(more=path)
+
+
+def test_the_shipped_ones_ask_as_their_providers_want(monkeypatch):
+    catalog = load_catalog()
+    monkeypatch.setenv("AZURE_ENDPOINT", "https://me.services.ai.azure.com/")
+    monkeypatch.setenv("AZURE_API_KEY", "k")
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    mai, gpt = catalog.model("mai-image-2.6-flash"), catalog.model("gpt-image-2-low")
+    assert mai.hosted.why_not() is None
+    assert mai.hosted.address() == "https://me.services.ai.azure.com/mai/v1/images/generations"
+    assert body(mai.hosted, make_request(mai, "a fox", seed=7)) == {
+        "model": "MAI-Image-2.6-Flash", "prompt": "a fox", "width": 1024, "height": 1024,
+    }  # fmt: skip
+    assert gpt.hosted.address() == "https://api.openai.com/v1/images/generations"
+    assert body(gpt.hosted, make_request(gpt, "a fox", seed=7)) == {
+        "model": "gpt-image-2", "prompt": "a fox", "size": "1024x1024", "quality": "low", "output_format": "png",
+    }  # fmt: skip
