@@ -74,6 +74,8 @@ def _same(document: Document, size: str) -> str:
     """What all pictures have in common; a sweep can vary prompts and seeds."""
     varied = (document.get("rows"), document.get("columns"))
     same = {"prompts": "prompt", "seeds": f"seed ({document['seed']})"}
+    if any(lane.get("hosted") and "seed" not in lane["hosted"]["takes"] for lane in lanes_of(document)):
+        del same["seeds"]
     *others, last = [*(text for axis, text in same.items() if axis not in varied), f"size ({size})"]
     return f"{', '.join(others)} and {last}" if others else last
 

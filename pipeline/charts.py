@@ -45,8 +45,8 @@ class CostBar:
     label: str
     usd: float | None
     note: str
-    measured: bool
-    """Measured here, and not another's list price."""
+    ours: bool
+    """Of the comparison itself, and not set beside it."""
 
 
 def cost_chart(bars: Sequence[CostBar]) -> Markup:
@@ -68,4 +68,4 @@ def _cost_row(bar: CostBar, low: int, high: int) -> Markup:
     return Markup(
         '<li class="{}"><span class="label">{}</span><span class="sum">{}</span>'
         '<span class="scale" aria-hidden="true"><i style="width:{}%"></i></span><span class="note">{}</span></li>'
-    ).format("measured" if bar.measured else "listed", bar.label, dollars(bar.usd), f"{max(share, 0.4):.2f}", bar.note)
+    ).format("ours" if bar.ours else "listed", bar.label, dollars(bar.usd), f"{max(share, 0.4):.2f}", bar.note)

@@ -134,7 +134,7 @@ class _Work:
             warm=True,  # prepare() never leaves a model cold
             cache="miss",
             encode_cached=made.encode_cached,
-            previews=order.previews,
+            previews=order.previews and not card.hosted,
             peak_memory_bytes=made.peak_memory_bytes,
             reading=made.reading,
             hosted=made.hosted,

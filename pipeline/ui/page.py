@@ -44,6 +44,8 @@ Diptych draws the same prompt and seed with both, side by side, and shows the ti
   One run tells it roughly, and shows live previews where it takes more than a few seconds; several runs (Advanced)
   are a measurement.
 - **Cost** is seconds × price per hour ÷ 3600. The sum, the price's source and its date stand behind "how?".
+- **A hosted model** is drawn by its provider on the account of whoever runs this page: its time is the whole call, its
+  cost the list price.
 - **Fidelity** (PSNR, SSIM) says how near the efficient picture is to the predecessor's, not how good either is.
 - **A model's picture** that you download carries its whole recipe in a `diptych` text chunk.
 """

@@ -27,6 +27,7 @@ from pipeline.wording import as_fast, by_chance, count, dollars, duration, figur
 
 SIZE = 1024
 """Pixels a side at which hosted prices are compared."""
+NO_MACHINE = "no machine of yours"
 
 
 def volume(document: Mapping[str, Any], price: PriceProfile, images_a_day: int, whence: str) -> Markup:
@@ -40,9 +41,10 @@ def volume(document: Mapping[str, Any], price: PriceProfile, images_a_day: int, 
         ("A picture", dollars(old["cost_usd"]), dollars(new["cost_usd"])),
         ("1,000 pictures", *(dollars(_thousand(lane["cost_usd"])) for lane in (old, new))),
         ("A month, paid by use", dollars(before.by_use_usd), dollars(after.by_use_usd)),
-        ("A month, machines left on", _left_on(before), _left_on(after)),
-        ("Busy", *(_busy(each.busy_s_a_day) for each in (before, after))),
     ]
+    if before.machines or after.machines:
+        rows.append(("A month, machines left on", _left_on(before), _left_on(after)))
+        rows.append(("Busy", *(_busy(each) for each in (before, after))))
     body = Markup("").join(
         Markup('<tr><th scope="row">{}</th><td>{}</td><td>{}</td></tr>').format(*row) for row in rows
     )
@@ -55,14 +57,16 @@ def volume(document: Mapping[str, Any], price: PriceProfile, images_a_day: int, 
 
 
 def _left_on(of: Month) -> str:
-    return f"{dollars(of.left_on_usd)}, {count(of.machines, 'machine')}" if of.machines else "no machine of yours"
+    return f"{dollars(of.left_on_usd)}, {count(of.machines, 'machine')}" if of.machines else NO_MACHINE
 
 
-def _busy(seconds_a_day: float) -> str:
+def _busy(of: Month) -> str:
     """One machine's time, or how many have no other time left."""
-    if seconds_a_day > SECONDS_A_DAY:
-        return f"{figure(seconds_a_day / SECONDS_A_DAY)} machines all day"
-    return f"{duration(seconds_a_day)} a day"
+    if not of.machines:
+        return NO_MACHINE
+    if of.busy_s_a_day > SECONDS_A_DAY:
+        return f"{figure(of.busy_s_a_day / SECONDS_A_DAY)} machines all day"
+    return f"{duration(of.busy_s_a_day)} a day"
 
 
 def _saves(document: Mapping[str, Any], before: Month, after: Month, images_a_day: int) -> str:
@@ -131,7 +135,7 @@ def hosted_chart(document: Mapping[str, Any], table: PriceTable) -> Markup:
             f"{lane['role'].capitalize()}, {lane['model']}",
             _thousand(lane["cost_usd"]),
             f"{'list price' if lane.get('hosted') else 'measured'}, {size}",
-            not lane.get("hosted"),
+            True,
         )
         for lane in document["lanes"]
     ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
+import subprocess
+import sys
 import threading
 import time
 
@@ -420,3 +422,26 @@ def test_the_shipped_ones_ask_as_their_providers_want(monkeypatch):
     assert body(gpt.hosted, make_request(gpt, "a fox", seed=7)) == {
         "model": "gpt-image-2", "prompt": "a fox", "size": "1024x1024", "quality": "low", "output_format": "png",
     }  # fmt: skip
+
+
+FIRST_CALL = """
+import pathlib, sys, threading
+from pipeline.backends import How
+from pipeline.backends.hosted import HostedBackend
+from pipeline.catalog import load_catalog
+from pipeline.request import make_request
+
+card = load_catalog(more=pathlib.Path(sys.argv[1])).model("swift")
+backend, request = HostedBackend(), make_request(card, "an apple")
+backend.prepare(card, request, frozenset(), print)
+before = set(sys.modules)
+backend.make(card, request, How(), lambda *_: None, threading.Event())
+print(*(name for name in set(sys.modules) - before if name.startswith("anyio")))
+"""
+
+
+def test_the_first_call_is_not_charged_with_what_is_imported_once(provider, tmp_path):
+    path = tmp_path / "own.toml"
+    path.write_text(CARDS.format(address=provider.address), encoding="utf-8")
+    done = subprocess.run([sys.executable, "-c", FIRST_CALL, str(path)], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "" and len(provider.asked) == 1

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import gradio as gr
 import pytest
 
+from pipeline.catalog import load_catalog
 from pipeline.cost import load_prices
 from pipeline.errors import InputError, PlaygroundError
 from pipeline.events import final_results
 from pipeline.playground import Playground
+from pipeline.request import make_request
+from pipeline.spending import Spending
 from pipeline.ui.keeper import Keeper
 from pipeline.ui.visitors import NOT_KEPT, Visitors
+from tests.provider import CARDS
 
 ME, YOU = "m" * 22, "y" * 22
 
@@ -135,3 +140,20 @@ def test_what_cannot_be_kept_is_noted_and_nothing_else(visitors, playground, eng
     for role, result in made(engine, requests).items():
         keeper.done(engine.catalog.pair("both"), role, result, playground.proposed_price("CPU"))
     assert keeper.document["entry"] is None and keeper.document["note"] == NOT_KEPT and keeper.document["speedup"]
+
+
+def test_only_whoever_sits_at_the_machine_spends_unless_it_was_opened(tmp_path, engine, page):
+    path = tmp_path / "hosted.toml"
+    path.write_text(CARDS.format(address="https://example.com"), encoding="utf-8")
+    catalog = load_catalog(more=path)
+    swift = make_request(catalog.model("swift"), "an apple")
+    own, small = (make_request(catalog.model(name), "an apple") for name in ("own-server", "diptych-128"))
+    away = asked("203.0.113.7")
+    for spending, refused in ((Spending(), True), (Spending.of("2"), False)):
+        playground = Playground(catalog, load_prices(), engine, tmp_path, spending=spending)
+        with gr.Blocks():
+            visitors = Visitors(playground, page)
+        visitors.check_spending([swift], asked())
+        visitors.check_spending([own, small], away)
+        with pytest.raises(InputError, match=r"Swift is drawn by Someone at the cost of") if refused else nullcontext():
+            visitors.check_spending([small, swift], away)

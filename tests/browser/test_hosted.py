@@ -1,0 +1,76 @@
+"""A hosted pair in a real browser, drawn by a stand-in: what it costs is said before and after, and Stop is heard."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.browser.conftest import served_app
+from tests.browser.visit import PHONE, WIDE, Visit, playwright
+from tests.provider import KEY, serving
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory):
+    """The stand-in, and the address of a page that takes it for Microsoft Foundry."""
+    folder: Path = tmp_path_factory.mktemp("hosted")
+    with serving() as provider:
+        provider.usage = {"num_output_tokens": 1024, "num_input_text_tokens": 20}
+        env = os.environ | {"AZURE_ENDPOINT": provider.address, "AZURE_API_KEY": KEY}
+        env = {name: value for name, value in env.items() if name != "OPENAI_API_KEY"}
+        with served_app(folder, env=env) as url:
+            yield provider, url
+
+
+def choose(visit: Visit, name: str) -> None:
+    visit.page.get_by_label("Pair", exact=True).click()
+    visit.page.get_by_role("option", name=name, exact=False).click()
+
+
+@pytest.mark.parametrize("viewport", [WIDE, PHONE], ids=["wide", "phone"])
+def test_both_are_drawn_and_what_they_cost_is_explained(page, browser, viewport):
+    _, url = page
+    visit = Visit(browser, url, viewport)
+    choose(visit, "MAI-Image-2.6 → 2.6-Flash (hosted)")
+    estimate = visit.page.locator(".estimate-box").first
+    playwright.expect(estimate).to_contain_text("$0.0584")
+    visit.run(f"a lighthouse, {viewport['width']} pixels")
+    playwright.expect(visit.claims.last).to_have_text("50 % cheaper by list")
+    playwright.expect(visit.verdict).to_contain_text("Microsoft Foundry")
+    playwright.expect(visit.verdict).not_to_contain_text(re.compile("previews|evaluation|warm"))
+    said = visit.page.locator(".lane-numbers").first
+    playwright.expect(said).to_contain_text("Takes no seed")
+    said.get_by_text("how?").click()
+    playwright.expect(said).to_contain_text("1,024 output tokens × $38 ÷ 1,000,000 + 20 prompt tokens × $5 ÷ 1,000,000")
+    visit.tab("Prices")
+    panel = visit.page.get_by_role("tabpanel").and_(visit.page.locator(":visible")).first
+    playwright.expect(panel).to_contain_text("a month, paid by use, at the providers' list prices")
+    assert visit.sideways() == 0 and not visit.faults
+    assert KEY not in visit.page.content()
+
+
+def test_stop_is_heard_and_a_refusal_is_one_sentence(page, browser):
+    provider, url = page
+    visit = Visit(browser, url, WIDE)
+    choose(visit, "MAI-Image-2.6 → 2.6-Flash (hosted)")
+    provider.slow_s = 20
+    visit.prompt.fill("a slow lighthouse")
+    visit.prompt.press("Enter")
+    playwright.expect(visit.page.locator(".progress").last).to_contain_text(re.compile(r"the provider draws · [1-9]"))
+    visit.stop.click()
+    playwright.expect(visit.verdict).to_contain_text("Stopped.")
+    playwright.expect(visit.compare).to_be_enabled()
+    provider.slow_s = 0
+    provider.answers = [(400, {}, {"error": {"message": f"<b>{KEY}</b> Input violated the policies."}})]
+    visit.run("something forbidden")
+    playwright.expect(visit.verdict).to_have_text(
+        "Microsoft Foundry will not draw this with MAI-Image-2.6-Flash (400: <b>…</b> Input violated the policies); "
+        "ask for something else."
+    )
+    choose(visit, "GPT Image 2, medium → low (hosted) · not set up")
+    visit.run("a fox")
+    playwright.expect(visit.verdict).to_contain_text("set OPENAI_API_KEY in the environment.")
+    assert not visit.faults
