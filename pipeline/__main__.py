@@ -34,6 +34,7 @@ from pipeline.sweep import forecast, plan_sweep, sweep_document
 from pipeline.sweep_report import write_sweep_report
 from pipeline.sweep_run import Working
 from pipeline.wording import (
+    asked_text,
     claim,
     count,
     dollars,
@@ -42,6 +43,7 @@ from pipeline.wording import (
     made_by,
     seconds_range,
     seconds_text,
+    seed_text,
     significance_text,
     size_text,
     steps_text,
@@ -192,7 +194,7 @@ def _progress(event: Event | None, names: Sequence[str]) -> None:
             text = f"{names[event.lane]}: loading {event.part}"
         case Step():
             what = f"run {event.run}" if event.batch is None else f"{count(event.batch, 'picture')} at once"
-            step = f"step {event.i} of {event.n}" if event.i else f"drawing for {seconds_text(event.elapsed_s)}"
+            step = f"step {event.i} of {event.n}" if event.i else asked_text(event.n, event.elapsed_s)
             text = f"{names[event.lane]}: {what}, {step}"
         case _:
             text = ""
@@ -242,7 +244,7 @@ def _tell(label: str, lane: dict[str, Any]) -> None:
 
 
 def _seed_line(document: dict[str, Any]) -> str:
-    return f"seed {document['seed']}, on {made_by(document)}"
+    return f"{seed_text(document)}, on {made_by(document)}"
 
 
 def _compare(options: argparse.Namespace) -> dict[str, Any]:

@@ -147,7 +147,7 @@ class ModelCard(Data):
         if not isinstance(given, dict) or not isinstance(given.get("hosted"), dict):
             return given
         hosted = given["hosted"]
-        takes, why = hosted.get("fields", {}), f"{hosted.get('provider')} takes none; what it does is not told."
+        takes, why = hosted.get("fields", {}), f"{hosted.get('provider')} decides, and does not tell."
         open_to = {"negative_prompt": "negative_prompt" in takes}
         for name in ("steps", "guidance"):
             if name not in takes:
@@ -163,6 +163,11 @@ class ModelCard(Data):
         if self.memory_bytes is not None and not self.memory_source:
             raise ValueError("memory_bytes needs its memory_source")
         return self
+
+    @property
+    def seeded(self) -> bool:
+        """Whether the same request gives the same picture."""
+        return self.hosted is None or "seed" in self.hosted.fields
 
     def evaluations(self, steps: int, guidance: float) -> int:
         """Network evaluations for one picture: classifier-free guidance evaluates twice a step."""
@@ -181,7 +186,7 @@ class ModelCard(Data):
     def source(self) -> str:
         """Where the weights, or the pictures, come from, as a person would write it."""
         if self.hosted:
-            return f"{self.hosted.provider}: {self.hosted.model}"
+            return f"{self.hosted.provider}: {self.hosted.model} ({self.hosted.place})"
         if self.path:
             return f"folder {Path(self.path).name}" if Path(self.path).is_absolute() else f"bundled ({self.path})"
         return f"{self.repo}@{self.revision[:12]}" if self.revision else f"{self.repo} (not pinned yet)"

@@ -137,7 +137,7 @@ class Catalog(Data):
             question=f"Does {new.name} replace {old.name}?" if old is not new else "Which settings are good enough?",
             predecessor=Lane(model=old.id),
             efficient=Lane(model=new.id),
-            same_path=old is new or (shipped is not None and shipped.same_path),
+            same_path=(old is new and old.seeded) or (shipped is not None and shipped.same_path),
             judged=shipped and shipped.judged,
         )
 

@@ -11,17 +11,12 @@ from typing import Any
 
 from pipeline.cost import PriceProfile, names_gpu
 from pipeline.reading import reading_text
-from pipeline.wording import count, significance_text
+from pipeline.wording import count, lanes_of, seed_text, significance_text
 
 Document = Mapping[str, Any]
 
 UNSTEADY = 1.5
 """Slowest over fastest run, above which the spread is worth a word. By feel: a quiet machine stays below 1.1."""
-
-
-def lanes_of(document: Document) -> list[Mapping[str, Any]]:
-    """The pictures' parts of any document: two lanes, a sweep's cells, or the document of one picture itself."""
-    return list(document.get("lanes") or document.get("cells") or [document])
 
 
 def is_comparison(document: Document) -> bool:
@@ -34,7 +29,7 @@ def method(document: Document) -> list[str]:
     size = f"{document['width']} × {document['height']} pixels"
     same = "Both models got" if is_comparison(document) else "Every picture has" if len(lanes) > 1 else "Made with"
     return [
-        f"{same} the same {_same(document, size)}." if len(lanes) > 1 else f"{same} seed {document['seed']} at {size}.",
+        f"{same} the same {_same(document, size)}." if len(lanes) > 1 else f"{same} {seed_text(document)} at {size}.",
         *_total(lanes),
         _runs(document, lanes),
         "Live previews were on." if any(lane["previews"] for lane in lanes) else "Live previews were off.",
@@ -74,7 +69,7 @@ def _same(document: Document, size: str) -> str:
     """What all pictures have in common; a sweep can vary prompts and seeds."""
     varied = (document.get("rows"), document.get("columns"))
     same = {"prompts": "prompt", "seeds": f"seed ({document['seed']})"}
-    if any(lane.get("hosted") and "seed" not in lane["hosted"]["takes"] for lane in lanes_of(document)):
+    if "taken" in seed_text(document):
         del same["seeds"]
     *others, last = [*(text for axis, text in same.items() if axis not in varied), f"size ({size})"]
     return f"{', '.join(others)} and {last}" if others else last
@@ -84,9 +79,9 @@ def _runs(document: Document, lanes: list[Mapping[str, Any]]) -> str:
     if any(lane["cache"] == "hit" for lane in lanes):
         return "At least one picture was made before and is shown with the times that it took then."
     runs = min(lane["runs"] for lane in lanes)
-    warm = "warm" if all(lane["warm"] for lane in lanes) else "not warm yet"
+    warm = "not warm yet" if any(lane["warm"] is False for lane in lanes) else "warm"
     on, once = f" on a {warm} model", f", {warm}"
-    if any(lane.get("hosted") for lane in lanes):  # nobody tells
+    if any(lane["warm"] is None for lane in lanes):
         on = once = ""
     if runs > 1:
         each = "Each model drew" if is_comparison(document) else "Each picture was drawn"
@@ -141,7 +136,10 @@ def _of_measuring(document: Document, lanes: list[Mapping[str, Any]]) -> list[tu
             "The runs of a model differ by more than half: something else may have used the machine meanwhile.",
         ),
         (any(lane["previews"] for lane in lanes), "Live previews were on, which can slow a run a little."),
-        (not all(lane["warm"] for lane in lanes), "A model was not warm: its first run is slower than the next ones."),
+        (
+            any(lane["warm"] is False for lane in lanes),
+            "A model was not warm: its first run is slower than the next ones.",
+        ),
         (
             any(lane["encode_cached"] for lane in lanes),
             "A prompt's embedding was used again: its encode time is what it took when it was made.",
@@ -149,8 +147,8 @@ def _of_measuring(document: Document, lanes: list[Mapping[str, Any]]) -> list[tu
         *[(True, sentence) for sentence in dict.fromkeys(_unread(lane) for lane in lanes) if sentence],
         (
             hosted and len(hosted) < len(lanes),
-            "One model ran on this machine and the other at a provider: the speed-up is that of a machine against a "
-            "service, and not of two models.",
+            "Not all was drawn on this machine, the rest by providers: their times compare a machine with a service, "
+            "and not two models.",
         ),
         (
             hosted,

@@ -211,7 +211,7 @@ class Month:
     machines: int
     """How many are needed at least, each busy day and night; 0 where a provider has them."""
     left_on_usd: float | None
-    """Those machines rented day and night, busy or not."""
+    """Those machines rented day and night, busy or not; of a provider what is used."""
 
 
 def month(seconds: float, images_a_day: int, price: PriceProfile, call: HostedCall | None = None) -> Month:
@@ -220,7 +220,8 @@ def month(seconds: float, images_a_day: int, price: PriceProfile, call: HostedCa
     busy = seconds * images_a_day
     if call is not None:
         each = call_cost(call)
-        return Month(None if each is None else each * images_a_day * DAYS_A_MONTH, busy, 0, None)
+        used = None if each is None else each * images_a_day * DAYS_A_MONTH
+        return Month(used, busy, 0, used)
     machines = max(1, math.ceil(busy / SECONDS_A_DAY))
     used = machine_cost(busy * DAYS_A_MONTH, price)
     rented = machine_cost(machines * SECONDS_A_DAY * DAYS_A_MONTH, price)

@@ -29,7 +29,7 @@ from pipeline.events import Done, Event, Loading, Queued, Result, Step
 from pipeline.lock import Line, Ticket
 from pipeline.recipe import recipe_of, result_from_recipe
 from pipeline.request import REPEAT_MAX, ImageRequest, whole, yes_or_no
-from pipeline.throughput import pictures
+from pipeline.throughput import check_local, pictures
 from pipeline.work import CarryOut, Order, Tell, carry_out
 
 HEARTBEAT_S = 0.5
@@ -78,20 +78,18 @@ class Engine:
         """
         repeat = whole("repeat", repeat, 1, REPEAT_MAX)
         throughput = yes_or_no("throughput", throughput)
-        hosted = [card for card in (self.catalog.model(request.model) for request in requests) if card.hosted]
-        if throughput and hosted:
-            raise InputError(
-                f"throughput is that of this machine, and {hosted[0].name} is drawn by {hosted[0].hosted.provider}; "
-                "leave it out."
-            )
+        if throughput:
+            check_local(self.catalog.model(request.model) for request in requests)
         single = repeat == 1 and not throughput
         how = {"repeat": repeat, "throughput": throughput, "previews": previews and single}
-        return self._run(tuple(requests), how, use_cache and single, stop or threading.Event())
+        stop = stop or threading.Event()
+        return _while_heard(self._run(tuple(requests), how, use_cache and single, stop), stop)
 
     def warm_up(self, requests: Sequence[ImageRequest]) -> Iterator[Event]:
         """Load and warm the models of ``requests``, in line like everybody else; makes no picture."""
         how = {"repeat": 0, "throughput": False, "previews": False}
-        return self._hold(tuple(requests), tuple(range(len(requests))), how, threading.Event())
+        stop = threading.Event()
+        return _while_heard(self._hold(self._device, tuple(requests), tuple(range(len(requests))), how, stop), stop)
 
     def idle(self, timeout: float) -> bool:
         """Wait until nothing runs or waits; False if that takes longer than ``timeout`` seconds."""
@@ -141,15 +139,21 @@ class Engine:
                 lanes.append(lane)
             else:
                 yield Done(lane, found, final=True)
-        if lanes:
-            yield from self._hold(requests, tuple(lanes), how, stop)
+        # What runs here and what providers draw are orders of their own, each at its desk, one after the other.
+        for desk in dict.fromkeys(self._desk(requests[lane]) for lane in lanes):
+            its = tuple(lane for lane in lanes if self._desk(requests[lane]) is desk)
+            yield from self._hold(desk, requests, its, how, stop)
 
     def _hold(
-        self, requests: tuple[ImageRequest, ...], lanes: tuple[int, ...], how: Mapping[str, Any], stop: threading.Event
+        self,
+        desk: _Desk,
+        requests: tuple[ImageRequest, ...],
+        lanes: tuple[int, ...],
+        how: Mapping[str, Any],
+        stop: threading.Event,
     ) -> Iterator[Event]:
         """Join the line, hand the work to the device thread, pass its events on. ``how``: further fields of Order."""
         order = Order(requests, lanes, joined=time.monotonic(), **how)
-        desk = self._desk(order)
         # The visitor's own context: on a lent GPU his quota is read out of it.
         context = contextvars.copy_context()
         # Joined and handed over in one go, so that the device thread serves in the order of the line, and no reader
@@ -166,14 +170,10 @@ class Engine:
         try:
             yield from job.events()
         finally:
-            # From here on nobody listens.
-            stop.set()
             job.abandon()
 
-    def _desk(self, order: Order) -> _Desk:
-        """Where an order is carried out: at the device, if it needs it for any of its lanes."""
-        models = [self.catalog.model(order.requests[lane].model) for lane in order.lanes]
-        return self._providers if all(card.hosted for card in models) else self._device
+    def _desk(self, request: ImageRequest) -> _Desk:
+        return self._providers if self.catalog.model(request.model).hosted else self._device
 
     def _cached(self, request: ImageRequest) -> Result | None:
         if self.images is None:
@@ -201,6 +201,14 @@ class Engine:
         card = self.catalog.model(request.model)
         code = {"diptych": __version__, "pipeline": card.pipeline, "call": card.call}
         return recipe_key({"request": request.model_dump(), **code, **vars(identity)})
+
+
+def _while_heard(events: Iterator[Event], stop: threading.Event) -> Iterator[Event]:
+    """``events``; once nobody listens any more, their work is stopped."""
+    try:
+        yield from events
+    finally:
+        stop.set()
 
 
 class _Desk:

@@ -20,6 +20,10 @@ class BatchTooLarge(ModelError):
     """So many pictures at once cannot be made on this machine; fewer can."""
 
 
+class Declined(ModelError):
+    """A provider will not draw what it was asked for; something else it may."""
+
+
 class BusyError(PlaygroundError):
     """The line for the device is full."""
 

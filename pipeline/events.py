@@ -38,7 +38,7 @@ class Loading:
 @dataclass(frozen=True)
 class Step:
     """Step ``i`` of ``n`` (from 1) of run ``run`` (from 1) is done. ``preview``: what the picture will be, so far.
-    Step 0: the drawing has begun, of a model that tells no steps.
+    Step 0: of a model that tells no steps the drawing has begun; of 0: it will begin when its provider is less busy.
 
     ``batch``: how many pictures are being made at once, where the throughput is measured; ``run`` counts those calls.
     """
@@ -65,7 +65,8 @@ class Result:
     dtype: str
     revision: str
     versions: dict[str, str]
-    warm: bool
+    warm: bool | None
+    """None where a provider does not tell."""
     cache: str
     """"hit": out of the picture cache, with the times it took when it was made; else "miss"."""
     encode_cached: bool

@@ -6,19 +6,24 @@ POST of JSON with a picture, as the images endpoint of OpenAI does and most othe
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 from ipaddress import ip_address
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pipeline.errors import ModelError
 
 OFFLINE = "DIPTYCH_OFFLINE"
 """Set where nothing may be asked of the network."""
+KEY = re.compile(r"[!-~]+")
+"""What a header can carry."""
 
 Taken = Literal["seed", "steps", "guidance", "negative_prompt"]
+Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Variable = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
 
 
@@ -31,10 +36,10 @@ class HostedPrice(_Data):
 
     name: str
     unit: Literal["image", "megapixel", "million output tokens"]
-    usd: float
-    usd_further: float | None = None
+    usd: Dollars
+    usd_further: Dollars | None = None
     """Where the first megapixel costs ``usd``: what every further one costs; None where all cost the same."""
-    usd_prompt: float | None = None
+    usd_prompt: Dollars | None = None
     """For a million tokens of the prompt, on top; None where the prompt costs nothing."""
     source: str
     as_of: str
@@ -81,6 +86,12 @@ class Hosted(_Data):
     price: HostedPrice | str | None = None
     """The price, or the name of one in assets/prices.toml, which :func:`pipeline.catalog.load_catalog` looks up."""
 
+    @model_validator(mode="after")
+    def _can_be_limited(self) -> Hosted:
+        if self.key_variable and self.price is None:
+            raise ValueError("where a key is asked for a price is needed, or what is spent cannot be limited")
+        return self
+
     def call(self, width: int, height: int) -> HostedCall:
         """What is known of a picture of this size before it is drawn."""
         return HostedCall(
@@ -95,31 +106,50 @@ class Hosted(_Data):
         missing = [name for name in wanted if name and not os.environ.get(name)]
         if missing:
             return f"It is drawn by {self.provider}; set {' and '.join(missing)} in the environment."
+        if self.key_variable and not KEY.fullmatch(self.key):
+            return f"The key in {self.key_variable} has a character that none has, such as a line break; set it anew."
         try:
             self.address()
         except ModelError as error:
             return str(error)
         return None
 
+    @property
+    def key(self) -> str:
+        """Empty where none is asked for."""
+        return os.environ.get(self.key_variable, "").strip() if self.key_variable else ""
+
+    @property
+    def place(self) -> str:
+        """The host that is asked, and which variable's key it is given, for whoever wants to know before he asks."""
+        with contextlib.suppress(ModelError):
+            key = f", key in {self.key_variable}" if self.key_variable else ", without a key"
+            return f"{urlsplit(self.address()).netloc}{key}"
+        return f"address in {self.endpoint_variable}" if self.endpoint_variable else "no address"
+
     def address(self) -> str:
         """The whole address that is asked. Raises ModelError if it is none, or would show the key to the network."""
-        base = (self.endpoint_variable and os.environ.get(self.endpoint_variable)) or self.endpoint or ""
+        base = ((self.endpoint_variable and os.environ.get(self.endpoint_variable)) or self.endpoint or "").strip()
         try:
             parts = urlsplit(base)
             host = parts.hostname or ""
         except ValueError:
             parts, host = urlsplit(""), ""
-        if parts.scheme not in ("http", "https") or not host:
-            whence = f"{self.endpoint_variable} must be" if self.endpoint_variable else "endpoint must be"
-            raise ModelError(f"{whence} the address of {self.provider}, such as https://example.com; correct it.")
-        if parts.scheme == "http" and self.key_variable and not _loopback(host):
+        if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment or parts.username:
+            whence = self.endpoint_variable or "endpoint"
+            raise ModelError(
+                f"{whence} must be the address of {self.provider} and no more, such as https://example.com; correct it."
+            )
+        if parts.scheme == "http" and self.key_variable and not on_this_machine(base):
             raise ModelError(
                 f"{self.provider} wants a key, which is never sent over plain http; give an https address."
             )
         return base.rstrip("/") + self.route
 
 
-def _loopback(host: str) -> bool:
+def on_this_machine(address: str) -> bool:
+    """Whether an address leads nowhere else."""
+    host = urlsplit(address).hostname or ""
     try:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:

@@ -28,7 +28,7 @@ class Line:
         """
         with self._changed:
             if len(self._tickets) > self.max_waiting:
-                raise BusyError(f"{self.max_waiting} runs are already waiting for the device; try again in a minute.")
+                raise BusyError(f"{self.max_waiting} runs are already waiting; try again in a minute.")
             ticket = Ticket(self, expected_s)
             self._tickets.append(ticket)
             self._changed.notify_all()

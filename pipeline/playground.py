@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,11 +18,12 @@ from pipeline.backends.hosted import HostedBackend
 from pipeline.backends.local import LocalBackend
 from pipeline.caches import ImageCache
 from pipeline.catalog import Catalog, Pair, load_catalog
-from pipeline.cost import PriceProfile, PriceTable, load_prices
+from pipeline.cost import PriceProfile, PriceTable, call_cost, load_prices
 from pipeline.device import find_facts
 from pipeline.engine import Engine
 from pipeline.errors import PlaygroundError
 from pipeline.history import History
+from pipeline.request import ImageRequest
 from pipeline.spending import Spending
 from pipeline.sweep_run import Sweeps
 from pipeline.votes import Votes
@@ -91,6 +93,12 @@ class Playground:
                 raise PlaygroundError(
                     f"The data folder {self.data} cannot be written ({error.strerror}); choose another with --data."
                 ) from error
+
+    def check_spending(self, requests: Iterable[ImageRequest], repeat: int = 1) -> None:
+        """Raises InputError if what providers ask for these would be more than may still be spent."""
+        each = [(self.catalog.model(request.model).hosted, request) for request in requests]
+        calls = [hosted.call(request.width, request.height) for hosted, request in each if hosted]
+        self.spending.check(repeat * sum(call_cost(call) or 0.0 for call in calls))
 
     def check_price(self, wanted: object) -> None:
         """Raises InputError for a price that nobody knows, before anything runs."""

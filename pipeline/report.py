@@ -23,7 +23,7 @@ from markupsafe import Markup
 from pipeline import __version__, imagefile
 from pipeline.cards import ASSETS, ModelCard
 from pipeline.catalog import Catalog
-from pipeline.caveats import caveats, is_comparison, lanes_of, method
+from pipeline.caveats import caveats, is_comparison, method
 from pipeline.charts import stage_bar
 from pipeline.compare import hosted_of
 from pipeline.cost import PriceProfile, PriceTable, month, picture_formula, source_url
@@ -41,10 +41,12 @@ from pipeline.wording import (
     dollars,
     fidelity_text,
     figure,
+    lanes_of,
     made_by,
     median_claims,
     seconds_range,
     seconds_text,
+    seed_text,
     significance_text,
     slug,
     throughput_text,
@@ -229,13 +231,14 @@ def _section(item: Item, pictures: list[Picture], prices: PriceTable, prompts: i
         "machine": not all(lane.get("hosted") for lane in lanes_of(document)),
         "lists": _lists(lanes_of(document)),
         "made_by": made_by(document),
+        "seed": seed_text(document).capitalize(),
         "costs": _costs(pictures, price),
         "throughput": throughput_text(lanes_of(document)) if is_comparison(document) else "",
         "batches": _batches(lanes_of(document)),
         "near": fidelity_text(document),
         "judged": judged_text(document),
         "images_a_day": f"{IMAGES_A_DAY:,}",
-        "result": next((picture.result for picture in pictures if picture.result), None),
+        "result": _of_this_machine(pictures),
         "plot": item.plot,
         "method": method(document),
         "caveats": caveats(document, price, prompts),
@@ -287,6 +290,12 @@ def _costs(pictures: list[Picture], price: PriceProfile) -> list[dict[str, Any]]
             }
         )
     return costs
+
+
+def _of_this_machine(pictures: list[Picture]) -> Result | None:
+    """A picture whose number type and versions can be told; a provider's only where there is no other."""
+    results = [picture.result for picture in pictures if picture.result]
+    return next((result for result in results if result.hosted is None), results[0] if results else None)
 
 
 def _stages(lanes: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -62,6 +62,8 @@ def make_request(
     negative = _text("negative_prompt", negative_prompt)
     if negative and not card.negative_prompt:
         raise InputError(f"negative_prompt is not used by {card.name}; leave it empty, got {shown(negative)}.")
+    if card.fixed_steps and steps not in (None, card.steps.default):
+        raise InputError(f"steps must be left out for {card.name}; got {shown(steps)}. {card.fixed_steps}")
     strength = _real("guidance", guidance, card.guidance.default, card.guidance.min, card.guidance.max, where)
     return ImageRequest(
         model=card.id,

@@ -47,6 +47,16 @@ class Spending:
             raise InputError(f"spend must be dollars from 0 to {LIMIT_USD}; got {shown(given)}.")
         return cls(usd, visitors=True)
 
+    def check(self, expected_usd: float) -> None:
+        """Raises InputError if so much more would be too much: what cannot be paid to its end is not begun."""
+        left = self.most_usd - self.spent_usd
+        if expected_usd > left:
+            raise InputError(
+                f"This costs up to {dollars(expected_usd)} at list prices, and {dollars(max(0.0, left))} of the "
+                f"{dollars(self.most_usd)} that hosted pictures may cost here are left; ask for less, or start anew "
+                "with a larger --spend."
+            )
+
     @contextmanager
     def paying(self, expected_usd: float, what: str) -> Iterator[list[float]]:
         """For one picture: set what it really cost as the only item of the list. Raises ModelError if it would be too

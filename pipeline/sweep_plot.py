@@ -139,7 +139,7 @@ def _x(of: Point | Setting, across: str) -> float:
     if across == "time":
         return of.seconds
     if not of.cost_usd:
-        why = "no price is known for this hardware" if of.cost_usd is None else "the price was set to nothing"
+        why = "not every price is known" if of.cost_usd is None else "the price was set to nothing"
         raise InputError(f"There is no plot by cost: {why}. Choose time.")
     return 1000 * of.cost_usd
 

@@ -11,7 +11,7 @@ from pipeline.catalog import Catalog
 from pipeline.cells import Cell, Cells
 from pipeline.cost import PriceProfile
 from pipeline.engine import Engine
-from pipeline.errors import BusyError, Cancelled, InputError
+from pipeline.errors import BusyError, Cancelled, Declined, InputError
 from pipeline.events import Done, Event, Result
 from pipeline.history import Entry, History
 from pipeline.request import ImageRequest
@@ -32,6 +32,14 @@ class Kept:
 
     cell: Cell
     result: Result | None
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A provider will not draw the cell at ``place``; going on asks it again."""
+
+    place: int
+    why: str
 
 
 class Sweeps:
@@ -72,7 +80,7 @@ class Sweeps:
 
     def run(
         self, entry: Entry, *, use_cache: bool = True, stop: threading.Event | None = None
-    ) -> Iterator[Working | Kept]:
+    ) -> Iterator[Working | Kept | LeftOut]:
         """Make what is missing of a sweep; used the same to start it and to go on with it, after a kill or a restart.
 
         Each cell is a run of its own, so that whoever waits in the line gets his turn after one picture and not after
@@ -92,8 +100,11 @@ class Sweeps:
                     raise Cancelled("The sweep was stopped.")
                 if place in self.cells.places(entry.id):  # another process goes on with the same sweep
                     yield Kept(self.cells.at(entry.id, place), None)
-                else:
+                    continue
+                try:
                     yield from self._make(entry, place, plan.requests[place], use_cache, stop)
+                except Declined as error:  # of one prompt among many; the others are still wanted
+                    yield LeftOut(place, str(error))
 
     def _make(
         self, entry: Entry, place: int, request: ImageRequest, use_cache: bool, stop: threading.Event

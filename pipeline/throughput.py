@@ -6,9 +6,12 @@ follows from their times; runs nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
+
+from pipeline.cards import ModelCard
+from pipeline.errors import InputError
 
 SIZES = (1, 2, 4, 8)
 """Pictures at once, each twice as many as before while that pays and memory lasts."""
@@ -46,6 +49,15 @@ def best(batches: Sequence[Batch]) -> Batch | None:
 def pays(batches: Sequence[Batch]) -> bool:
     """Whether it is worth trying a larger one than the last of ``batches``."""
     return not batches or batches[-1].per_minute >= PAYS * best(batches).per_minute
+
+
+def check_local(cards: Iterable[ModelCard]) -> None:
+    """Raises InputError for a model whose throughput is not this machine's to measure."""
+    for card in cards:
+        if card.hosted:
+            raise InputError(
+                f"throughput is that of this machine, and {card.name} is drawn by {card.hosted.provider}; leave it out."
+            )
 
 
 def pictures(steps: int, repeat: int, throughput: bool) -> float:

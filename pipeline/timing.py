@@ -27,7 +27,7 @@ class Timings:
     denoise: float = 0.0
     decode: float = 0.0
     call: float = 0.0
-    """From the request's first byte to the answer's last: network, the provider's queue, its model."""
+    """From the connection's first packet to the answer's last byte: network, the provider's queue, its model."""
 
     @property
     def total(self) -> float:

@@ -78,9 +78,10 @@ def _comparable(catalog: Catalog, one: ImageRequest, other: ImageRequest) -> boo
 
 
 def shares_path(catalog: Catalog, one: str, other: str) -> bool:
-    """What the catalogue says of a pair of the two; where it has none, only a model shares its own path."""
+    """What the catalogue says of a pair of the two; where it has none, only a model shares its own path, and
+    none that takes no seed."""
     said = [pair for pair in catalog.pairs.values() if {pair.predecessor.model, pair.efficient.model} == {one, other}]
-    return any(pair.same_path for pair in said) if said else one == other
+    return any(pair.same_path for pair in said) if said else one == other and catalog.model(one).seeded
 
 
 def compare_cells(sweeps: Sweeps, entry: Entry) -> Iterator[tuple[int, int]]:

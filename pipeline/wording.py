@@ -105,9 +105,9 @@ def claims(document: Mapping[str, Any]) -> list[str]:
     good many pictures were found. They are different things and each is its own claim."""
     if document["speedup"] is None:
         return []
-    # Prices by list are known, however long it took; else the cost is as sure as the time that it is reckoned from.
-    listed = by_list(document)
-    timed = None if listed else document["saving"]
+    # A provider's price is no matter of time; else the saving is as sure as the times that it is reckoned from.
+    apart = _saved_apart([document])
+    timed = None if apart else document["saving"]
     if by_chance(document):
         found = ["no difference in time beyond chance"]
     elif as_fast(document):
@@ -116,8 +116,7 @@ def claims(document: Mapping[str, Any]) -> list[str]:
         found = _about(document["speedup"], timed)
     else:
         found = _exactly(document["speedup"], timed)
-    if listed and document["saving"] is not None:
-        found.append(f"{saved(document['saving'])} by list")
+    found += apart
     if document.get("throughput_gain"):  # entries of older versions have none
         found.append(_throughput_claim(document))
     if good := judged_claim(document):
@@ -128,16 +127,27 @@ def claims(document: Mapping[str, Any]) -> list[str]:
 def median_claims(documents: Sequence[Mapping[str, Any]]) -> list[str]:
     """What several measured comparisons of the same settings claim of time and cost: the medians of their speed-ups and
     savings, told as "about" where one of them had too few runs; nothing where one found no difference."""
-    savings = [document["saving"] for document in documents if document["saving"] is not None]
-    listed = [f"{saved(median(savings))} by list"] if savings and all(map(by_list, documents)) else []
+    apart = _saved_apart(documents)
     if chance := sum(map(by_chance, documents)):
-        return [f"no difference in time beyond chance in {chance} of {len(documents)}", *listed]
+        return [f"no difference in time beyond chance in {chance} of {len(documents)}", *apart]
     ratio = median(document["speedup"] for document in documents)
     few = any(map(rough, documents))
     if _alike(ratio, few):
-        return ["about as fast", *listed]
+        return ["about as fast", *apart]
+    savings = [document["saving"] for document in documents if document["saving"] is not None]
     tell = _about if few else _exactly
-    return [*tell(ratio, median(savings) if savings and not listed else None), *listed]
+    return [*tell(ratio, median(savings) if savings and not apart else None), *apart]
+
+
+def _saved_apart(documents: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The saving where a provider drew: by its list, or of a list against a machine's time; empty where none did, or
+    nothing is known."""
+    hosted = [any(lane.get("hosted") for lane in document["lanes"]) for document in documents]
+    savings = [document["saving"] for document in documents if document["saving"] is not None]
+    if not all(hosted) or not savings:
+        return []
+    said = saved(median(savings))
+    return [f"{said} by list" if all(map(by_list, documents)) else f"about {said}"]
 
 
 def by_list(document: Mapping[str, Any]) -> bool:
@@ -258,6 +268,11 @@ def _between(said: Mapping[str, Any]) -> str:
     return f"; speed-up {figure(said['low'])} to {figure(said['high'])} ×, 95 % interval"
 
 
+def asked_text(of: int, seconds: float) -> str:
+    """What a provider does that tells no steps; ``of``: the number of steps of an event, see events.Step."""
+    return f"the provider {'draws' if of else 'is busy and wants a wait'} · {seconds_text(seconds)}"
+
+
 def steps_text(lane: Mapping[str, Any]) -> str:
     """A lane's steps; those of a provider that takes none are not told."""
     hosted = lane.get("hosted")  # entries of older versions have none
@@ -270,10 +285,25 @@ def guidance_text(lane: Mapping[str, Any]) -> str:
     return "guidance not told" if hosted and "guidance" not in hosted["takes"] else f"guidance {lane['guidance']:g}"
 
 
+def lanes_of(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The pictures' parts of any document: two lanes, a sweep's cells, or the document of one picture itself."""
+    return list(document.get("lanes") or document.get("cells") or [document])
+
+
 def made_by(document: Mapping[str, Any]) -> str:
     """What drew a document's pictures: this device, providers, or both."""
-    hosted = [lane["hosted"]["provider"] for lane in document.get("lanes", [document]) if lane.get("hosted")]
+    hosted = [lane["hosted"]["provider"] for lane in lanes_of(document) if lane.get("hosted")]
     return " and ".join(dict.fromkeys([document["device"], *hosted]))
+
+
+def seed_text(document: Mapping[str, Any]) -> str:
+    """The seed, as far as anybody took it."""
+    lanes = lanes_of(document)
+    without = [lane["model"] for lane in lanes if lane.get("hosted") and "seed" not in lane["hosted"]["takes"]]
+    if len(without) == len(lanes):
+        return "no seed taken"
+    unseeded = f" (not taken by {' and '.join(dict.fromkeys(without))})" if without else ""
+    return f"seed {document['seed']}{unseeded}"
 
 
 def count(number: int, noun: str) -> str:

@@ -131,7 +131,7 @@ class _Work:
             dtype=identity.dtype,
             revision=identity.revision,
             versions=identity.versions,
-            warm=True,  # prepare() never leaves a model cold
+            warm=None if card.hosted else True,  # prepare() never leaves a model of ours cold
             cache="miss",
             encode_cached=made.encode_cached,
             previews=order.previews and not card.hosted,

@@ -25,7 +25,7 @@ def key_of(request: ImageRequest) -> Key:
 
 
 OnStep = Callable[[int, int, Image.Image | None], None]
-"""Called after step i of n (from 1) with a preview or None; by what tells no steps once, as step 0, when it begins."""
+"""Called after step i of n (from 1) with a preview or None; by what tells no steps as step 0, see events.Step."""
 OnPart = Callable[[str, int, int], None]
 """Called with its name before part ``done`` of ``total`` is prepared, and while that goes on; an error of it ends that.
 """

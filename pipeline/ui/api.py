@@ -22,6 +22,7 @@ from pipeline.events import Result, final_results
 from pipeline.models import models_document
 from pipeline.playground import Playground
 from pipeline.request import REPEAT_MAX, ImageRequest, make_request, random_seed, shown, whole, yes_or_no
+from pipeline.throughput import check_local
 from pipeline.ui.compare_tab import DEVICE_QUEUE
 from pipeline.ui.jobs import Jobs
 from pipeline.ui.served import hand_out_result
@@ -40,7 +41,7 @@ def attach(playground: Playground, jobs: Jobs, visitors: Visitors) -> None:
         requests: Sequence[ImageRequest], request: gr.Request | None, run: Any, **how: Any
     ) -> list[Result]:
         """All results, in the order of the requests. A caller who goes away ends his run."""
-        visitors.check_spending(requests, request)
+        visitors.check_spending(requests, request, whole("repeat", how.get("repeat", 1), 1, REPEAT_MAX))
         with jobs.running(_session(request), _run_name(run)) as stop:
             try:
                 return await anyio.to_thread.run_sync(
@@ -202,12 +203,14 @@ def attach(playground: Playground, jobs: Jobs, visitors: Visitors) -> None:
         guidance = {"predecessor": predecessor_guidance, "efficient": efficient_guidance}
         size = {"width": width, "height": height}
         requests = comparison.plan(catalog, playground.pair(pair), "x", steps=steps, guidance=guidance, **size)
+        if yes_or_no("throughput", throughput):
+            check_local(catalog.model(each.model) for each in requests.values())
         return comparison.estimate_document(
             requests,
             {role: engine.estimate(requests[role]) for role in ROLES},
             playground.price(price),
             whole("repeat", repeat, 1, REPEAT_MAX),
-            yes_or_no("throughput", throughput),
+            throughput,
         )
 
     def models() -> dict:

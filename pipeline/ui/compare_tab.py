@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from functools import partial
 
@@ -16,8 +16,9 @@ from pipeline.compare import device_of, estimate_document, plan, price_document,
 from pipeline.errors import Cancelled, InputError, PlaygroundError
 from pipeline.events import Done, Queued, Result
 from pipeline.playground import Playground
-from pipeline.request import REPEAT_MAX, random_seed, whole
+from pipeline.request import REPEAT_MAX, ImageRequest, random_seed, whole
 from pipeline.settings import LINK_KEYS, Settings, page_seed
+from pipeline.throughput import check_local
 from pipeline.ui import compare_updates as updates
 from pipeline.ui import markup
 from pipeline.ui.compare_view import CompareView
@@ -82,6 +83,10 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
     shown = [view.verdict, view.slider, view.difference, view.shown, *pictures]
     buttons = [view.compare, view.stop, *(button for button, _, _ in view.examples)]
 
+    def check_throughput(wanted: bool, requests: Mapping[Role, ImageRequest]) -> None:
+        if wanted:
+            check_local(catalog.model(each.model) for each in requests.values())
+
     price_of = partial(chosen_price, playground)
 
     def on_run(
@@ -105,7 +110,8 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
                 seed = random_seed() if seed is None else page_seed(seed)
                 pair, requests = requests_of(catalog, pair_id, prompt, negative, seed, *rest)
                 playground.check_price(None if price_id == AUTOMATIC_PRICE else price_id)
-                visitors.check_spending(requests.values(), request)
+                visitors.check_spending(requests.values(), request, whole("repeat", repeat, 1, REPEAT_MAX))
+                check_throughput(throughput, requests)
                 begun = True
                 yield updates.begun(view, seed) | updates.choosable(view, False)
                 roles = list(requests)
@@ -146,6 +152,7 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
         """Before the run: how long and how much, and by what the figure is known."""
         try:
             _, requests = requests_of(catalog, pair_id, "x", "", 0, *rest)
+            check_throughput(throughput, requests)
             estimates = {role: engine.estimate(request) for role, request in requests.items()}
             runs = whole("repeat", repeat, 1, REPEAT_MAX)
             said = estimate_document(requests, estimates, price_of(price_id), runs, throughput)

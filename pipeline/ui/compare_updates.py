@@ -30,7 +30,7 @@ from pipeline.ui.compare_view import (
     switches_box,
 )
 from pipeline.ui.served import hand_out, hand_out_result
-from pipeline.wording import count, seconds_text
+from pipeline.wording import asked_text, count, seconds_text
 
 Updates = dict[Any, Any]
 RUNNING = "Running: the efficient model first."
@@ -95,9 +95,10 @@ def step_by_step(view: CompareView, event: Event, role: Role | None, price: Pric
             run = f"run {event.run}, " if event.run > 1 else ""
             if event.batch is not None:
                 run = f"throughput, {count(event.batch, 'picture')} at once, "
-            step = f"step {event.i} of {event.n}" if event.i else "the provider draws"
-            text = f"{run}{step} · {seconds_text(event.elapsed_s)}{rest}"
-            update = {lane.progress: markup.progress(text, event.i / event.n)}
+            text = f"{run}{asked_text(event.n, event.elapsed_s)}"
+            if event.i:
+                text = f"{run}step {event.i} of {event.n} · {seconds_text(event.elapsed_s)}{rest}"
+            update = {lane.progress: markup.progress(text, event.i / event.n if event.i else 0.0)}
             return update | ({lane.image: hand_out(event.preview)} if event.preview else {})
         case Done():
             lane, result = view.lanes[role], event.result

@@ -10,7 +10,7 @@ from pathlib import Path
 import gradio as gr
 
 from pipeline import stored, zerogpu
-from pipeline.cards import ModelCard, Sizes
+from pipeline.cards import ModelCard, Range, Sizes
 from pipeline.catalog import ROLES, Catalog, Pair, Role
 from pipeline.playground import Playground
 from pipeline.quality import difference
@@ -239,15 +239,25 @@ def _settings(role: Role, card: ModelCard, pair: Pair, cards: list[ModelCard]) -
 
 
 def steps_slider(role: Role, card: ModelCard, value: int | None) -> dict:
-    """Arguments of a lane's steps slider; where a provider takes none it is disabled and says so."""
-    fixed = card.fixed_steps
+    """Arguments of a lane's steps slider."""
+    said = {"label": f"Steps, {role}", "info": card.fixed_steps or "", "step": 1}
+    return said | _within(card.steps, card.fixed_steps, value)
+
+
+def guidance_slider(role: Role, card: ModelCard, value: float | None) -> dict:
+    """Arguments of a lane's guidance slider."""
+    info = card.fixed_guidance or "How strictly the prompt is followed"
+    return {"label": f"Guidance, {role}", "info": info, "step": 0.1} | _within(
+        card.guidance, card.fixed_guidance, value
+    )
+
+
+def _within(limits: Range, fixed: str | None, value: float | None) -> dict:
+    """A slider's ends and value; what is fixed is disabled, and the info says why."""
     return {
-        "minimum": card.steps.min,
-        "maximum": card.steps.max if not fixed else card.steps.min + 1,
-        "value": card.steps.default if value is None else value,
-        "step": 1,
-        "label": f"Steps, {role}",
-        "info": fixed or "",
+        "minimum": limits.min,
+        "maximum": limits.min + 1 if fixed else limits.max,
+        "value": limits.default if value is None else value,
         "interactive": not fixed,
     }
 
@@ -258,20 +268,6 @@ def negative_info(cards: dict[Role, ModelCard]) -> str:
     if len(users) == 1:
         return f"Used by the {users[0]} only"
     return "Used by both models" if users else "Used by neither model"
-
-
-def guidance_slider(role: Role, card: ModelCard, value: float | None) -> dict:
-    """Arguments of a lane's guidance slider; where guidance is fixed it is disabled and says why."""
-    fixed = card.fixed_guidance
-    return {
-        "minimum": card.guidance.min,
-        "maximum": card.guidance.max if not fixed else card.guidance.min + 1,
-        "value": card.guidance.default if value is None else value,
-        "step": 0.1,
-        "label": f"Guidance, {role}",
-        "info": fixed or "How strictly the prompt is followed",
-        "interactive": not fixed,
-    }
 
 
 def switches_box(role: Role, usable: Sequence[str], value: Sequence[str]) -> dict:

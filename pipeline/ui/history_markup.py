@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeline.catalog import Catalog
 from pipeline.history import Entry
-from pipeline.wording import claim, count, dollars, seconds_text, when
+from pipeline.wording import claim, count, dollars, seconds_text, seed_text, when
 
 PICTURES_MAX = 4
 """Small pictures on a card; a sweep has more."""
@@ -59,7 +59,7 @@ def _facts(entry: Entry, catalog: Catalog) -> list[str]:
     names = ", ".join(catalog.name(model) for model in entry.models)
     if entry.kind == "picture":
         return [
-            f"{names}, seed {entry.document['seed']}",
+            f"{names}, {seed_text(entry.document)}",
             f"{seconds_text(entry.document['seconds']['total'])} · {dollars(entry.document['cost_usd'])}",
         ]
     if entry.kind == "vote":
@@ -74,7 +74,7 @@ def _comparison(document: Mapping[str, Any], catalog: Catalog) -> list[str]:
     head = claim(document) if document["speedup"] is not None else "from the cache"
     seconds = f"{seconds_text(fast['seconds']['total'])} against {seconds_text(slow['seconds']['total'])}"
     cost = f"{dollars(fast['cost_usd'])} against {dollars(slow['cost_usd'])}"
-    return [f"{name}, seed {document['seed']}", head, f"{seconds} · {cost}"]
+    return [f"{name}, {seed_text(document)}", head, f"{seconds} · {cost}"]
 
 
 def _buttons(entry: Entry) -> str:

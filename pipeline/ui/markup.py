@@ -24,6 +24,7 @@ from pipeline.wording import (
     per_thousand,
     seconds_range,
     seconds_text,
+    seed_text,
     shortened,
     significance_text,
     throughput_text,
@@ -43,7 +44,7 @@ def verdict(document: Mapping[str, Any], *, stored: str = "") -> str:
     if slow["previews"] or fast["previews"]:
         counted += ", live previews on"
     facts = [
-        f"“{shortened(document['prompt'])}”, seed {document['seed']}",
+        f"“{shortened(document['prompt'])}”, {seed_text(document)}",
         f"{seconds_text(fast['seconds']['total'])} against {seconds_text(slow['seconds']['total'])}",
         counted,
         *_work(slow, fast),

@@ -23,7 +23,7 @@ from pipeline.cost import (
     source_url,
 )
 from pipeline.hosted import HostedPrice
-from pipeline.wording import as_fast, by_chance, count, dollars, duration, figure, rough
+from pipeline.wording import as_fast, by_chance, by_list, count, dollars, duration, figure, rough
 
 SIZE = 1024
 """Pixels a side at which hosted prices are compared."""
@@ -77,12 +77,16 @@ def _saves(document: Mapping[str, Any], before: Month, after: Month, images_a_da
         return f"{at}: no price is known for this hardware. Give your own price per hour."
     if document["speedup"] is None:
         return f"{at} no saving is claimed: a picture of this comparison came out of the cache."
+    by_use, left_on = before.by_use_usd - after.by_use_usd, before.left_on_usd - after.left_on_usd
+    if by_list(document):
+        return f"{at} this {_change(by_use, few=False)} a month, paid by use, at the providers' list prices."
+    if not before.machines or not after.machines:
+        return (
+            f"{at} this {_change(by_use, few=True)} a month, paid by use; with machines left on it "
+            f"{_change(left_on, few=True)}: a machine against a service."
+        )
     if by_chance(document):
         return f"{at} no saving is claimed: the two models' times may differ by chance alone."
-    by_use = before.by_use_usd - after.by_use_usd
-    if not before.machines or not after.machines:
-        return f"{at} this {_change(by_use, few=False)} a month, paid by use, at the providers' list prices."
-    left_on = before.left_on_usd - after.left_on_usd
     if as_fast(document):
         return f"{at} no saving is claimed: the two models are about as fast."
     few = rough(document)
@@ -111,20 +115,21 @@ def _roughly(usd: float) -> str:
 
 
 def _sums(document: Mapping[str, Any], price: PriceProfile, images_a_day: int) -> Markup:
-    sums = [
-        f"{lane['role'].capitalize()}: {month_formula(lane['cost_usd'], images_a_day)}." for lane in document["lanes"]
+    lines = [
+        Markup("{}: {}.").format(lane["role"].capitalize(), month_formula(lane["cost_usd"], images_a_day))
+        for lane in document["lanes"]
     ]
-    if all(lane.get("hosted") for lane in document["lanes"]):
-        prices = dict.fromkeys(said.price for said in map(hosted_of, document["lanes"]) if said.price)
-        whence = Markup("<br>").join(
-            Markup("{}: {}").format(said.name, _source(said.source, said.as_of)) for said in prices
-        )
-        return Markup("{}<br>{}<br>{}").format(*sums, whence)
-    rate = "" if price.usd_per_hour is None else f" at ${price.usd_per_hour:g} an hour"
-    return Markup(
-        "{}<br>{}<br>Price: {}{}. {}<br>Paid by use counts busy seconds only. Machines left on are rented day and "
-        "night, as many as are needed if the pictures come evenly."
-    ).format(*sums, price.name, rate, _source(price.source, price.as_of))
+    calls = [call for call in map(hosted_of, document["lanes"]) if call]
+    listed = {call.price.name: call.price for call in calls if call.price}
+    lines += [Markup("{}: {}").format(said.name, _source(said.source, said.as_of)) for said in listed.values()]
+    if len(calls) < len(document["lanes"]):
+        rate = "" if price.usd_per_hour is None else f" at ${price.usd_per_hour:g} an hour"
+        lines += [
+            Markup("Price: {}{}. {}").format(price.name, rate, _source(price.source, price.as_of)),
+            "Paid by use counts busy seconds only. Machines left on are rented day and night, as many as are needed if "
+            "the pictures come evenly.",
+        ]
+    return Markup("<br>").join(lines)
 
 
 def hosted_chart(document: Mapping[str, Any], table: PriceTable) -> Markup:

@@ -22,7 +22,7 @@ from pipeline.playground import Playground
 from pipeline.sweep import Plan, forecast, plan_sweep
 from pipeline.sweep_plot import ACROSS
 from pipeline.sweep_report import UP, drawn, write_sweep_report
-from pipeline.sweep_run import Kept, Working
+from pipeline.sweep_run import Kept, LeftOut, Working
 from pipeline.tradeoff import compare_cells
 from pipeline.ui import markup, report_buttons, sweep_markup
 from pipeline.ui.compare_tab import DEVICE_QUEUE
@@ -152,7 +152,7 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
         told, total, left = 0.0, 0, 0
         fresh: list[tuple[int, str]] = []
         last: list[tuple[int, str]] = []  # sent once more: a browser may merge two updates into the later one
-        problem = ""
+        problem, declined = "", []
         busy = [gr.Button(interactive=False), gr.Button(interactive=True), gr.Button(visible=False)]
         try:
             total = len(playground.sweeps.plan(entry).requests)
@@ -166,6 +166,8 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
                         done += 1
                         fresh.append((event.cell.place, html_of(playground.history.get(entry.id), event.cell)))
                         begun = time.monotonic()
+                    if isinstance(event, LeftOut):
+                        declined.append(event.why)
                     alone = isinstance(event, Working) and time.monotonic() - begun < QUICK_S
                     if alone or time.monotonic() - told < TELL_S:
                         continue
@@ -187,6 +189,8 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
             yield from comparing(entry)
         with suppress(PlaygroundError):
             left = total - len(playground.sweeps.cells.places(entry.id))
+        if declined and not problem:
+            problem = f"{count(len(declined), 'picture')} left out. {declined[0]}"
         text = problem or f"All {total} done."
         yield update(
             said=markup.fault(problem) if problem and "Stopped" not in problem else markup.hint(text),
@@ -213,7 +217,8 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
     def on_resume(token, entry, request: gr.Request) -> Iterator[list[Any]]:
         try:
             kept = visitors.get(entry, token, request)
-            visitors.check_spending(playground.sweeps.plan(kept).requests.values(), request)
+            plan = playground.sweeps.plan(kept)
+            visitors.check_spending([plan.requests[place] for place in playground.sweeps.left(kept)], request)
         except PlaygroundError as error:
             yield update(said=markup.fault(str(error)))
             return

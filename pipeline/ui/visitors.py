@@ -69,13 +69,15 @@ class Visitors:
         client = getattr(request, "client", None)
         return all(map(_loopback, [*names, getattr(client, "host", None)]))
 
-    def check_spending(self, requests: Iterable[ImageRequest], request: gr.Request | None) -> None:
+    def check_spending(self, requests: Iterable[ImageRequest], request: gr.Request | None, repeat: int = 1) -> None:
         """Raises InputError if a provider would draw one of these on the account of whoever runs this page, and he has
-        not opened that to others."""
+        not opened that to others, or not for so much."""
+        requests = list(requests)
+        self._playground.check_spending(requests, repeat)
         if self._playground.spending.visitors or self.local(request):
             return
         for card in (self._playground.catalog.model(each.model) for each in requests):
-            if card.hosted and card.hosted.key_variable:
+            if card.hosted and (card.hosted.key_variable or card.hosted.price):
                 raise InputError(
                     f"{card.name} is drawn by {card.hosted.provider} at the cost of whoever runs this page, and is not "
                     "open to visitors; choose another model."

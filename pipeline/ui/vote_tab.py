@@ -19,7 +19,7 @@ from pipeline import sweep_votes
 from pipeline.axes import lines
 from pipeline.catalog import ROLES
 from pipeline.compare import compare_document, device_of
-from pipeline.errors import Cancelled, InputError, PlaygroundError
+from pipeline.errors import Cancelled, Declined, InputError, PlaygroundError
 from pipeline.events import Done, Result
 from pipeline.history import Entry
 from pipeline.playground import Playground
@@ -255,10 +255,9 @@ def build(
             playground.check_price(None if price == AUTOMATIC_PRICE else price)
             chosen = random_seed() if seed is None else seed
             planned = [requests_of(catalog, pair_id, prompt, negative, chosen, *rest) for prompt in wanted]
-            for _, requests in planned:
-                visitors.check_spending(requests.values(), request)
+            visitors.check_spending([each for _, requests in planned for each in requests.values()], request)
             owner = visitors.owner(token)
-            found, shown_at = [], 0.0
+            found, declined, shown_at = [], [], 0.0
             with jobs.running(request.session_hash) as stop:
                 for i, (pair, requests) in enumerate(planned):
                     if time.monotonic() - shown_at >= TELL_S:
@@ -271,18 +270,26 @@ def build(
                         shown_at = time.monotonic()
                     results: dict[str, Result] = {}
                     roles = list(requests)
-                    with closing(playground.engine.run(list(requests.values()))) as events:
-                        for event in events:
-                            if stop.is_set():
-                                raise Cancelled("The drawing was stopped.")
-                            if isinstance(event, Done):
-                                results[roles[event.lane]] = event.result
+                    try:
+                        with closing(playground.engine.run(list(requests.values()))) as events:
+                            for event in events:
+                                if stop.is_set():
+                                    raise Cancelled("The drawing was stopped.")
+                                if isinstance(event, Done):
+                                    results[roles[event.lane]] = event.result
+                    except Declined as error:  # of one prompt among many; the others are still wanted
+                        declined.append(error)
+                        continue
                     document = compare_document(
                         pair, results, chosen_price(playground, price, device_of(*results.values()))
                     )
                     found.append(history.get(history.add("comparison", document, [results[r] for r in ROLES], owner)))
+            if not found and declined:
+                raise declined[0]
             made = playground.votes.open(found, owner)
             yield facing(playground.votes.get(made), token, request)
+            if declined:
+                yield update(said=markup.hint(f"{count(len(declined), 'pair')} left out. {declined[0]}"))
         except Cancelled:
             yield update(
                 said=markup.hint("Stopped. What was drawn is in the history; no vote was made."),

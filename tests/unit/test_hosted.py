@@ -89,7 +89,7 @@ def test_each_is_asked_in_its_own_words(engine, cards, provider):
     assert headers_2["api-key"] == KEY and "Authorization" not in headers_2
     assert swift.image.size == grand.image.size == (64, 64)
     assert swift.evaluations is None and swift.device == grand.device == "Someone"
-    assert grand.revision == "grand-1" and swift.revision == "swift-1 (response_format b64_json)"
+    assert grand.revision.startswith("grand-1, asked as ") and swift.warm is None
 
 
 def test_the_total_is_the_whole_call_and_nothing_else(engine, cards, provider):
@@ -228,7 +228,7 @@ ERROR = {"error": {"code": "content_safety_violation", "message": "Input  violat
         (422, {"detail": [{"msg": "too small"}]}, "Someone will not draw this with Swift (422: too small); ask"),
         (429, {"error": "slow down"}, "Someone is too busy for Swift (429: slow down); try again in a minute."),
         (500, {"message": "x" * 999}, f"Someone failed to draw with Swift (500: {'x' * 199}…); try again later."),
-        (302, {}, "Someone will not draw this with Swift (302); ask"),
+        (302, {}, "Someone sends elsewhere (302) and is not followed; correct its address."),
     ],
 )
 def test_a_refusal_is_one_sentence_and_costs_nothing(engine, cards, provider, spending, status, answer, said):
@@ -284,7 +284,7 @@ def test_an_address_where_nobody_is_costs_nothing(engine, cards, spending, monke
     path.write_text(CATALOG + CARDS.format(address="http://127.0.0.1:9"), encoding="utf-8")
     there = load_catalog(path)
     lost = Engine(there, Everywhere(engine.backend.local, HostedBackend(spending)))
-    with pytest.raises(ModelError, match=r"Someone cannot be reached \(.+\); see to its address and the network\."):
+    with pytest.raises(ModelError, match=r"cannot be reached at 127\.0\.0\.1:9 \(.+\); see to its address and the"):
         run(lost, asked_for(there)["efficient"])
     assert spending.spent_usd == 0
 
@@ -357,7 +357,7 @@ def test_a_server_of_ones_own_needs_no_key_and_has_no_price(engine, cards, provi
 
 def test_what_a_provider_does_not_take_is_refused_and_not_swallowed(engine, cards):
     grand, swift = cards.model("grand"), cards.model("swift")
-    with pytest.raises(InputError, match="steps must be a whole number from 1 to 1 for Grand"):
+    with pytest.raises(InputError, match=r"left out for Grand; got 2\. Someone decides, and does not tell\."):
         make_request(grand, "an apple", steps=2)
     with pytest.raises(InputError, match="negative_prompt is not used by Swift"):
         make_request(swift, "an apple", negative_prompt="pears")

@@ -104,7 +104,7 @@ def test_by_cost_the_shape_is_the_same_and_the_words_are_not():
     assert "$10" in by_cost and "$1" in by_cost  # of 1,000 pictures
 
 
-@pytest.mark.parametrize(("cost", "words"), [(None, "no price is known"), (0.0, "set to nothing")])
+@pytest.mark.parametrize(("cost", "words"), [(None, "not every price is known"), (0.0, "set to nothing")])
 def test_without_a_price_there_is_no_plot_by_cost(cost, words):
     voted = standing((0.1, tally(3, 1)), cost=cost)
     with pytest.raises(InputError, match=words):
