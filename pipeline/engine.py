@@ -35,6 +35,11 @@ from pipeline.work import CarryOut, Order, Tell, carry_out
 HEARTBEAT_S = 0.5
 """Longest silence of a run: then the last event comes again, so that a reader can show time passing or go away."""
 
+SETTLE_S = 1.0
+"""At most, between two orders: a reader who is gone, or slow, holds nobody up for longer."""
+DECIDE_PIXELS = {"pipeline", "call", "scheduler", "variant", "replace", "lora"}
+"""Of a card, beside what its weights are."""
+
 log = logging.getLogger(__name__)
 
 
@@ -67,13 +72,16 @@ class Engine:
         previews: bool = False,
         use_cache: bool = True,
         stop: threading.Event | None = None,
+        settled: threading.Event | None = None,
     ) -> Iterator[Event]:
         """Make one picture a request (a lane), each ``repeat`` times, in one hold of the lock.
 
         With ``repeat`` > 1 the order alternates, the picture cache is not read and previews are off: that is a
         measurement. So is ``throughput``, which then also finds out how many pictures a minute each lane makes. Setting
         ``stop`` cancels from outside, as closing the generator does from inside; it is set anyway once the run has
-        ended.
+        ended. ``settled``: what the caller sets when he has done with the pictures what he has to (fidelity, files);
+        without it that is when he has read to the end. The next in line is drawn only then, or after ``SETTLE_S``, for
+        on the same cores it would be charged to his model.
         Raises PlaygroundError (InputError at once; ModelError, BusyError, Cancelled while running).
         """
         repeat = whole("repeat", repeat, 1, REPEAT_MAX)
@@ -83,7 +91,7 @@ class Engine:
         single = repeat == 1 and not throughput
         how = {"repeat": repeat, "throughput": throughput, "previews": previews and single}
         stop = stop or threading.Event()
-        return _while_heard(self._run(tuple(requests), how, use_cache and single, stop), stop)
+        return _while_heard(self._run(tuple(requests), how, use_cache and single, stop, settled), stop)
 
     def warm_up(self, requests: Sequence[ImageRequest]) -> Iterator[Event]:
         """Load and warm the models of ``requests``, in line like everybody else; makes no picture."""
@@ -130,7 +138,12 @@ class Engine:
         return self._seconds(order) + zerogpu.loading(sum(self.catalog.model(each).weight_bytes for each in models))
 
     def _run(
-        self, requests: tuple[ImageRequest, ...], how: Mapping[str, Any], use_cache: bool, stop: threading.Event
+        self,
+        requests: tuple[ImageRequest, ...],
+        how: Mapping[str, Any],
+        use_cache: bool,
+        stop: threading.Event,
+        settled: threading.Event | None,
     ) -> Iterator[Event]:
         lanes = []
         for lane, request in enumerate(requests):
@@ -142,7 +155,7 @@ class Engine:
         # What runs here and what providers draw are orders of their own, each at its desk, one after the other.
         for desk in dict.fromkeys(self._desk(requests[lane]) for lane in lanes):
             its = tuple(lane for lane in lanes if self._desk(requests[lane]) is desk)
-            yield from self._hold(desk, requests, its, how, stop)
+            yield from self._hold(desk, requests, its, how, stop, settled)
 
     def _hold(
         self,
@@ -151,6 +164,7 @@ class Engine:
         lanes: tuple[int, ...],
         how: Mapping[str, Any],
         stop: threading.Event,
+        settled: threading.Event | None = None,
     ) -> Iterator[Event]:
         """Join the line, hand the work to the device thread, pass its events on. ``how``: further fields of Order."""
         order = Order(requests, lanes, joined=time.monotonic(), **how)
@@ -160,7 +174,7 @@ class Engine:
         # who has stopped reading holds up those behind him.
         with self._joining:
             ticket = desk.line.join(self._seconds(order) + self._loading(order))
-            job = _Job(self, desk, order, stop, ticket)
+            job = _Job(self, desk, order, stop, ticket, settled or threading.Event())
             try:
                 desk.thread.submit(context.run, job.work)
             except RuntimeError:  # closed
@@ -171,6 +185,8 @@ class Engine:
             yield from job.events()
         finally:
             job.abandon()
+            if settled is None:
+                job.settled.set()
 
     def _desk(self, request: ImageRequest) -> _Desk:
         return self._providers if self.catalog.model(request.model).hosted else self._device
@@ -199,8 +215,9 @@ class Engine:
 
     def _key(self, request: ImageRequest, identity: Identity) -> str:
         card = self.catalog.model(request.model)
-        code = {"diptych": __version__, "pipeline": card.pipeline, "call": card.call}
-        return recipe_key({"request": request.model_dump(), **code, **vars(identity)})
+        # A user's own card can change and keep its id; the weights' commit does not tell which of its files are taken.
+        card = card.model_dump(mode="json", include=DECIDE_PIXELS)
+        return recipe_key({"request": request.model_dump(), "diptych": __version__, **card, **vars(identity)})
 
 
 def _while_heard(events: Iterator[Event], stop: threading.Event) -> Iterator[Event]:
@@ -218,12 +235,23 @@ class _Desk:
         self.line = line
         self.carry_out = carry_out
         self.thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+        self.before: _Job | None = None
+        """The last one that was served; known to the thread only."""
 
 
 class _Job:
     """One hold of the lock. ``work`` runs in the device thread, ``events`` in the reader's."""
 
-    def __init__(self, engine: Engine, desk: _Desk, order: Order, stop: threading.Event, ticket: Ticket):
+    def __init__(
+        self,
+        engine: Engine,
+        desk: _Desk,
+        order: Order,
+        stop: threading.Event,
+        ticket: Ticket,
+        settled: threading.Event,
+    ):
+        self.settled = settled
         self._engine, self._desk, self._order, self._stop, self._ticket = engine, desk, order, stop, ticket
         self._begin = threading.Lock()
         self._begun = False
@@ -277,6 +305,9 @@ class _Job:
                 self._queue.put(Cancelled("The run was stopped."))
                 return
             self._begun = True
+        if self._desk.before is not None:
+            self._desk.before.settled.wait(SETTLE_S)
+        self._desk.before = self
         end: Exception | None = None
         try:
             self._desk.carry_out(self._order, self._told, self._stop)

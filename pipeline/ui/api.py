@@ -7,7 +7,8 @@ Every limit of the page's controls is checked again here, by the same make_reque
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -37,19 +38,30 @@ def attach(playground: Playground, jobs: Jobs, visitors: Visitors) -> None:
     """Add the endpoints to the Blocks that is being built."""
     catalog, engine = playground.catalog, playground.engine
 
-    async def run_all(
-        requests: Sequence[ImageRequest], request: gr.Request | None, run: Any, **how: Any
-    ) -> list[Result]:
-        """All results, in the order of the requests. A caller who goes away ends his run."""
-        visitors.check_spending(requests, request, whole("repeat", how.get("repeat", 1), 1, REPEAT_MAX))
+    async def in_thread(
+        work: Callable[[threading.Event, threading.Event], dict], request: gr.Request | None, run: Any
+    ) -> dict:
+        """All of ``work`` beside the server's own thread, which every visitor waits for; it is handed the run's stop
+        and settled flags. A caller who goes away ends his run."""
         with jobs.running(_session(request), _run_name(run)) as stop:
+            settled = threading.Event()
             try:
-                return await anyio.to_thread.run_sync(
-                    lambda: final_results(engine.run(requests, stop=stop, **how)), limiter=THREADS
-                )
+                return await anyio.to_thread.run_sync(lambda: work(stop, settled), limiter=THREADS)
             finally:
                 # Gradio cancels the task, not the thread: the flag is what the run hears.
                 stop.set()
+                settled.set()
+
+    def run_all(
+        requests: Sequence[ImageRequest],
+        request: gr.Request | None,
+        stop: threading.Event,
+        settled: threading.Event,
+        **how: Any,
+    ) -> list[Result]:
+        """All results, in the order of the requests."""
+        visitors.check_spending(requests, request, whole("repeat", how.get("repeat", 1), 1, REPEAT_MAX))
+        return final_results(engine.run(requests, stop=stop, settled=settled, **how))
 
     async def compare(
         prompt: str,
@@ -95,28 +107,33 @@ def attach(playground: Playground, jobs: Jobs, visitors: Visitors) -> None:
         Returns:
             The comparison as one document; each lane's image is a PNG with its recipe inside.
         """
-        chosen = playground.pair(pair)
-        playground.check_price(price)
-        requests = comparison.plan(
-            catalog,
-            chosen,
-            prompt,
-            negative_prompt=negative_prompt,
-            seed=_seed(seed),
-            width=width,
-            height=height,
-            steps={"predecessor": predecessor_steps, "efficient": efficient_steps},
-            guidance={"predecessor": predecessor_guidance, "efficient": efficient_guidance},
-            switches={"predecessor": predecessor_switches, "efficient": efficient_switches},
-        )
-        how = {"repeat": repeat, "throughput": throughput, "use_cache": yes_or_no("use_cache", use_cache)}
-        made = await run_all(list(requests.values()), request, run, **how)
-        results = dict(zip(requests, made, strict=True))
-        document = comparison.compare_document(chosen, results, playground.price(price, comparison.device_of(*made)))
-        visitors.keep_program("comparison", document, [results[role] for role in ROLES], request)
-        for lane in document["lanes"]:
-            lane["image"] = _file(results[lane["role"]])
-        return document
+
+        def work(stop: threading.Event, settled: threading.Event) -> dict:
+            chosen = playground.pair(pair)
+            playground.check_price(price)
+            requests = comparison.plan(
+                catalog,
+                chosen,
+                prompt,
+                negative_prompt=negative_prompt,
+                seed=_seed(seed),
+                width=width,
+                height=height,
+                steps={"predecessor": predecessor_steps, "efficient": efficient_steps},
+                guidance={"predecessor": predecessor_guidance, "efficient": efficient_guidance},
+                switches={"predecessor": predecessor_switches, "efficient": efficient_switches},
+            )
+            how = {"repeat": repeat, "throughput": throughput, "use_cache": yes_or_no("use_cache", use_cache)}
+            made = run_all(list(requests.values()), request, stop, settled, **how)
+            results = dict(zip(requests, made, strict=True))
+            at = playground.price(price, comparison.device_of(*made))
+            document = comparison.compare_document(chosen, results, at)
+            visitors.keep_program("comparison", document, [results[role] for role in ROLES], request)
+            for lane in document["lanes"]:
+                lane["image"] = _file(results[lane["role"]])
+            return document
+
+        return await in_thread(work, request, run)
 
     async def generate(
         prompt: str,
@@ -152,23 +169,27 @@ def attach(playground: Playground, jobs: Jobs, visitors: Visitors) -> None:
         Returns:
             One document with the picture, its times and its cost.
         """
-        playground.check_price(price)
-        wanted = make_request(
-            catalog.model(model),
-            prompt,
-            negative_prompt=negative_prompt,
-            seed=_seed(seed),
-            width=width,
-            height=height,
-            steps=steps,
-            guidance=guidance,
-            switches=switches,
-        )
-        [result] = await run_all([wanted], request, run, use_cache=yes_or_no("use_cache", use_cache))
-        document = comparison.generate_document(result, playground.price(price, result.device))
-        visitors.keep_program("picture", document, [result], request)
-        document["image"] = _file(result)
-        return document
+
+        def work(stop: threading.Event, settled: threading.Event) -> dict:
+            playground.check_price(price)
+            wanted = make_request(
+                catalog.model(model),
+                prompt,
+                negative_prompt=negative_prompt,
+                seed=_seed(seed),
+                width=width,
+                height=height,
+                steps=steps,
+                guidance=guidance,
+                switches=switches,
+            )
+            [result] = run_all([wanted], request, stop, settled, use_cache=yes_or_no("use_cache", use_cache))
+            document = comparison.generate_document(result, playground.price(price, result.device))
+            visitors.keep_program("picture", document, [result], request)
+            document["image"] = _file(result)
+            return document
+
+        return await in_thread(work, request, run)
 
     def estimate(
         pair: str | None = None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
@@ -52,6 +53,11 @@ FORGET_LINK = f"""(...values) => {{
 log = logging.getLogger(__name__)
 
 
+def run_of(request: gr.Request) -> str:
+    """What this page's comparison is called, so that its Stop ends no sweep beside it."""
+    return f"compare {request.session_hash}"
+
+
 def settings_of(view: CompareView) -> list[gr.components.Component]:
     """The components whose values :func:`requests_of` takes."""
     lanes = [view.lanes[role] for role in ROLES]
@@ -95,7 +101,7 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
     ) -> Iterator[dict]:  # fmt: skip
         rest = (width, height, steps_old, steps_new, guidance_old, guidance_new, switches_old, switches_new)
         results: dict[Role, Result] = {}
-        begun = waited = False
+        begun, waited, settled = False, False, threading.Event()
         keeper = Keeper(playground, visitors, token)
 
         def ended(text: str, kind: str = "note") -> dict:
@@ -106,7 +112,7 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
             return updates.stopped(view, results, text, kind) | updates.choosable(view, True)
 
         try:
-            with jobs.running(request.session_hash) as stop:
+            with jobs.running(request.session_hash, run_of(request)) as stop:
                 seed = random_seed() if seed is None else page_seed(seed)
                 pair, requests = requests_of(catalog, pair_id, prompt, negative, seed, *rest)
                 playground.check_price(None if price_id == AUTOMATIC_PRICE else price_id)
@@ -123,7 +129,7 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
                     time.sleep(SETTLE_S)
                 how = {"repeat": repeat, "throughput": throughput, "use_cache": use_cache, "previews": not quick}
                 # closing: a closed tab ends this generator at its next yield, and that must end the run.
-                with closing(engine.run(list(requests.values()), stop=stop, **how)) as events:
+                with closing(engine.run(list(requests.values()), stop=stop, settled=settled, **how)) as events:
                     for event in worth_showing(events, every_s, alone_s):
                         role = roles[event.lane] if hasattr(event, "lane") else None
                         price = None
@@ -147,6 +153,8 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
         except Exception:  # whatever it is, a page must not stay busy for ever
             log.exception("a comparison failed")
             yield ended("The run failed; the server's log says where.", "error")
+        finally:
+            settled.set()
 
     def on_estimate(price_id, repeat, throughput, pair_id, prompt, negative, seed, *rest) -> str:
         """Before the run: how long and how much, and by what the figure is known."""
@@ -181,7 +189,7 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
 
     def on_stop(request: gr.Request) -> dict:
         """Only sets the flag: the run itself tells when it has really stopped, and until then Compare stays off."""
-        jobs.stop(request.session_hash)
+        jobs.stop(None, run_of(request))
         return gr.Button("Stopping", interactive=False)
 
     hidden = {"api_visibility": "private", "show_progress": "hidden"}

@@ -158,7 +158,10 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
             total = len(playground.sweeps.plan(entry).requests)
             done = len(playground.sweeps.cells.places(entry.id))
             yield [*whole(entry, plot)[: -len(busy)], *busy]
-            with jobs.running(session) as flag, closing(playground.sweeps.run(entry, stop=flag)) as events:
+            with (
+                jobs.running(session, f"sweep {session}") as flag,
+                closing(playground.sweeps.run(entry, stop=flag)) as events,
+            ):
                 time.sleep(SETTLE_S)  # in here, so that Stop is heard meanwhile
                 begun = time.monotonic()
                 for event in events:
@@ -266,7 +269,7 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
         return markup.hint(f"{found.text()}{left_out}")
 
     def on_stop(request: gr.Request) -> Any:
-        jobs.stop(request.session_hash)
+        jobs.stop(None, f"sweep {request.session_hash}")
         return gr.Button("Stopping", interactive=False)
 
     def report_as(suffix: str):

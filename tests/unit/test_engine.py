@@ -7,12 +7,13 @@ from contextlib import closing
 
 import pytest
 
+from pipeline import engine as module
 from pipeline.caches import ImageCache
 from pipeline.catalog import load_catalog
 from pipeline.compare import plan
 from pipeline.engine import Engine
 from pipeline.errors import InputError
-from pipeline.events import Done, Loading, Step
+from pipeline.events import Done, Loading, Queued, Step, final_results
 from pipeline.request import make_request
 from tests.fakes import CATALOG, CountingBackend, draw, results
 
@@ -224,3 +225,37 @@ def test_an_idle_engine_says_so(engine):
     assert not engine.idle(0.05)
     ticket.leave()
     assert engine.idle(0)
+
+
+def test_the_next_in_line_is_drawn_when_the_last_has_done_with_his_pictures(engine, backend, requests, monkeypatch):
+    """Else what the last one does with them is charged to the next one's model, on the same cores."""
+    monkeypatch.setattr(module, "SETTLE_S", 30)
+    settled = threading.Event()
+    first = final_results(engine.run(requests, use_cache=False, settled=settled))
+    events = engine.run(requests, use_cache=False)
+    assert isinstance(next(events), Queued) and len(backend.made) == len(first)
+    settled.set()
+    assert len(final_results(events)) == len(first)
+
+
+def test_a_reader_who_never_says_that_he_is_done_holds_nobody_up(engine, requests, monkeypatch):
+    monkeypatch.setattr(module, "SETTLE_S", 0.1)
+    for _ in range(2):
+        final_results(engine.run(requests, use_cache=False, settled=threading.Event()))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"scheduler": {"name": "DDIMScheduler"}},
+        {"variant": "fp16"},
+        {"lora": {"repo": "a/b", "file": "other.safetensors"}},
+        {"call": {"use_resolution_binning": True}},
+    ],
+)
+def test_another_way_to_draw_is_no_hit(engine, catalog, backend, requests, change):
+    final_results(engine.run(requests))
+    cards = {key: type(card).model_validate(card.model_dump() | change) for key, card in catalog.models.items()}
+    other = Engine(catalog.model_copy(update={"models": cards}), backend, engine.images)
+    assert [result.cache for result in final_results(other.run(requests))] == ["miss", "miss"]
+    assert [result.cache for result in final_results(engine.run(requests))] == ["hit", "hit"]

@@ -21,7 +21,7 @@ from pipeline.compare import compare_document, device_of, plan, repriced
 from pipeline.cost import load_prices, picture_formula
 from pipeline.engine import Engine
 from pipeline.errors import Cancelled, InputError, ModelError, PlaygroundError
-from pipeline.events import Queued, Step, final_results
+from pipeline.events import Done, Queued, Step, final_results
 from pipeline.recipe import recipe_of, result_from_recipe
 from pipeline.request import make_request
 from pipeline.spending import Spending
@@ -163,6 +163,29 @@ def test_a_machine_and_a_provider_can_be_compared(engine, cards):
     assert old["hosted"] is None and old["seconds"]["denoise"] > 0 and "call" not in old["seconds"]
     assert old["cost_usd"] == pytest.approx(old["seconds"]["total"] * PRICE.usd_per_hour / 3600)
     assert new["hosted"]["provider"] == "Someone" and new["cost_usd"] == pytest.approx(0.002)
+
+
+def test_one_machine_at_a_time_and_no_provider_keeps_the_device(engine, cards, backend, provider):
+    """A mixed comparison is two orders: whoever waits for the device gets it while the provider draws."""
+    provider.slow_s = 0.5
+    requests = asked_for(cards, "swift:new")
+    drawing = threading.Event()
+    done = []
+
+    def mixed() -> None:
+        for event in engine.run(list(requests.values())):
+            if isinstance(event, Step) and event.i == 0:
+                drawing.set()
+            if isinstance(event, Done):
+                done.append(event)
+
+    thread = threading.Thread(target=mixed)
+    thread.start()
+    assert drawing.wait(5)
+    run(engine, make_request(cards.model("old"), "a pear"))
+    assert thread.is_alive() and len(done) == 1, "the device was kept while the provider drew"
+    thread.join()
+    assert len(done) == 2
 
 
 def test_nobody_waits_for_the_device_while_a_provider_draws(engine, cards, backend, provider):
