@@ -12,34 +12,33 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from pipeline import compare, imagefile
-from pipeline.axes import AXES
 from pipeline.catalog import ROLES, Catalog, load_catalog
 from pipeline.device import find_facts
 from pipeline.errors import InputError, PlaygroundError
 from pipeline.events import Event, Loading, Queued, Result, Step, final_results
 from pipeline.history import Entry
 from pipeline.judged import judged_text
+from pipeline.labels import cell_label
 from pipeline.models import models_document, told, told_of_model
+from pipeline.options import parser
 from pipeline.playground import Playground, open_playground
 from pipeline.reading import reading_text
 from pipeline.recipe import recipe_of
 from pipeline.report import Item, check_target, title_of, write_report
-from pipeline.request import ImageRequest, make_request, number, random_seed
-from pipeline.spending import MOST_USD
+from pipeline.request import REPEAT_MAX, ImageRequest, make_request, random_seed, whole
 from pipeline.stored import remake
 from pipeline.sweep import forecast, plan_sweep, sweep_document
 from pipeline.sweep_report import write_sweep_report
-from pipeline.sweep_run import Working
+from pipeline.sweep_run import LeftOut, Working
 from pipeline.wording import (
     asked_text,
     claim,
     count,
     dollars,
     fidelity_text,
-    guidance_text,
     made_by,
     seconds_range,
     seconds_text,
@@ -51,101 +50,11 @@ from pipeline.wording import (
 )
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """One line, not the whole usage."""
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
-
-
-def listed(text: str) -> list[str]:
-    """A comma-separated list of names."""
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _parser() -> argparse.ArgumentParser:
-    main = _Parser(prog="python -m pipeline", description="Compare an image model with its efficient successor.")
-    commands = main.add_subparsers(dest="command", required=True, parser_class=_Parser, metavar="COMMAND")
-
-    everywhere = argparse.ArgumentParser(add_help=False)
-    everywhere.add_argument("--json", action="store_true", help="print one JSON document as the last line")
-    everywhere.add_argument("--data", metavar="DIR", help="where history, votes and caches are kept")
-    everywhere.add_argument("--model-file", metavar="TOML", help="your own models and pairs, beside the shipped ones")
-
-    prompted = argparse.ArgumentParser(add_help=False)
-    prompted.add_argument("prompt")
-
-    picture = argparse.ArgumentParser(add_help=False)
-    picture.add_argument("--negative-prompt", default="", metavar="TEXT")
-    picture.add_argument("--seed", type=number, metavar="N", help="default: a random one, which is printed")
-    picture.add_argument("--width", type=number, metavar="N", help="pixels")
-    picture.add_argument("--height", type=number, metavar="N", help="pixels")
-    picture.add_argument("--price", metavar="PROFILE", help="a profile of assets/prices.toml, or dollars per hour")
-    picture.add_argument(
-        "--spend", metavar="USD", help=f"what hosted pictures may cost at list prices (default: {MOST_USD:g})"
-    )
-    picture.add_argument("--out", metavar="DIR", default="diptych-out", help="where pictures go (default: %(default)s)")
-    picture.add_argument("--fresh", action="store_true", help="make pictures anew even if they are in the cache")
-
-    both = commands.add_parser(
-        "compare", parents=[prompted, picture, everywhere], help="one prompt through both models of a pair"
-    )
-    both.add_argument("--pair", metavar="ID", help="or any two models as MODEL:MODEL")
-    both.add_argument("--repeat", type=number, default=1, metavar="K", help="runs a model; the median counts")
-    both.add_argument("--throughput", action="store_true", help="also pictures a minute, several at once")
-    for role in ROLES:
-        both.add_argument(f"--{role}-steps", type=number, metavar="N")
-        both.add_argument(f"--{role}-guidance", type=number, metavar="G")
-        both.add_argument(f"--{role}-switches", type=listed, metavar="S,S,…", help="such as fp8-weights; see models")
-    both.add_argument("--report", metavar="FILE", help="also write one offline page (.html), or a zip with all files")
-    both.set_defaults(run=_compare)
-
-    one = commands.add_parser("generate", parents=[prompted, picture, everywhere], help="one picture with one model")
-    one.add_argument("--model", required=True, metavar="ID", help="or a folder, or a downloaded Hub id")
-    one.add_argument("--steps", type=number, metavar="N")
-    one.add_argument("--guidance", type=number, metavar="G")
-    one.add_argument("--switches", type=listed, metavar="S,S,…", help="such as fp8-weights; see models")
-    one.set_defaults(run=_generate)
-
-    grid = commands.add_parser(
-        "sweep", parents=[picture, everywhere], help="a grid over any two of models, prompts, seeds and settings"
-    )
-    grid.add_argument("prompt", nargs="?")
-    grid.add_argument("--prompts-file", metavar="FILE", help="instead of PROMPT: one prompt a line")
-    grid.add_argument("--model", metavar="ID,ID,…")
-    for axis in AXES:
-        if axis.name not in ("models", "prompts"):
-            grid.add_argument(f"--{axis.name}", metavar="V,V,…", help=axis.how)
-    grid.add_argument("--resume", metavar="ENTRY", help="go on with a sweep that was stopped or killed")
-    grid.add_argument("--report", metavar="FILE", help="also write one offline page (.html), or a zip with all files")
-    grid.set_defaults(run=_sweep)
-
-    models = commands.add_parser("models", parents=[everywhere], help="what can run here, and if not, why not")
-    models.set_defaults(run=_models)
-
-    fetched = commands.add_parser("download", parents=[everywhere], help="bring a model of the Hub onto this machine")
-    fetched.add_argument("model", nargs="?", metavar="ID", help="a model of the catalogue, or a bare Hub id")
-    fetched.add_argument("--pair", metavar="ID", help="both models of a pair instead")
-    fetched.set_defaults(run=_download)
-
-    bench = commands.add_parser("bench", parents=[everywhere], help="benchmarks; without a name, the list")
-    bench.add_argument("name", nargs="?", metavar="NAME")
-    bench.add_argument("--runs", type=number, metavar="N")
-    bench.add_argument("--pair", metavar="ID", help="instead of the default pair, or any two models as MODEL:MODEL")
-    bench.add_argument("--model", metavar="ID", help="one model alone, in benches that need no pair")
-    bench.set_defaults(run=_bench)
-
-    stored = commands.add_parser(
-        "stored", parents=[everywhere], help="remake the page's stored pictures from the bundled pair"
-    )
-    stored.set_defaults(run=_stored)
-    return main
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit status."""
-    options = _parser().parse_args(argv)
+    options = parser().parse_args(argv)
     try:
-        document = options.run(options)
+        document = RUN[options.command](options)
         if options.json:
             print(json.dumps(document, ensure_ascii=False, allow_nan=False))
         sys.stdout.flush()
@@ -255,6 +164,7 @@ def _compare(options: argparse.Namespace) -> dict[str, Any]:
     }
     requests = compare.plan(playground.catalog, pair, options.prompt, **_shared_fields(options), **own)
     playground.check_price(options.price)  # told before anything runs
+    playground.check_spending(requests.values(), whole("repeat", options.repeat, 1, REPEAT_MAX))
     check_target(options.report)
     roles = list(requests)
     how = {"repeat": options.repeat, "throughput": options.throughput, "use_cache": not options.fresh}
@@ -311,6 +221,9 @@ def _sweep(options: argparse.Namespace) -> dict[str, Any]:
                 request = plan.requests[said.place]
                 name = f"{request.model}, {count(request.steps, 'step')}, guidance {request.guidance:g}"
                 _progress(said.event, [f"picture {len(results) + 1} of {len(plan.requests)}: {name}"])
+            elif isinstance(said, LeftOut):
+                _progress(None, [])
+                print(f"left out: {said.why}", file=sys.stderr)
             elif said.result:
                 results[said.cell.place] = said.result
     _progress(None, [])
@@ -320,7 +233,7 @@ def _sweep(options: argparse.Namespace) -> dict[str, Any]:
     for cell in document["cells"]:
         result = results.get(cell["place"])
         cell["image"] = result and _save(result, Path(options.out))
-        _tell(guidance_text(cell), cell)
+        _tell(cell_label(document, cell, playground.catalog.name(cell["model"])), cell)
     print(_seed_line(document))
     if options.report:
         write_sweep_report(Path(options.report), playground, entry)
@@ -342,6 +255,7 @@ def _entry(options: argparse.Namespace, playground: Playground) -> Entry:
         price = playground.price(options.price)
         entry = playground.history.get(sweeps.start(plan, price))
     left = [plan.requests[place] for place in sweeps.left(entry)]
+    playground.check_spending(left)
     print(f"{forecast(playground.engine, left, price).text()}, without loading")
     print(f"kept as {entry.id}; if it is stopped: python -m pipeline sweep --resume {entry.id}")
     return entry
@@ -403,6 +317,12 @@ def _bench(options: argparse.Namespace) -> dict[str, Any]:
 
 def _stored(options: argparse.Namespace) -> dict[str, Any]:
     return remake(open_playground(options.data))
+
+
+RUN = {
+    "compare": _compare, "generate": _generate, "sweep": _sweep, "models": _models, "download": _download,
+    "bench": _bench, "stored": _stored,
+}  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -6,18 +6,24 @@ bounds are set so that nothing is forbidden. Such a model is never part of a pai
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
-from collections import Counter
 from pathlib import Path
 
-from pipeline.cards import ModelCard, Range, Sizes
+from pipeline.cards import DTYPE_BYTES, Dtype, ModelCard, Range, Sizes
 from pipeline.catalog import Catalog
 from pipeline.errors import ModelError
 from pipeline.weights import INDEX, NotDownloaded, cached
+from pipeline.wording import slug
 
 HUB_ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+?)(?:@(?P<revision>[0-9a-f]{40}))?")
 """owner/name, and a commit after an @."""
+HEADER_MAX = 10**8
+"""Bytes of a safetensors file's header; its readers take no larger one."""
+SHARD = re.compile(r"-\d+-of-\d+")
+STORED = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
+"""Bytes of a number in a safetensors file, of the types that loading turns into another."""
 
 UNKNOWN = ModelCard(
     id="unknown",
@@ -38,21 +44,25 @@ UNKNOWN = ModelCard(
 
 
 def catalog_with(catalog: Catalog, model: str) -> Catalog:
-    """The catalogue, with a card for ``model`` if it names a folder or a Hub repository that no card describes.
+    """The catalogue, with a card for ``model`` if it names a folder or a Hub repository that no card describes. It is
+    found under what was given and under its id.
 
     Anything else is left to the catalogue, which knows how to say that there is no such model.
     Raises ModelError if the folder is no pipeline, NotDownloaded if the repository is not on this disk.
     """
     if model in catalog.models:
         return catalog
-    folder = Path(model).expanduser()
+    folder = Path(model).expanduser().absolute()
+    folder = folder.resolve() if ".." in folder.parts else folder  # otherwise a link keeps its own name
     if folder.is_dir():
-        card = _card(catalog, model, folder.absolute(), path=str(folder.absolute()))
+        # The id stands in pictures, history and reports, and a path may name whoever has it in his home.
+        own = f"{slug(folder.name, 'folder')}-{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
+        card = _card(catalog, model, folder, id=own, name=folder.name or own, path=str(folder))
     elif found := HUB_ID.fullmatch(model):
         card = _hub_card(catalog, found["repo"], found["revision"], model)
     else:
         return catalog
-    return catalog.model_copy(update={"models": catalog.models | {card.id: card}})
+    return catalog.model_copy(update={"models": catalog.models | {model: card, card.id: card}})
 
 
 def _hub_card(catalog: Catalog, repo: str, revision: str | None, model: str) -> ModelCard:
@@ -60,37 +70,63 @@ def _hub_card(catalog: Catalog, repo: str, revision: str | None, model: str) -> 
     index = cached(repo, revision, INDEX)
     if index is None:
         raise NotDownloaded(f"{model} is not on this machine yet; fetch it with: python -m pipeline download {model}")
-    return _card(catalog, model, index.parent, repo=repo, revision=revision)
+    name = model.rpartition("/")[2]
+    return _card(catalog, model, index.parent, id=model, name=name, repo=repo, revision=revision)
 
 
-def _card(catalog: Catalog, model: str, folder: Path, **source: str | None) -> ModelCard:
+def _card(catalog: Catalog, model: str, folder: Path, **own: str | None) -> ModelCard:
+    """``own``: id, name and source."""
     try:
         pipeline = json.loads((folder / INDEX).read_text(encoding="utf-8"))["_class_name"]
     except (OSError, ValueError, KeyError, TypeError):
         raise ModelError(f"{model} has no readable {INDEX}; a pipeline in diffusers' layout is needed.") from None
-    files = list(folder.glob("*/*.safetensors"))
-    if not files:
-        raise ModelError(f"{model} has no safetensors files, and other weights are not read; convert them first.")
-    parts = Counter()
-    for file in files:
-        parts[file.parent.name] += file.stat().st_size
     like = next((card for card in catalog.models.values() if card.pipeline == pipeline), UNKNOWN)
+    dtypes = UNKNOWN.dtypes if like.bundled else like.dtypes
+    parts = _part_bytes(folder, dtypes[0])
+    if not parts:
+        raise ModelError(f"{model} has no safetensors files, and other weights are not read; convert them first.")
     return ModelCard(
-        id=model,
-        name=model.rstrip("/").rpartition("/")[2] or model,
+        **own,
         summary="In no catalogue: steps, guidance and sizes are not checked against the model.",
-        **source,
         licence="see its page or folder",
         pipeline=str(pipeline),
-        dtypes=UNKNOWN.dtypes if like.bundled else like.dtypes,
+        dtypes=dtypes,
         steps=Range(default=like.steps.default, min=1, max=200),
         guidance=Range(default=like.guidance.default, min=0.0, max=20.0),
         guidance_off=like.guidance_off,
         size=Sizes(default=like.size.default, min=16, max=2048, multiple=like.size.multiple),
         negative_prompt=like.negative_prompt,
         call=like.call,
-        weight_bytes=parts.total(),
+        weight_bytes=sum(parts.values()),
         part_bytes=parts,
         reference_seconds_per_evaluation=UNKNOWN.reference_seconds_per_evaluation,
         reference_device=UNKNOWN.reference_device,
     )
+
+
+def _part_bytes(folder: Path, dtype: Dtype) -> dict[str, int]:
+    """Bytes of every component in this type. Of several variants (model.safetensors, model.fp16.safetensors) one
+    counts: the plain one if it is there, which is what is loaded."""
+    parts: dict[str, dict[str, int]] = {}
+    for file in folder.glob("*/*.safetensors"):
+        variant = SHARD.sub("", file.stem).partition(".")[2]
+        sizes = parts.setdefault(file.parent.name, {})
+        sizes[variant] = sizes.get(variant, 0) + _bytes_as(file, dtype)
+    return {part: sizes[min(sizes)] for part, sizes in parts.items()}
+
+
+def _bytes_as(file: Path, dtype: Dtype) -> int:
+    """Bytes of a safetensors file's tensors once they are held in this type; of one that cannot be read, which loading
+    will tell, those that it has. Its header, JSON behind its own length: https://github.com/huggingface/safetensors"""
+    size = file.stat().st_size
+    try:
+        with file.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            tensors = json.loads(stream.read(min(length, HEADER_MAX)))
+        tensors.pop("__metadata__", None)
+        found = [(each["dtype"], each["data_offsets"]) for each in tensors.values()]
+        return sum(
+            (end - begin) * DTYPE_BYTES[dtype] // STORED.get(kind, DTYPE_BYTES[dtype]) for kind, (begin, end) in found
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return size

@@ -1,7 +1,8 @@
 """Two caches, both bounded by bytes: prompt embeddings in memory, finished pictures on disk.
 
-A picture's key is its full recipe: the request, the exact weights, device, dtype and library versions. So a hit is
-the very picture that a new run would make, and an upgrade of anything simply misses.
+A picture's key is its full recipe: the request, the exact weights, device, dtype and library versions. So an upgrade
+of anything simply misses, and a hit is the very picture that a new run would make. Not so of a provider's model that
+takes no seed: a hit is one of its pictures for this request, and a new run would draw another.
 """
 
 from __future__ import annotations

@@ -135,6 +135,7 @@ def compare_document(pair: Pair, results: Mapping[Role, Result], price: PricePro
         "width": slow.request.width,
         "height": slow.request.height,
         "pair": pair.id,
+        "question": pair.question,
         "device": device_of(slow, fast),
         "price": price_document(price),
         "lanes": [lanes[role] for role in ROLES],

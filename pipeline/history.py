@@ -16,13 +16,12 @@ import shutil
 import sqlite3
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline import imagefile
+from pipeline import imagefile, keeping
 from pipeline.errors import InputError, PlaygroundError
 from pipeline.events import Result
 from pipeline.recipe import recipe_of, result_from_recipe
@@ -56,6 +55,9 @@ CREATE TABLE IF NOT EXISTS pictures (
 
 ADD_BYTES = "ALTER TABLE entries ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0"
 """To a history of before 2026-11-27, whose documents count as nothing."""
+
+BY_OWNER = "CREATE INDEX IF NOT EXISTS entries_by_owner ON entries (owner, made_at, bytes)"
+"""One visitor's entries among those of many; with ``bytes``, so that their sum reads no document."""
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +98,7 @@ class History:
                     database.execute(statement)
                 if not any(row["name"] == "bytes" for row in database.execute("PRAGMA table_info(entries)")):
                     database.execute(ADD_BYTES)
+                database.execute(BY_OWNER)
             self._remove_orphans()
         except (OSError, sqlite3.Error) as error:
             raise PlaygroundError(
@@ -110,10 +113,11 @@ class History:
         database.execute("BEGIN IMMEDIATE")
         try:
             yield database
+            database.execute("COMMIT")
         except BaseException:
-            database.execute("ROLLBACK")
+            if database.in_transaction:  # else SQLite has ended it itself, as where the disk is full
+                database.execute("ROLLBACK")
             raise
-        database.execute("COMMIT")
 
     def rows(self, statement: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
         """Read. Raises PlaygroundError if the database cannot be read."""
@@ -232,14 +236,18 @@ class History:
         with self.told("changed in"), self.transaction() as database:
             database.execute("UPDATE entries SET starred = ? WHERE id = ?", (int(starred), entry))
 
-    def delete(self, entry: str) -> None:
-        """Remove an entry, whatever other tables say of it, and its files."""
-        files = [row["id"] for row in self.rows("SELECT id FROM pictures WHERE entry = ?", (entry,))]
+    def delete(self, *entries: str) -> None:
+        """Remove entries, whatever other tables say of them, and their files."""
+        files: list[str] = []
         with self.told("deleted from"):
             with self.transaction() as database:
-                database.execute("DELETE FROM entries WHERE id = ?", (entry,))
-            for picture in files:
-                self._path(picture).unlink(missing_ok=True)
+                for entry in entries:
+                    found = database.execute("SELECT id FROM pictures WHERE entry = ?", (entry,))
+                    files += [row["id"] for row in found]
+                    database.execute("DELETE FROM entries WHERE id = ?", (entry,))
+            with contextlib.ExitStack() as each:  # one that cannot be removed keeps no other
+                for picture in files:
+                    each.callback(self.drop_picture, picture)
 
     def drop_picture(self, picture: str) -> None:
         """Remove a saved picture that no row names, nor ever will."""
@@ -251,29 +259,13 @@ class History:
         return self.rows(f"SELECT coalesce(sum(bytes), 0) AS total FROM ({tables})")[0]["total"]  # noqa: S608
 
     def keep_to_limit(self, newest: str) -> None:
-        """Of whoever keeps the most, the oldest first, but starred ones last; never ``newest``, to which something was
-        just added. So a visitor's pictures push out his own, and nobody fills the disk by starring all that he makes.
-        """
-        room = self.used_bytes() - self.max_bytes
-        if room <= 0:
-            return
-        held: Counter[str | None] = Counter()
-        oldest: dict[str | None, list[sqlite3.Row]] = {}
-        for row in self.rows(
-            "SELECT entries.id, owner, entries.bytes + coalesce(sum(pictures.bytes), 0) AS size FROM entries "
-            "LEFT JOIN pictures ON entry = entries.id GROUP BY entries.id ORDER BY starred DESC, made_at DESC"
-        ):
-            held[row["owner"]] += row["size"]
-            if row["id"] != newest:
-                oldest.setdefault(row["owner"], []).append(row)
-        while room > 0 and oldest:
-            owner = max(oldest, key=lambda owner: held[owner])
-            row = oldest[owner].pop()
-            if not oldest[owner]:
-                del oldest[owner]
-            self.delete(row["id"])
-            held[owner] -= row["size"]
-            room -= row["size"]
+        """Make room if the history is full: see :mod:`pipeline.keeping`. Never of ``newest``, to which something was
+        just added."""
+        used = self.used_bytes()
+        if used > self.max_bytes:
+            voted = self.rows("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'votes'")
+            rows = self.rows(keeping.IN_ORDER.format(answered=keeping.ANSWERED if voted else "0"))
+            self.delete(*keeping.going(rows, newest, used - keeping.LEFT * self.max_bytes, time.time()))
 
     def _remove_orphans(self) -> None:
         """Files that no row names, left by a process that was killed; not those another process is writing now."""
@@ -307,6 +299,8 @@ class History:
             database.row_factory = sqlite3.Row
             for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
                 database.execute(f"PRAGMA {pragma}")
+            # SQLite's lower() knows no letter beyond ASCII.
+            database.create_function("casefold", 1, str.casefold, deterministic=True)
             self._local.database = database
         return self._local.database
 
@@ -345,9 +339,11 @@ def _where(
     sweep of this id."""
     wheres, values = ["1"], []
     if owner is not None:
-        wheres, values = [*wheres, "owner IN (?, ?)"], [*values, *_owners(owner, nobodys)]
+        owners = set(_owners(owner, nobodys))
+        # With nobody's, nearly all entries are his: found by age, which the + keeps to, and not all of them sorted.
+        wheres, values = [*wheres, "owner = ?" if len(owners) == 1 else "+owner IN (?, ?)"], [*values, *owners]
     for word in text.split():
-        wheres, values = [*wheres, "instr(lower(prompt), lower(?)) > 0"], [*values, word]
+        wheres, values = [*wheres, "instr(casefold(prompt), casefold(?)) > 0"], [*values, word]
     for column, value in (("kind", kind), ("starred", int(starred) or None)):
         if value is not None:
             wheres, values = [*wheres, f"{column} = ?"], [*values, value]

@@ -101,11 +101,11 @@ class Hosted(_Data):
     def why_not(self) -> str | None:
         """Why it cannot be asked from here, as far as this process's environment tells; None where it can."""
         if os.environ.get(OFFLINE):
-            return f"It is drawn by {self.provider}, and Diptych was started offline."
+            return f"{self.provider} draws it, and Diptych was started offline."
         wanted = [None if self.endpoint else self.endpoint_variable, self.key_variable]
         missing = [name for name in wanted if name and not os.environ.get(name)]
         if missing:
-            return f"It is drawn by {self.provider}; set {' and '.join(missing)} in the environment."
+            return f"{self.provider} draws it; set {' and '.join(missing)} in the environment and start Diptych anew."
         if self.key_variable and not KEY.fullmatch(self.key):
             return f"The key in {self.key_variable} has a character that none has, such as a line break; set it anew."
         try:

@@ -41,9 +41,11 @@ def _verdict(low: float, high: float) -> str:
 
 
 def judged_claim(document: Mapping[str, Any]) -> str:
-    """In big letters beside speed and cost: recognised as often. Empty where nothing can be claimed."""
+    """In big letters beside speed and cost: recognised as often on 100 prompts. Empty where nothing can be claimed."""
     said = document.get("judged")  # entries of older versions have none
-    return f"{said['verb']} {HOW_OFTEN[said['verdict']]}" if said and said["verdict"] in HOW_OFTEN else ""
+    if not said or said["verdict"] not in HOW_OFTEN:
+        return ""
+    return f"{said['verb']} {HOW_OFTEN[said['verdict']]} on {said['prompts']} prompts"
 
 
 def judged_text(document: Mapping[str, Any]) -> str:

@@ -31,7 +31,7 @@ from pipeline.errors import InputError, PlaygroundError, shown
 from pipeline.events import Result
 from pipeline.hosted import HostedPrice
 from pipeline.judged import judged_text
-from pipeline.labels import cell_label
+from pipeline.labels import cell_label, raised, takes
 from pipeline.recipe import result_from_recipe
 from pipeline.throughput import Batch
 from pipeline.timing import MEASURED, Timings, stages_of
@@ -65,13 +65,15 @@ class Item:
 
     ``document``: the ``image`` of each lane or cell is the path of its PNG, from ``folder`` if it is relative; or else
     ``pictures`` has the paths, by place, as an entry of the history does.
-    ``plot``: a drawing of it as HTML or SVG whose texts are escaped already.
+    ``plot``: a drawing of it as HTML or SVG whose texts are escaped already. ``front``: what it shows, as a sentence
+    for the verdict.
     """
 
     document: Mapping[str, Any]
     folder: Path = Path()
     pictures: Mapping[int, Path] | None = None
     plot: Markup | None = None
+    front: str = ""
 
     def files(self) -> list[Path | None]:
         """The pictures' paths, by place; None for one that was never written."""
@@ -102,7 +104,7 @@ class Picture:
 
     def takes(self, setting: str) -> bool:
         """False where a provider decides it, and does not tell."""
-        return not self.lane.get("hosted") or setting in self.lane["hosted"]["takes"]
+        return takes(self.lane, setting)
 
     @property
     def inline(self) -> str:
@@ -201,9 +203,11 @@ def _html(
 ) -> str:
     environment = Environment(loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined)
     environment.filters |= {"dollars": dollars, "figure": figure, "seconds": seconds_text}
-    environment.filters["source_url"] = source_url
+    environment.filters |= {"raised": raised, "source_url": source_url}
     prompts = len({item.document["prompt"] for item in items})
-    sections = [_section(item, shots, prices, prompts) for item, shots in zip(items, pictures, strict=True)]
+    sections = [
+        _section(item, shots, prices, prompts, bool(votes)) for item, shots in zip(items, pictures, strict=True)
+    ]
     return environment.get_template("report.html").render(
         title=title,
         sections=sections,
@@ -216,8 +220,8 @@ def _html(
     )
 
 
-def _section(item: Item, pictures: list[Picture], prices: PriceTable, prompts: int) -> dict[str, Any]:
-    """One item as the template wants it."""
+def _section(item: Item, pictures: list[Picture], prices: PriceTable, prompts: int, voted: bool) -> dict[str, Any]:
+    """One item as the template wants it. ``voted``: the report has votes."""
     document = item.document
     price = prices.described(document["price"])
     return {
@@ -231,15 +235,16 @@ def _section(item: Item, pictures: list[Picture], prices: PriceTable, prompts: i
         "machine": not all(lane.get("hosted") for lane in lanes_of(document)),
         "lists": _lists(lanes_of(document)),
         "made_by": made_by(document),
-        "seed": seed_text(document).capitalize(),
+        "seed": raised(seed_text(document)),
         "costs": _costs(pictures, price),
         "throughput": throughput_text(lanes_of(document)) if is_comparison(document) else "",
         "batches": _batches(lanes_of(document)),
         "near": fidelity_text(document),
-        "judged": judged_text(document),
+        "good": _good_enough(document, voted),
         "images_a_day": f"{IMAGES_A_DAY:,}",
         "result": _of_this_machine(pictures),
         "plot": item.plot,
+        "front": item.front,
         "method": method(document),
         "caveats": caveats(document, price, prompts),
     }
@@ -274,6 +279,15 @@ def headline(document: Mapping[str, Any], names: Sequence[str]) -> tuple[str, st
         sentence += f" The difference in time is {told}."
     title = "Out of the cache: no speed-up claimed" if document["speedup"] is None else claim(document)
     return title, sentence
+
+
+def _good_enough(document: Mapping[str, Any], voted: bool) -> str:
+    """What is known of many of a pair's pictures, by evaluation and by the votes that the page knew of; of none that
+    nobody has said anything, unless the report's votes are what people said."""
+    known = [text for text in (judged_text(document), document.get("people")) if text]
+    if not known and is_comparison(document) and not voted:
+        return "Nobody has said at these settings."
+    return " ".join(known)
 
 
 def _costs(pictures: list[Picture], price: PriceProfile) -> list[dict[str, Any]]:

@@ -68,6 +68,8 @@ def plan_sweep(
     found = {axis.name: values(axis, given.get(axis.name)) for axis in AXES}
     if not found["models"]:
         raise InputError(f"models must name at least one of {', '.join(catalog.models)}; got none.")
+    # A folder goes by its card's id, which tells no path; what nobody knows is told later.
+    found["models"] = tuple(catalog.models[name].id if name in catalog.models else name for name in found["models"])
     found["seeds"] = found["seeds"] or (random_seed(),)
     written = sum(len(prompt) for prompt in found["prompts"])
     if written > PROMPTS_MAX and not kept:

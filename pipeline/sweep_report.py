@@ -15,9 +15,9 @@ from pipeline.labels import cell_label
 from pipeline.playground import Playground
 from pipeline.report import Item, title_of, write_report
 from pipeline.sweep import sweep_document
-from pipeline.sweep_plot import fidelity_plot, votes_plot, votes_table
-from pipeline.sweep_votes import Standing, cells_of, claim, of_sweep, of_vote, told
-from pipeline.tradeoff import compare_cells, tradeoff
+from pipeline.sweep_plot import POINTS_MIN, fidelity_front, fidelity_plot, votes_front, votes_plot, votes_table
+from pipeline.sweep_votes import Standing, cells_of, claim, of_sweep, of_vote, told, votable
+from pipeline.tradeoff import Tradeoff, compare_cells, tradeoff
 
 SHOWN = ("width", "height", "model", "models", "device", "price", "rows", "columns")
 """Of a sweep's document, what every picture of it tells anyway."""
@@ -38,13 +38,22 @@ def drawn(playground: Playground, entry: Entry, up: str = "fidelity", across: st
                 "Nobody has voted on this sweep yet: press Vote on this sweep, vote, and send others the vote's link."
             )
         return votes_plot(standing, across, link) + votes_table(standing)
+    found, labels = _fidelity(playground, entry)
+    few = len(found.points) < POINTS_MIN  # only then is it worth a look at the votes
+    votes = few and (of_sweep(playground.votes, sweeps, entry) or votable(sweeps, entry))
+    return fidelity_plot(found, labels, across, link, "Choose votes." if votes else "")
+
+
+def _fidelity(playground: Playground, entry: Entry) -> tuple[Tradeoff, dict[int, str]]:
+    """What is finished beside its references, and what each place is called."""
+    sweeps = playground.sweeps
     for _ in compare_cells(sweeps, entry):
         pass
     labels = {
         cell.place: cell_label(entry.document, cell.document, sweeps.catalog.name(cell.document["model"]))
         for cell in sweeps.cells.of(entry.id)
     }
-    return fidelity_plot(tradeoff(sweeps, entry), labels, across, link)
+    return tradeoff(sweeps, entry), labels
 
 
 def write_sweep_report(path: Path, playground: Playground, entry: Entry) -> None:
@@ -56,13 +65,16 @@ def write_sweep_report(path: Path, playground: Playground, entry: Entry) -> None
     kept = playground.history.get(entry.id)  # after the cells, so that none of them lacks its file
     document = sweep_document(kept.document, cells)
     standing = of_sweep(playground.votes, playground.sweeps, kept)
-    plot, said = Markup(""), None
+    plot, front, said = Markup(""), [], None
     with suppress(InputError):
-        plot += drawn(playground, kept)
+        found = _fidelity(playground, kept)
+        plot, front = fidelity_plot(*found), [fidelity_front(*found)]
     if standing:
         plot, said = plot + _voted(standing), {"Verdict": claim(standing), **told(standing)}
+        front.append(votes_front(standing))
     pictures = {i: kept.files[cell["place"]] for i, cell in enumerate(document["cells"])}
-    _write(path, playground, Item(document, pictures=pictures, plot=plot or None), said)
+    item = Item(document, pictures=pictures, plot=plot or None, front=" ".join(filter(None, front)))
+    _write(path, playground, item, said)
 
 
 def write_vote_report(path: Path, playground: Playground, vote: Entry) -> None:
@@ -79,7 +91,8 @@ def write_vote_report(path: Path, playground: Playground, vote: Entry) -> None:
     document = {**shown, "cells": [{"place": place, **cell} for place, cell in cells.items()]}
     pictures = {i: files[place] for i, place in enumerate(cells)}
     said = {"Verdict": claim(standing), **told(standing, vote)}
-    _write(path, playground, Item(document, pictures=pictures, plot=_voted(standing) or None), said)
+    item = Item(document, pictures=pictures, plot=_voted(standing) or None, front=votes_front(standing))
+    _write(path, playground, item, said)
 
 
 def _voted(standing: Standing) -> Markup:

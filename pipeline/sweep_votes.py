@@ -1,8 +1,8 @@
 """Votes on a sweep: which of its cells are put beside which, and what was said of each setting.
 
-A setting is all that differ in prompt and seed only. Each cell stands beside its reference, the one with the most steps
-of the same prompt and seed; unlike for fidelity, the two need share no path, since people can compare any two pictures
-of one size. Knows nothing of pages, and of a plot only what its points are.
+A setting is all that differ in prompt and seed only. Each cell stands beside its reference, as pipeline.tradeoff ranks
+those of the same prompt and seed; unlike for fidelity, the two need share no path, since people can compare any two
+pictures of one size. Knows nothing of pages, and of a plot only what its points are.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pipeline.imagefile import readable
 from pipeline.labels import setting_label, setting_of
 from pipeline.request import ImageRequest
 from pipeline.sweep_run import Sweeps
-from pipeline.tradeoff import best, rank
+from pipeline.tradeoff import best, chosen, names_of, rank
 from pipeline.votes import PAIRS_MAX, Cast, Tally, Votes, chance, tally_of
 from pipeline.wording import count, share_text
 
@@ -33,7 +33,8 @@ Cells = Mapping[int, Mapping[str, Any]]
 @dataclass(frozen=True)
 class Setting:
     """One setting: medians of its cells, and what was said of it beside the reference. ``place``: its first cell.
-    ``cached``: one of the times is from when its picture was made before this sweep."""
+    ``cached``: one of the times is from when its picture was made before this sweep. ``model``: its name. ``runs``: the
+    fewest that a cell's time is of."""
 
     label: str
     place: int
@@ -41,16 +42,21 @@ class Setting:
     cost_usd: float | None
     tally: Tally
     cached: bool = False
+    model: str = ""
+    runs: int = 1
 
 
 @dataclass(frozen=True)
 class Standing:
     """How the settings of a sweep stand. ``reference``: the one that the others were put beside. ``settings``: in the
-    order of the grid, also those without a vote. ``tally``: of all of them."""
+    order of the grid, also those without a vote. ``tally``: of all of them. ``chosen``, ``models``: as of a
+    :class:`pipeline.tradeoff.Tradeoff`."""
 
     reference: Setting
     settings: tuple[Setting, ...]
     tally: Tally
+    chosen: str = "the picture with the most steps"
+    models: tuple[str, ...] = ()
 
     @property
     def voted(self) -> list[Setting]:
@@ -64,15 +70,12 @@ def open_vote(votes: Votes, sweeps: Sweeps, entry: Entry, owner: str = "") -> En
     Of more pairs than a vote may have the settings take turns, the same prompts and seeds first as far as they are
     finished, in an order that follows from a hash. Raises InputError if there is nothing to compare.
     """
-    cells = {cell.place: cell for cell in sweeps.cells.of(entry.id)}
-    requests = {place: one for place, one in sweeps.plan(entry).requests.items() if place in cells}
-    there = {place: one for place, one in requests.items() if place in entry.files and entry.files[place].exists()}
-    documents = {place: cells[place].document for place in there}
-    every = _pairs(sweeps.catalog, there, documents)
+    requests, documents = _there(sweeps, entry)
+    every = _pairs(sweeps.catalog, requests, documents)
     if not every:
         raise InputError(
-            "Nothing can be voted on yet: a vote puts pictures of one prompt, seed and size beside the one with the "
-            "most steps. Finish two such, or sweep steps, guidance, models or switches."
+            "Nothing can be voted on yet: a vote puts pictures of one prompt, seed and size beside one of them. Finish "
+            "two such, or sweep steps, guidance, models or switches."
         )
     asked = _spread(entry.id, every, documents)
     for kept in votes.history.find(owner, nobodys=False, kind="vote", sweep=entry.id, limit=1):
@@ -89,6 +92,22 @@ def open_vote(votes: Votes, sweeps: Sweeps, entry: Entry, owner: str = "") -> En
         "pairs": [_pair(reference, place, requests[place], documents) for reference, place in asked],
     }
     return votes.get(votes.add(document, files, owner))
+
+
+def votable(sweeps: Sweeps, entry: Entry) -> bool:
+    """Whether :func:`open_vote` finds anything to ask."""
+    return bool(_pairs(sweeps.catalog, *_there(sweeps, entry)))
+
+
+def _there(sweeps: Sweeps, entry: Entry) -> tuple[dict[int, ImageRequest], dict[int, dict[str, Any]]]:
+    """Requests and documents of the finished cells whose files are there, by place."""
+    cells = {cell.place: cell.document for cell in sweeps.cells.of(entry.id)}
+    requests = {
+        place: request
+        for place, request in sweeps.plan(entry).requests.items()
+        if place in cells and place in entry.files and entry.files[place].exists()
+    }
+    return requests, {place: cells[place] for place in requests}
 
 
 def _pairs(catalog: Catalog, requests: Mapping[int, ImageRequest], documents: Cells) -> list[tuple[int, int]]:
@@ -190,9 +209,12 @@ def _standing(
             None if None in costs else median(costs),
             tally_of((cast for cast in casts if setting_of(pairs[cast.place]["lanes"][1]) == key), ROLES),
             any(cells[place]["cache"] == "hit" for place in alike),
+            catalog.name(key[0]),
+            min(cells[place]["runs"] for place in alike),
         )
     first = settings.pop(reference)
-    return Standing(first, tuple(settings.values()), tally_of(casts, ROLES))
+    why = chosen(catalog, cells.values(), [cells[first.place]])
+    return Standing(first, tuple(settings.values()), tally_of(casts, ROLES), why, names_of(catalog, cells))
 
 
 def pair_label(catalog: Catalog, vote: Entry, pair: Mapping[str, Any]) -> str:
@@ -233,7 +255,7 @@ def told(standing: Standing, vote: Entry | None = None) -> dict[str, str]:
     reference = standing.reference
     found = {
         "Votes": f"{standing.tally.votes:,} by {count(standing.tally.voters, 'voter')}",
-        "Reference": f"{reference.label}, the picture with the most steps of each prompt and seed",
+        "Reference": f"{reference.label}, {standing.chosen} of each prompt and seed",
     }
     for setting in standing.settings:
         if setting.tally.votes:

@@ -1,4 +1,4 @@
-"""What a sweep tells of time and money against fidelity: each cell beside the one with the most steps.
+"""What a sweep tells of time and money against fidelity: each cell beside its reference, the one of most behind it.
 
 Fidelity says how near a cell is to its reference, not how good it is, and is given only where both models share the
 path from noise to picture, as the catalogue says. Draws nothing.
@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pipeline import imagefile
 from pipeline.catalog import Catalog
 from pipeline.cells import Cell
 from pipeline.errors import PlaygroundError
 from pipeline.history import Entry
+from pipeline.labels import takes
 from pipeline.quality import fidelity
 from pipeline.request import ImageRequest
 from pipeline.sweep_run import Sweeps
@@ -24,7 +26,7 @@ from pipeline.sweep_run import Sweeps
 @dataclass(frozen=True)
 class Point:
     """One cell. ``seconds`` of encode, denoise and decode; ``psnr_db`` is infinite where no pixel differs. ``cached``:
-    the time is of an earlier day, perhaps, or of a busier hour."""
+    the time is of an earlier day, perhaps, or of a busier hour. ``model``: its name. ``runs``: that the time is of."""
 
     place: int
     seconds: float
@@ -32,16 +34,21 @@ class Point:
     psnr_db: float
     ssim: float
     cached: bool = False
+    model: str = ""
+    runs: int = 1
 
 
 @dataclass(frozen=True)
 class Tradeoff:
     """``points``: the cells that were compared. ``references``: the cells they were compared with. ``apart``: how many
-    finished cells have no point: their path is another's, their size differs, or their file is gone."""
+    finished cells have no point: their path is another's, their size differs, or their file is gone. ``chosen``: as
+    :func:`chosen` says it. ``models``: names of all finished cells' models."""
 
     points: tuple[Point, ...]
     references: tuple[int, ...]
     apart: int
+    chosen: str = "the picture with the most steps"
+    models: tuple[str, ...] = ()
 
 
 def references(catalog: Catalog, requests: Mapping[int, ImageRequest]) -> dict[int, int]:
@@ -53,8 +60,9 @@ def references(catalog: Catalog, requests: Mapping[int, ImageRequest]) -> dict[i
 def best(catalog: Catalog, requests: Mapping[int, ImageRequest]) -> dict[int, int]:
     """For each place that of the cell with most behind it of the same prompt and seed: the one with the most steps.
 
-    Of several with as many it is a predecessor's, then the one whose guidance is nearest to its model's own, then the
-    first.
+    Of several with as many it is the one with the fewest switches, since those approximate, then a predecessor's, then
+    the one whose guidance is nearest to its model's own, then the first. Where a provider does not tell its steps, a
+    predecessor goes before all others and any other model behind them.
     """
     groups: dict[tuple, list[int]] = {}
     for place, request in sorted(requests.items()):
@@ -65,11 +73,28 @@ def best(catalog: Catalog, requests: Mapping[int, ImageRequest]) -> dict[int, in
     return found
 
 
-def rank(catalog: Catalog, request: ImageRequest, place: int) -> tuple[int, bool, float, int]:
+def rank(catalog: Catalog, request: ImageRequest, place: int) -> tuple[float, int, bool, float, int]:
     """How much is behind a cell, as :func:`best` reckons."""
-    predecessor = any(pair.predecessor.model == request.model for pair in catalog.pairs.values())
-    own = catalog.model(request.model).guidance.default
-    return request.steps, predecessor, -abs(request.guidance - own), -place
+    card, predecessor = catalog.model(request.model), _predecessor(catalog, request.model)
+    told = card.hosted is None or "steps" in card.hosted.fields
+    steps = request.steps if told else math.inf if predecessor else 0
+    return steps, -len(request.switches), predecessor, -abs(request.guidance - card.guidance.default), -place
+
+
+def _predecessor(catalog: Catalog, model: str) -> bool:
+    return any(pair.predecessor.model == model for pair in catalog.pairs.values())
+
+
+def chosen(catalog: Catalog, cells: Collection[Mapping[str, Any]], against: Collection[Mapping[str, Any]]) -> str:
+    """What makes the cells ``against`` the references of ``cells``, all as documents; part of a sentence that goes on
+    "of each prompt and seed"."""
+    if all(takes(cell, "steps") for cell in cells):
+        switched = any(cell["switches"] for cell in cells)
+        return f"the picture with the most steps{', then the fewest switches' if switched else ''}"
+    if all(_predecessor(catalog, cell["model"]) for cell in against):
+        return "the predecessor's picture"
+    told = all(takes(cell, "steps") for cell in against)
+    return "the picture with the most steps that are told" if told else "the first picture"
 
 
 def _comparable(catalog: Catalog, one: ImageRequest, other: ImageRequest) -> bool:
@@ -114,13 +139,23 @@ def tradeoff(sweeps: Sweeps, entry: Entry) -> Tradeoff:
     can be, which is no finding."""
     cells, wanted = _cells_and_references(sweeps, entry)
     points = tuple(
-        _point(cells[place]) for place, at in sorted(wanted.items()) if place != at and _known(cells[place], at)
+        _point(sweeps.catalog, cells[place])
+        for place, at in sorted(wanted.items())
+        if place != at and _known(cells[place], at)
     )
     against = tuple(sorted({at for place, at in wanted.items() if place != at}))
-    return Tradeoff(points, against, len(set(cells) - {point.place for point in points} - set(against)))
+    apart = len(set(cells) - {point.place for point in points} - set(against))
+    documents = {place: cell.document for place, cell in sorted(cells.items())}
+    why = chosen(sweeps.catalog, documents.values(), [documents[place] for place in against])
+    return Tradeoff(points, against, apart, why, names_of(sweeps.catalog, documents))
 
 
-def _point(cell: Cell) -> Point:
+def names_of(catalog: Catalog, documents: Mapping[int, Mapping[str, Any]]) -> tuple[str, ...]:
+    """The names of all models of these cells, in the order of the grid: each has its own mark in every plot."""
+    return tuple(dict.fromkeys(catalog.name(documents[place]["model"]) for place in sorted(documents)))
+
+
+def _point(catalog: Catalog, cell: Cell) -> Point:
     psnr = cell.fidelity["psnr_db"]
     return Point(
         cell.place,
@@ -129,4 +164,6 @@ def _point(cell: Cell) -> Point:
         math.inf if psnr is None else psnr,
         cell.fidelity["ssim"],
         cell.document["cache"] == "hit",
+        catalog.name(cell.document["model"]),
+        cell.document["runs"],
     )

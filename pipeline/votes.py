@@ -116,6 +116,15 @@ def tally_of(casts: Iterable[Cast], roles: tuple[str, str]) -> Tally:
     return Tally(*(counted[choice] for choice in (candidate, baseline, "tie", "bad")), voters)
 
 
+def by_pair(entry: Entry, casts: Iterable[Cast]) -> list[Tally]:
+    """What was said of each pair of a vote, in their order."""
+    pairs: list[list[Cast]] = [[] for _ in entry.document["pairs"]]
+    for cast in casts:
+        pairs[cast.place].append(cast)
+    roles = roles_of(entry)
+    return [tally_of(said, roles) for said in pairs]
+
+
 def roles_of(entry: Entry) -> tuple[str, str]:
     """The roles of a vote's pairs, the baseline first; its pictures lie in this order, two a pair."""
     baseline, candidate = (lane["role"] for lane in entry.document["pairs"][0]["lanes"])
@@ -132,9 +141,10 @@ class Votes:
 
     def open(self, comparisons: Sequence[Entry], owner: str = "") -> str:
         """Make a vote of finished comparisons, one pair of pictures each, and return its id, by which anybody may vote.
+        Those of which a picture is lost or damaged are left out.
 
-        Raises InputError if there is none, too many, or if they are not all of one pair of models, and PlaygroundError
-        if it cannot be kept.
+        Raises InputError if there is none or none is left, if there are too many, or if they are not all of one pair of
+        models, and PlaygroundError if it cannot be kept.
         """
         if not 1 <= len(comparisons) <= PAIRS_MAX:
             raise InputError(
@@ -144,17 +154,15 @@ class Votes:
         pairs = {entry.document.get("pair") for entry in comparisons}
         if len(pairs) > 1 or any(entry.kind != "comparison" for entry in comparisons):
             raise InputError("A vote is on comparisons of one pair of models; choose those of one pair.")
-        files: list[Path] = []
-        for entry in comparisons:
-            if sorted(entry.files) != [0, 1] or not all(readable(file) for file in entry.files.values()):
-                raise InputError(f"The pictures of {shown(entry.prompt)} are no longer there; run it again.")
-            files += [entry.files[place] for place in range(2)]
+        whole = [entry for entry in comparisons if sorted(entry.files) == [0, 1] and all(map(readable, _files(entry)))]
+        if not whole:
+            raise InputError(f"The pictures of {shown(comparisons[0].prompt)} are no longer there; run it again.")
         document = {
             "pair": pairs.pop(),
-            "models": [lane["model"] for lane in comparisons[0].document["lanes"]],
-            "pairs": [entry.document for entry in comparisons],
+            "models": [lane["model"] for lane in whole[0].document["lanes"]],
+            "pairs": [entry.document for entry in whole],
         }
-        return self.add(document, files, owner)
+        return self.add(document, [file for entry in whole for file in _files(entry)], owner)
 
     def add(self, document: Mapping[str, Any], files: Sequence[Path], owner: str = "") -> str:
         """Keep a vote and return its id. ``document``: its ``pairs`` each have a prompt, a seed, a size and two lanes
@@ -207,20 +215,18 @@ class Votes:
         self._write("DELETE FROM votes WHERE entry = ? AND voter = ? AND place = ?", values)
         return True
 
-    def tally(self, entry: Entry, place: int | None = None) -> Tally:
-        """Of the whole vote, or of one pair."""
-        return tally_of((cast for cast in self.casts(entry) if place in (None, cast.place)), roles_of(entry))
+    def tally(self, entry: Entry) -> Tally:
+        """Of the whole vote."""
+        return tally_of(self.casts(entry), roles_of(entry))
 
     def of_settings(self, entries: Iterable[Entry], document: Mapping[str, Any]) -> Tally:
         """Of all pairs of these votes that were drawn by the models and settings of a comparison's ``document``."""
         wanted = _settings_of(document)
-        casts = [
-            cast
-            for entry in entries
-            if "sweep" not in entry.document
-            for cast in self.casts(entry)
-            if _settings_of(entry.document["pairs"][cast.place]) == wanted
-        ]
+        casts: list[Cast] = []
+        for entry in entries:
+            if "sweep" not in entry.document:
+                alike = [_settings_of(pair) == wanted for pair in entry.document["pairs"]]
+                casts += [cast for cast in self.casts(entry) if alike[cast.place]] if any(alike) else []
         return tally_of(casts, ROLES)
 
     def settings(self, entry: Entry) -> int:
@@ -268,6 +274,11 @@ class Votes:
         values = (entry,) if voter is None else (entry, voter)
         statement = f"SELECT {columns} FROM votes WHERE entry = ?{one} ORDER BY cast_at, place"  # noqa: S608
         return self.history.rows(statement, values)
+
+
+def _files(entry: Entry) -> list[Path]:
+    """In the order of their places."""
+    return [entry.files[place] for place in sorted(entry.files)]
 
 
 def recipe_of_lane(lane: Mapping[str, Any]) -> list[tuple[str, Any]]:

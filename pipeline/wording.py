@@ -14,6 +14,8 @@ from pipeline.stats import Interval
 
 WIDE = 1.25
 """Upper over lower end of a speed-up's interval, above which a third digit would be made up."""
+UNKNOWN = 2.0
+"""The same, above which a single figure would be."""
 
 
 def figure(number: float, digits: int = 3) -> str:
@@ -47,11 +49,17 @@ def dollars(usd: float | None, digits: int = 3) -> str:
     return f"${usd:,.{decimals}f}"
 
 
+HERE = "measured here"
+"""How the basis of an estimate begins that is of this very process."""
+
+
 def expected(seconds: float, usd: float | None, known: Mapping[str, bool], most: bool = False) -> str:
     """Time and cost of what has not run yet, and how they are known: ``known`` has every basis, and whether it counts
     here. Where one does not, no cost is said, and nobody may take a GPU's seconds for those of his processor."""
-    about = f"{'up to ' if most else ''}about {seconds_text(seconds)}"
+    about = f"about {seconds_text(seconds)}{' if all of it is measured' if most else ''}"
     whence = f" ({'; '.join(known)})" if known else ""
+    if len(known) > 1 and all(basis.startswith(HERE) for basis in known):
+        whence = f" ({HERE})"
     if all(known.values()):
         return f"{about}, {dollars(usd)}{whence}"
     cost = "" if usd is None else f", {dollars(usd)}"  # a provider's, which no time is needed for
@@ -112,6 +120,8 @@ def claims(document: Mapping[str, Any]) -> list[str]:
         found = ["no difference in time beyond chance"]
     elif as_fast(document):
         found = ["about as fast"]
+    elif ends := _ends(document):
+        found = _between_claims(*ends, timed is not None)
     elif rough(document):
         found = _about(document["speedup"], timed)
     else:
@@ -122,6 +132,21 @@ def claims(document: Mapping[str, Any]) -> list[str]:
     if good := judged_claim(document):
         found.append(good)
     return found
+
+
+def _ends(document: Mapping[str, Any]) -> tuple[float, float] | None:
+    """The interval of a speed-up that is certain, though nobody can say how large; None of every other."""
+    tested = document.get("significance") or {}
+    low, high = tested.get("low"), tested.get("high")
+    return (low, high) if tested.get("significant") and low and high > UNKNOWN * low else None
+
+
+def _between_claims(low: float, high: float, cheaper: bool) -> list[str]:
+    """Both ends instead of a middle that the data do not know. ``cheaper``: the saving follows from the times."""
+    if low < 1:  # slower, as far as all of the interval is
+        return [f"{figure(1 / high, 2)} to {figure(1 / low, 2)} × slower"]
+    claims = [f"{figure(low, 2)} to {figure(high, 2)} × faster"]
+    return claims + ([f"{100 * (1 - 1 / low):.0f} to {percent(1 - 1 / high)} cheaper"] if cheaper else [])
 
 
 def median_claims(documents: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -299,11 +324,13 @@ def made_by(document: Mapping[str, Any]) -> str:
 def seed_text(document: Mapping[str, Any]) -> str:
     """The seed, as far as anybody took it."""
     lanes = lanes_of(document)
+    several = document.get("values", {}).get("seeds", ())
     without = [lane["model"] for lane in lanes if lane.get("hosted") and "seed" not in lane["hosted"]["takes"]]
     if len(without) == len(lanes):
         return "no seed taken"
     unseeded = f" (not taken by {' and '.join(dict.fromkeys(without))})" if without else ""
-    return f"seed {document['seed']}{unseeded}"
+    seeds = count(len(several), "seed") if len(several) > 1 else f"seed {document['seed']}"
+    return f"{seeds}{unseeded}"
 
 
 def count(number: int, noun: str) -> str:

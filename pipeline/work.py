@@ -9,7 +9,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from PIL import Image
@@ -169,6 +169,12 @@ class _Work:
                 raise
             log.exception("%s of %s at once failed", size, request.model)
             raise BatchTooLarge(f"{request.model} fails with {size} pictures at once; the log says how.") from error
-        seconds = (size * each.seconds["encode"] + each.seconds["denoise"] + each.seconds["decode"] for each in made)
+        seconds = (_together(each.seconds, size) for each in made)
         peaks = [each.peak_memory_bytes for each in made if each.peak_memory_bytes is not None]
         return Batch(size, tuple(seconds), max(peaks, default=None))
+
+
+def _together(seconds: Mapping[str, float], size: int) -> float:
+    """Of one call for ``size`` pictures, each of which has a prompt of its own to encode. A class that tells no steps
+    has no decode: all of its call is denoise."""
+    return size * seconds.get("encode", 0.0) + seconds.get("denoise", 0.0) + seconds.get("decode", 0.0)

@@ -13,12 +13,16 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from pipeline.backends.everywhere import Everywhere
+from pipeline.backends.hosted import HostedBackend
 from pipeline.caches import ImageCache
 from pipeline.catalog import Catalog, load_catalog
 from pipeline.compare import plan
 from pipeline.engine import Engine
 from pipeline.request import ImageRequest
+from pipeline.spending import Spending
 from tests.fakes import CATALOG, CountingBackend
+from tests.provider import CARDS, KEY, Provider, serving
 
 settings.register_profile("diptych", deadline=None, database=None, max_examples=200)
 settings.load_profile("diptych")
@@ -81,3 +85,31 @@ def serve(tmp_path: Path) -> Iterator[Callable[[Engine], str]]:
     yield start
     for page in pages:
         page.close()
+
+
+@pytest.fixture
+def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
+    """A provider on loopback, and its key in the environment."""
+    monkeypatch.setenv("DIPTYCH_TEST_KEY", KEY)
+    monkeypatch.setattr("pipeline.backends.hosted.WAIT_S", 0.05)
+    with serving() as found:
+        yield found
+
+
+@pytest.fixture
+def cards(provider: Provider, tmp_path: Path) -> Catalog:
+    """A catalogue with two models of this machine and the provider's."""
+    path = tmp_path / "both.toml"
+    path.write_text(CATALOG + CARDS.format(address=provider.address), encoding="utf-8")
+    return load_catalog(path)
+
+
+@pytest.fixture
+def spending() -> Spending:
+    return Spending()
+
+
+@pytest.fixture
+def hosted_engine(cards: Catalog, backend: CountingBackend, spending: Spending, tmp_path: Path) -> Engine:
+    """An engine on the fake backend beside the real one for hosted models."""
+    return Engine(cards, Everywhere(backend, HostedBackend(spending)), ImageCache(tmp_path / "cache"))

@@ -8,7 +8,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -124,6 +124,10 @@ def serving() -> Iterator[Provider]:
             time.sleep(provider.slow_s)
             answer = provider.picture(body) if answer is None else answer
             content = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+            with suppress(BrokenPipeError):  # who asked has gone
+                self._send(status, headers, content)
+
+        def _send(self, status: int, headers: dict[str, str], content: bytes) -> None:
             self.send_response(status)
             for name, value in {"content-length": str(len(content)), **headers}.items():
                 self.send_header(name, value)

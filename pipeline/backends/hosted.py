@@ -62,7 +62,7 @@ class HostedBackend:
         the provider cannot be asked from here."""
         hosted = card.hosted
         if why_not := hosted.why_not():
-            raise ModelError(f"{card.name} cannot be asked for a picture. {why_not}")
+            raise ModelError(f"{card.name} cannot be drawn yet. {why_not}")
         how = f"{hosted.address()} {hosted.model_dump_json(exclude={'price', 'provider', 'key_variable'})}"
         return Identity(
             f"{hosted.model}, asked as {hashlib.sha256(how.encode()).hexdigest()[:8]}", hosted.provider, "not told", {}

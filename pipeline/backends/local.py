@@ -295,7 +295,7 @@ class LocalBackend:
                 if request.negative_prompt:
                     prompt["negative_prompt"] = request.negative_prompt
             else:
-                prompt, encode_s, cached = self._encode(card, family, pipe, request, how.reuse)
+                prompt, encode_s, cached = self._encode(resident, family, pipe, request, how.reuse)
                 reading = family.reading(pipe, request.prompt, card.call)
             clock.start("denoise")
             arguments = {
@@ -342,17 +342,17 @@ class LocalBackend:
         return scoped
 
     def _encode(
-        self, card: ModelCard, family: Any, pipe: Any, request: ImageRequest, reuse: bool
+        self, resident: Resident, family: Any, pipe: Any, request: ImageRequest, reuse: bool
     ) -> tuple[dict, float, bool]:
         """Call arguments for the prompt, the seconds they took when they were made, and whether all were reused."""
-        guided = card.evaluations(1, request.guidance) == 2
+        card, guided = resident.card, resident.card.evaluations(1, request.guidance) == 2
         texts = [request.prompt, request.negative_prompt] if guided else [request.prompt]
         encoders = tuple(card.shared.get(name, card.id) for name in pipe.components if name.startswith(ENCODERS))
-        # The same encoder gives other embeddings where a card cuts prompts elsewhere.
+        # The same encoder gives other embeddings where a card cuts prompts elsewhere, and in another type.
         options = repr(sorted(family.options(pipe, card.call).items()))
         tensors, seconds, cached = [], 0.0, True
         for negative, text in enumerate(texts):
-            key = (encoders, card.pipeline, options, bool(negative), text)
+            key = (encoders, resident.plan.dtype, card.pipeline, options, bool(negative), text)
             entry = self._embeddings.get(key) if reuse else None
             if entry is None:
                 cached = False

@@ -107,9 +107,10 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
         def ended(text: str, kind: str = "note") -> dict:
             if not begun:  # the last comparison stays as it is
                 return updates.refused(view, text)
+            prices = {role: price_of(price_id, result.device) for role, result in results.items()}
             for role, result in results.items():
-                keeper.alone(role, result, price_of(price_id, result.device))
-            return updates.stopped(view, results, text, kind) | updates.choosable(view, True)
+                keeper.alone(role, result, prices[role])
+            return updates.stopped(view, results, text, kind, prices) | updates.choosable(view, True)
 
         try:
             with jobs.running(request.session_hash, run_of(request)) as stop:
@@ -159,7 +160,11 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
     def on_estimate(price_id, repeat, throughput, pair_id, prompt, negative, seed, *rest) -> str:
         """Before the run: how long and how much, and by what the figure is known."""
         try:
-            _, requests = requests_of(catalog, pair_id, "x", "", 0, *rest)
+            try:
+                _, requests = requests_of(catalog, pair_id, "x", "", 0, *rest)
+            except InputError:
+                # Another pair's, which a busy browser has not yet set to what it was just told.
+                requests = plan(catalog, catalog.pair(pair_id), "x")
             check_throughput(throughput, requests)
             estimates = {role: engine.estimate(request) for role, request in requests.items()}
             runs = whole("repeat", repeat, 1, REPEAT_MAX)
@@ -197,10 +202,12 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
     # Hidden also here: Gradio's own running clock is redrawn all the time, on the cores that draw the picture.
     how = [view.repeat, view.throughput, view.use_cache]
     run = {"fn": on_run, "inputs": [visitors.token, view.price, *how, *recipe], "js": FORGET_LINK}
-    run |= {**hidden, **DEVICE_QUEUE}
+    # What a browser sends is checked here, in a sentence; Gradio would answer a slider's value that it has just been
+    # told to change with an error of its own.
+    run |= {**hidden, **DEVICE_QUEUE, "preprocess": False}
     run["outputs"] = [view.seed, *buttons, *shown, view.pair, *(lane.model for lane in lanes)]
     weighed = [view.price, view.repeat, view.throughput]
-    weigh = {"fn": on_estimate, "inputs": [*weighed, *recipe], "outputs": view.estimate, **at_once}
+    weigh = {"fn": on_estimate, "inputs": [*weighed, *recipe], "outputs": view.estimate, "preprocess": False, **at_once}
     reprice = {"fn": on_price, "inputs": [view.shown, view.price], **at_once}
     reprice["outputs"] = [view.verdict, view.shown, *(lane.numbers for lane in lanes)]
     settle = reprice | {"fn": on_end}

@@ -135,12 +135,23 @@ def finished(view: CompareView, document: dict, results: Mapping[Role, Result], 
     return busy(view, False) | numbers(view, document, price, document.get("note", "")) | views
 
 
-def stopped(view: CompareView, results: Mapping[Role, Result], text: str, kind: str = "note") -> Updates:
-    """The run ended early: finished pictures stay, a half-made one does not pass for a picture."""
+def stopped(
+    view: CompareView,
+    results: Mapping[Role, Result],
+    text: str,
+    kind: str = "note",
+    prices: Mapping[Role, PriceProfile] | None = None,
+) -> Updates:
+    """The run ended early: finished pictures stay, a half-made one does not pass for a picture. ``prices``: of those
+    that are finished."""
     updates: Updates = busy(view, False) | {view.verdict: markup.message(text, kind)}
+    longest = max((result.timings.total for result in results.values()), default=0.0)
     for role in ROLES:
-        lane = view.lanes[role]
-        updates |= {lane.progress: ""} | ({} if role in results else {lane.image: None})
+        lane, result = view.lanes[role], results.get(role)
+        updates |= {lane.progress: ""} | ({} if result else {lane.image: None})
+        if result and prices:  # on one scale, also where no verdict is to come
+            said = lane_document(result, prices[role], role)
+            updates |= {lane.numbers: markup.lane(said, prices[role], longest, result.device)}
     return updates
 
 

@@ -64,7 +64,9 @@ def _facts(entry: Entry, catalog: Catalog) -> list[str]:
         ]
     if entry.kind == "vote":
         return [f"Blind vote on {count(len(entry.document['pairs']), 'pair')}: {names}"]
-    return [f"{names}, {count(len(entry.files), 'picture')}"]
+    axes = [entry.document[axis] for axis in ("rows", "columns") if entry.document.get(axis)]
+    over = f" over {' and '.join(axes)}" if axes else ""
+    return [f"Sweep{over}: {count(len(entry.files), 'picture')}", names]
 
 
 def _comparison(document: Mapping[str, Any], catalog: Catalog) -> list[str]:

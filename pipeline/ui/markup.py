@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.compare import hosted_of
 from pipeline.cost import PriceProfile, machine_formula, picture_formula
 from pipeline.hosted import HostedCall
-from pipeline.judged import judged_text
+from pipeline.judged import judged_claim, judged_text
 from pipeline.reading import reading_text
 from pipeline.timing import stages_of
 from pipeline.wording import (
@@ -52,8 +52,9 @@ def verdict(document: Mapping[str, Any], *, stored: str = "") -> str:
     ]
     if document["speedup"] is None:
         said = ["From the cache" if slow["cache"] == fast["cache"] else "Partly from the cache"]
+        said += filter(None, [judged_claim(document)])  # which no time of these two pictures is part of
         facts.insert(2, "cached times are from when the picture was made, so no speed-up is claimed")
-        facts.append("to measure again choose several runs under Advanced")
+        facts.append("to run it anew choose several runs, or no cached pictures, under Advanced")
     else:
         said = claims(document)
         if told := significance_text(document.get("significance")):
@@ -63,7 +64,9 @@ def verdict(document: Mapping[str, Any], *, stored: str = "") -> str:
     rate = throughput_text(document["lanes"])
     busy = f"<p>Throughput of a busy machine: {escape(rate)}</p>" if rate else ""
     line = " · ".join(f'<span class="fact">{escape(fact)}</span>' for fact in facts)
-    return _card(f'<div class="claims">{head}</div><p>{line}</p>{busy}{_good_enough(document)}')
+    asked = document.get("question")  # entries of older versions have none
+    question = f'<p class="note question">{escape(asked)}</p>' if asked else ""
+    return _card(f'{question}<div class="claims">{head}</div><p>{line}</p>{busy}{_good_enough(document)}')
 
 
 def _work(slow: Mapping[str, Any], fast: Mapping[str, Any]) -> list[str]:

@@ -47,7 +47,8 @@ def attach(view: CompareView, playground: Playground, weigh: Mapping[str, Any]) 
     switches = [lane.switches for lane in lanes]
     models = [lane.model for lane in lanes]
     pair = {"fn": on_pair, "inputs": view.pair, "outputs": [view.negative, view.width, view.height, *parts, *shown]}
-    offer = {"fn": on_switches, "inputs": [view.pair, *switches], "outputs": switches, **at_once}
+    # Not checked by Gradio: a busy browser may still send the switches of the pair before.
+    offer = {"fn": on_switches, "inputs": [view.pair, *switches], "outputs": switches, "preprocess": False, **at_once}
     # input: a pair that a link or the history has set is not the visitor's choice, and keeps its settings.
     by_name = view.pair.input(**pair, **at_once)
     by_models = gr.on([box.input for box in models], on_models, models, view.pair, **at_once).then(**pair, **at_once)

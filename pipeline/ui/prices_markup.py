@@ -27,7 +27,7 @@ from pipeline.wording import as_fast, by_chance, by_list, count, dollars, durati
 
 SIZE = 1024
 """Pixels a side at which hosted prices are compared."""
-NO_MACHINE = "no machine of yours"
+NO_MACHINE = "the provider's machines"
 
 
 def volume(document: Mapping[str, Any], price: PriceProfile, images_a_day: int, whence: str) -> Markup:
@@ -45,6 +45,10 @@ def volume(document: Mapping[str, Any], price: PriceProfile, images_a_day: int, 
     if before.machines or after.machines:
         rows.append(("A month, machines left on", _left_on(before), _left_on(after)))
         rows.append(("Busy", *(_busy(each) for each in (before, after))))
+    busy = _several_at_once(document, price, images_a_day)
+    if busy:
+        rows.append(("By use, several at once", *(dollars(each.by_use_usd) for each in busy)))
+        rows.append(("Left on, several at once", *map(_left_on, busy)))
     body = Markup("").join(
         Markup('<tr><th scope="row">{}</th><td>{}</td><td>{}</td></tr>').format(*row) for row in rows
     )
@@ -54,6 +58,12 @@ def volume(document: Mapping[str, Any], price: PriceProfile, images_a_day: int, 
         '<thead><tr><td></td><th scope="col">Predecessor</th><th scope="col">Efficient</th></tr></thead>'
         '<tbody>{}</tbody></table><p class="note">{}</p></section>'
     ).format(says, whence, body, _sums(document, price, images_a_day))
+
+
+def _several_at_once(document: Mapping[str, Any], price: PriceProfile, images_a_day: int) -> list[Month]:
+    """The same month on machines that draw as many at once as pays best; empty where that was not measured."""
+    rates = [lane.get("throughput") for lane in document["lanes"]]
+    return [month(60 / rate["images_per_minute"], images_a_day, price) for rate in rates] if all(rates) else []
 
 
 def _left_on(of: Month) -> str:

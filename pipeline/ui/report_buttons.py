@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -45,13 +46,22 @@ def attach(report: ReportButtons, playground: Playground, shown: gr.State, price
                 raise InputError("There is no finished comparison on the page: press Compare first.")
             priced = repriced(document, chosen_price(playground, wanted, document["device"]))
             path = new_file(f"diptych-{slug(document['prompt'])}-{document['seed']}{suffix}")
-            catalog = playground.catalog
-            write_report(path, title_of(priced, catalog), [Item(priced, stored.FOLDER)], catalog, playground.prices)
+            item, catalog = Item(priced, stored.FOLDER, _kept(playground, document)), playground.catalog
+            write_report(path, title_of(priced, catalog), [item], catalog, playground.prices)
             return path
 
         return on_report
 
     offer(report, report_as, [shown, price])
+
+
+def _kept(playground: Playground, document: Mapping[str, Any]) -> Mapping[int, Path] | None:
+    """The pictures of a document on the page as the history keeps them, since what the page hands out is swept; None
+    where there is no entry, or no more. Its id comes from the server's own state of this page, so its visitor was shown
+    it already."""
+    with suppress(PlaygroundError):
+        return playground.history.get(document.get("entry")).files
+    return None
 
 
 def offer(

@@ -25,7 +25,8 @@ from urllib.parse import quote
 from gradio.route_utils import API_PREFIX
 from gradio.utils import get_upload_folder
 from PIL import Image
-from starlette.responses import PlainTextResponse
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, PlainTextResponse
 
 from pipeline import imagefile
 from pipeline.events import Result
@@ -41,6 +42,9 @@ UPLOADS_BYTES = 50 * 1024**2
 UPLOADS_EVERY_S = 15
 UPLOAD_BYTES = 11 * 1024**2
 """One file of 10 MB, the most that the page takes, and the form around it."""
+BODY_BYTES = 2 * 1024**2
+"""Of a request that is no upload. None is larger than a sweep's prompts: 100,000 characters, 1.2 MB where a program
+escapes every one as two times six bytes."""
 UNUSED = ("process_recording", "component_server")
 BLOCK = 4096
 """Bytes that the smallest file takes on a disk."""
@@ -138,7 +142,8 @@ class ServedFiles:
         self.folder = folder
         self.max_bytes = max_bytes
         self.used_bytes = 0
-        """After the last sweep."""
+        """After the last sweep, and what was added since."""
+        self._lock = threading.Lock()
         self._kept_s = kept_s
         self._every_s = every_s
         self._without = without
@@ -155,9 +160,14 @@ class ServedFiles:
         """Sweep again and again, in the background, until the process ends."""
         threading.Thread(target=self._run, name="sweep", daemon=True).start()
 
+    def add(self, size: int) -> None:
+        """Count what has just been written, until a sweep has looked at it."""
+        with self._lock:
+            self.used_bytes += size
+
     def sweep(self, now: float | None = None) -> None:
         """Remove what is too old, then the oldest until the rest fits. Another process's page keeps its own fresh."""
-        now = time.time() if now is None else now
+        now, before = time.time() if now is None else now, self.used_bytes
         for path in self._own:
             with contextlib.suppress(OSError):
                 os.utime(path, (now, now))
@@ -176,7 +186,7 @@ class ServedFiles:
                 path.unlink()
             with contextlib.suppress(OSError):  # not empty yet: a later sweep takes it
                 path.parent.rmdir()
-        self.used_bytes = used
+        self.add(used - before)  # what was added meanwhile stays: its folder may have been passed already
 
     def _files(self) -> list[Path]:
         """What vanishes meanwhile, as another process's sweep makes it, is passed over (``rglob`` of 3.11 raises)."""
@@ -204,9 +214,10 @@ def served_folders(folder: Path) -> tuple[ServedFiles, ServedFiles]:
 
 class RequestLimit:
     """ASGI middleware. Anybody may upload, since a picture can be dropped on the page, and nobody may fill the disk
-    with it: refuses what is larger than a picture may be, an upload that does not say how large it is, and all uploads
-    while the last ones take twice the room of theirs, which the next sweep ends. Refuses Gradio's other ways to send
-    files, too, which the page has no use for."""
+    with it, nor the memory with any other request: refuses what is larger than a picture, or any other request, may be,
+    and breaks off what turns out to be while it arrives; refuses an upload that does not say how large it is, and all
+    uploads while the last ones take twice the room of theirs, which the next sweep ends. Refuses Gradio's other ways to
+    send files, too, which the page has no use for."""
 
     def __init__(self, app: Callable[..., Awaitable[None]], uploads: ServedFiles):
         self._app, self._uploads = app, uploads
@@ -220,20 +231,44 @@ class RequestLimit:
         upload = _last(scope["path"]) == "upload"
         length = dict(scope["headers"]).get(b"content-length", b"")
         size = int(length) if length.isdigit() else UPLOAD_BYTES + 1 if upload else 0
+        body = _Body(receive, size if upload else BODY_BYTES)
         if _last(scope["path"]) in UNUSED:
             await PlainTextResponse("This page takes no such files.", 404)(scope, receive, send)
-        elif size > UPLOAD_BYTES:
+        elif upload and size > UPLOAD_BYTES:
             await PlainTextResponse("One file of at most 10 MB can be uploaded at a time.", 413)(scope, receive, send)
+        elif not upload and size > BODY_BYTES:
+            await JSONResponse({"detail": _too_large(BODY_BYTES)}, 413)(scope, receive, send)  # which the page shows
         elif not upload:
-            await self._app(scope, receive, send)
+            await self._app(scope, body, send)
         elif self._uploads.used_bytes + self._coming + size > 2 * self._uploads.max_bytes:
             await PlainTextResponse("Too much is being uploaded; try again in a minute.", 503)(scope, receive, send)
         else:
             self._coming += size
             try:
-                await self._app(scope, receive, send)
+                await self._app(scope, body, send)
             finally:
                 self._coming -= size
+                self._uploads.add(body.bytes)
+
+
+class _Body:
+    """An ASGI ``receive`` that counts, and ends a body of more than ``most`` bytes: one that comes in chunks tells its
+    size nowhere else. The error is one that the app answers, since it is raised where the app reads."""
+
+    def __init__(self, receive: Callable[[], Awaitable[dict[str, Any]]], most: int):
+        self._receive, self._most = receive, most
+        self.bytes = 0
+
+    async def __call__(self) -> dict[str, Any]:
+        message = await self._receive()
+        self.bytes += len(message.get("body", b""))
+        if self.bytes > self._most:
+            raise HTTPException(413, _too_large(self._most))
+        return message
+
+
+def _too_large(most: int) -> str:
+    return f"This request has more than the {most:,} bytes that it may have; send less at a time."
 
 
 def _last(path: str) -> str:

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from pipeline import sweep_votes
+from pipeline.catalog import Catalog
+from pipeline.history import Entry
 from pipeline.stats import NARROW, Interval
 from pipeline.sweep_plot import votes_table
 from pipeline.sweep_votes import Standing
-from pipeline.votes import Ballot, Tally
+from pipeline.votes import Ballot, Tally, Votes, by_pair, roles_of, tally_of
 from pipeline.wording import count, share_text
 
 CHOICES = {
@@ -31,6 +33,20 @@ def ballot(said: Ballot, left: str, right: str) -> str:
         f'<span class="note">pair {said.done + 1} of {said.total}</span></p>'
         f'<div class="ballot-pictures">{pictures}</div></section>'
     )
+
+
+def standing(votes: Votes, catalog: Catalog, vote: Entry) -> str:
+    """How a vote stands, whatever it is on. What was said of its pairs is read at once: everybody who has voted on all
+    is shown this."""
+    casts, pairs = votes.casts(vote), vote.document["pairs"]
+    tallies = by_pair(vote, casts)
+    if "sweep" not in vote.document:
+        prompts = [pair["prompt"] for pair in pairs]
+        named = list(zip(prompts, tallies, strict=True))
+        return result(tally_of(casts, roles_of(vote)), named, votes.settings(vote))
+    of_all = sweep_votes.of_vote(votes, catalog, vote)
+    labels = [sweep_votes.pair_label(catalog, vote, pair) for pair in pairs]
+    return sweep_result(of_all, sweep_votes.told(of_all, vote), list(zip(labels, tallies, strict=True)))
 
 
 def result(tally: Tally, pairs: Sequence[tuple[str, Tally]], settings: int = 1) -> str:

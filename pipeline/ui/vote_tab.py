@@ -50,10 +50,11 @@ document.addEventListener('keydown', (event) => {
   if (!button || event.altKey || event.ctrlKey || event.metaKey || event.target.closest?.(busy)) return;
   if (button.disabled || button.offsetParent === null) return;
   event.preventDefault();
-  button.click();
+  if (!event.repeat) button.click();
 });
 """
-"""Arrow keys vote while the buttons are to be seen and nothing else has a use for them."""
+"""Arrow keys vote while the buttons are to be seen and nothing else has a use for them. One that is held votes
+once: nobody has looked at what comes meanwhile."""
 
 log = logging.getLogger(__name__)
 
@@ -120,8 +121,8 @@ def build(
         except InputError:
             return False
 
-    def facing(entry: Entry, token: object, request: gr.Request) -> list[Any]:
-        """The vote as this voter has it before him: the next pair, or the result if he has seen all."""
+    def facing(entry: Entry, token: object, request: gr.Request, said: str = "") -> list[Any]:
+        """The vote as this voter has it before him: the next pair, or the result if he has seen all. ``said``: HTML."""
         voter = visitors.owner(token)
         following = playground.votes.ballot(entry, voter)
         common = {
@@ -135,11 +136,11 @@ def build(
             "making": gr.Accordion(open=False),
             "draw": gr.Button(interactive=True),
             "halt": gr.Button("Stop drawing", interactive=False),
-            "said": "",
+            "said": said,
         }
         if following is None:
             thanks = markup.hint("That was all: thank you. What everybody said:")
-            return update(ballot=thanks, result=drawn(entry), taking=gr.Row(visible=True), place=None, **common)
+            return update(ballot=thanks, result=standing(entry), taking=gr.Row(visible=True), place=None, **common)
         places = {role: 2 * following.place + i for i, role in enumerate(roles_of(entry))}
         try:
             left, right = (_shown(entry, places[role]) for role in (following.left, following.right))
@@ -148,15 +149,8 @@ def build(
         html = vote_markup.ballot(following, left, right)
         return update(ballot=html, result="", taking=gr.Row(visible=False), place=following.place, **common)
 
-    def drawn(entry: Entry) -> str:
-        votes = playground.votes
-        tallies = [(pair, votes.tally(entry, i)) for i, pair in enumerate(entry.document["pairs"])]
-        if "sweep" not in entry.document:
-            named = [(pair["prompt"], tally) for pair, tally in tallies]
-            return vote_markup.result(votes.tally(entry), named, votes.settings(entry))
-        standing = sweep_votes.of_vote(votes, catalog, entry)
-        named = [(sweep_votes.pair_label(catalog, entry, pair), tally) for pair, tally in tallies]
-        return vote_markup.sweep_result(standing, sweep_votes.told(standing, entry), named)
+    def standing(entry: Entry) -> str:
+        return vote_markup.standing(playground.votes, catalog, entry)
 
     def answering(entry: object, token: object, request: gr.Request, act: Any = None) -> list[Any]:
         """Do ``act`` with the vote, then show what comes next; or why not."""
@@ -191,7 +185,7 @@ def build(
 
     def on_show(token, entry, request: gr.Request) -> list[Any]:
         try:
-            return update(result=drawn(may_see(entry, token, request)), taking=gr.Row(visible=True))
+            return update(result=standing(may_see(entry, token, request)), taking=gr.Row(visible=True))
         except PlaygroundError as error:
             return told(error)
 
@@ -216,8 +210,11 @@ def build(
             found = visitors.find(token, request, kind="comparison", pair=pair, limit=PAIRS_MAX)
             if not found:
                 raise InputError("You have no comparison of this pair yet: run some, or draw prompts.")
-            made = playground.votes.open(_unlike(found), visitors.owner(token))
-            return facing(playground.votes.get(made), token, request)
+            found = _unlike(found)
+            vote = playground.votes.get(playground.votes.open(found, visitors.owner(token)))
+            lost = len(found) - len(vote.document["pairs"])
+            said = f"{count(lost, 'comparison')} left out: pictures that are no longer there."
+            return facing(vote, token, request, markup.hint(said) if lost else "")
         except PlaygroundError as error:
             return told(error)
 
@@ -258,7 +255,7 @@ def build(
             visitors.check_spending([each for _, requests in planned for each in requests.values()], request)
             owner = visitors.owner(token)
             found, declined, shown_at = [], [], 0.0
-            with jobs.running(request.session_hash) as stop:
+            with jobs.running(request.session_hash, f"vote {request.session_hash}") as stop:
                 for i, (pair, requests) in enumerate(planned):
                     if time.monotonic() - shown_at >= TELL_S:
                         yield update(
@@ -303,7 +300,7 @@ def build(
             yield told(PlaygroundError("The drawing failed; the server's log says where."))
 
     def on_halt(request: gr.Request) -> Any:
-        jobs.stop(request.session_hash)
+        jobs.stop(None, f"vote {request.session_hash}")
         return gr.Button("Stopping", interactive=False)
 
     def report_as(suffix: str):
@@ -344,7 +341,7 @@ def build(
     sweep.vote.click(on_sweep, [visitors.token, sweep.current], [sweep.vote, tabs, *outputs], **hidden)
     mine.click(on_mine, [visitors.token, view.pair], outputs, **at_once)
     drawing = [visitors.token, view.price, prompts, *settings_of(view)]
-    draw.click(on_draw, drawing, outputs, **hidden, **DEVICE_QUEUE)
+    draw.click(on_draw, drawing, outputs, preprocess=False, **hidden, **DEVICE_QUEUE)  # as Compare's
     halt.click(on_halt, None, halt, **at_once)
     tab.select(on_open, [visitors.token, current], outputs, **at_once)
     arrived.then(on_link, visitors.token, [tabs, *outputs], **at_once)

@@ -26,8 +26,10 @@ def page(tmp_path_factory: pytest.TempPathFactory):
 
 
 def choose(visit: Visit, name: str) -> None:
+    """And wait as a person does until the page shows it."""
     visit.page.get_by_label("Pair", exact=True).click()
     visit.page.get_by_role("option", name=name, exact=False).click()
+    playwright.expect(visit.page.locator(".estimate-box").first).to_contain_text("$0.05")
 
 
 @pytest.mark.parametrize("viewport", [WIDE, PHONE], ids=["wide", "phone"])
@@ -72,5 +74,30 @@ def test_stop_is_heard_and_a_refusal_is_one_sentence(page, browser):
     )
     choose(visit, "GPT Image 2, medium → low (hosted) · not set up")
     visit.run("a fox")
-    playwright.expect(visit.verdict).to_contain_text("set OPENAI_API_KEY in the environment.")
+    playwright.expect(visit.verdict).to_contain_text("OpenAI draws it; set OPENAI_API_KEY in the")
     assert not visit.faults
+
+
+def test_who_does_not_sit_at_the_machine_spends_nothing_anywhere(page, browser):
+    provider, url = page
+    visit = Visit(browser, url, WIDE)
+    visit.context.set_extra_http_headers({"x-forwarded-for": "203.0.113.7"})
+    asked, refusal = len(provider.asked), "is drawn by Microsoft Foundry at the cost of whoever runs this page"
+    choose(visit, "MAI-Image-2.6 → 2.6-Flash (hosted)")
+    visit.run("somebody else's lighthouse")
+    playwright.expect(visit.verdict).to_contain_text(refusal)
+    visit.tab("Vote")
+    panel = visit.page.get_by_role("tabpanel").and_(visit.page.locator(":visible")).first
+    visit.page.get_by_label("Prompts of the vote, one a line").fill("a fox")
+    visit.page.get_by_role("button", name="Draw and start the vote").click()
+    playwright.expect(panel).to_contain_text(refusal)
+    visit.tab("Sweep")
+    panel = visit.page.get_by_role("tabpanel").and_(visit.page.locator(":visible")).first
+    visit.page.get_by_label("Models of the sweep").click()
+    visit.page.get_by_role("option", name="MAI-Image-2.6-Flash").click()
+    visit.page.keyboard.press("Escape")
+    visit.page.get_by_role("button", name="Remove 1", exact=True).click()
+    visit.page.get_by_label("Steps of the sweep").fill("")
+    visit.page.get_by_role("button", name="Start sweep").click()
+    playwright.expect(panel).to_contain_text(refusal)
+    assert len(provider.asked) == asked and not visit.faults

@@ -121,6 +121,37 @@ def test_a_vote_is_made_of_my_comparisons_and_opened_from_the_history(serve, eng
     assert len(backend.made) == 4 and visit.faults == []
 
 
+def test_a_comparison_whose_picture_is_lost_is_left_out(serve, engine, browser, tmp_path: Path):
+    visit = Voter(browser, serve(engine))
+    visit.run("a fox")
+    lost = next((tmp_path / "history" / "pictures").iterdir())
+    visit.run("a cat")
+    lost.unlink()
+    visit.tab("Vote")
+    visit.button("Vote on my comparisons").click()
+    visit.pair(1, 1)
+    playwright.expect(visit.ballot).to_contain_text("a cat")
+    playwright.expect(visit.page.get_by_text("1 comparison left out")).to_be_visible()
+    visit.button("Tie").click()
+    playwright.expect(visit.page.get_by_text("left out")).to_have_count(0)
+    assert visit.faults == []
+
+
+def test_a_key_that_is_held_votes_once(serve, engine: Engine, browser):
+    visit = Voter(browser, serve(engine))
+    visit.start("a red apple", "a cat", "a fox")
+    visit.page.locator("body").focus()
+    for _ in range(4):  # all but the first are repeats
+        visit.page.keyboard.down("ArrowUp")
+        visit.pair(2, 3)
+        visit.page.wait_for_timeout(300)
+    visit.page.keyboard.up("ArrowUp")
+    visit.pair(2, 3)
+    visit.page.keyboard.press("ArrowUp")
+    visit.pair(3, 3)
+    assert visit.faults == []
+
+
 def test_drawing_can_be_stopped_and_a_wrong_link_is_one_sentence(serve, engine, browser, backend: CountingBackend):
     backend.step_s = 0.3
     visit = Voter(browser, serve(engine))

@@ -42,6 +42,7 @@ def test_its_keys_are_the_contract(document):
         "width",
         "height",
         "pair",
+        "question",
         "device",
         "price",
         "lanes",

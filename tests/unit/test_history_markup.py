@@ -9,6 +9,7 @@ from pipeline.cost import load_prices
 from pipeline.events import final_results
 from pipeline.history import History
 from pipeline.request import make_request
+from pipeline.sweep import head_document, plan_sweep
 from pipeline.ui.history_markup import cards
 
 HOSTILE = "\"><img src=x onerror=alert(1)><script>alert(2)</script>'${alert(3)}{{x}}"
@@ -62,6 +63,24 @@ def test_a_picture_and_a_sweep(entry, catalog):
     picture, sweep = shown(entry("picture"), catalog), shown(entry("sweep"), catalog)
     assert "Old, seed 3" in picture and 'data-act="open"' in picture
     assert "2 pictures" in sweep and 'data-act="open"' in sweep and 'data-act="delete"' in sweep
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"models": "old, new", "steps": "1, 2"}, "Sweep over models and steps: 2 pictures"),
+        ({"models": "old", "steps": "1, 2"}, "Sweep over steps: 2 pictures"),
+        ({"models": "old"}, "Sweep: 2 pictures"),
+    ],
+)
+def test_a_sweep_says_what_it_varies(entry, catalog, given, said):
+    plan = plan_sweep(catalog, {"prompts": "a fox", "seeds": "3", **given})
+    card = shown(entry("sweep", **head_document(plan, load_prices().proposed("CPU"), "CPU")), catalog)
+    assert f">{said}<" in card and ">Old, New<" in card
+
+
+def test_a_vote_says_on_how_many_pairs_it_is(entry, catalog):
+    assert "Blind vote on 7 pairs: Old, New" in shown(entry("vote", pairs=[{}] * 7), catalog)
 
 
 def test_a_picture_that_is_gone_is_said(entry, catalog):

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import subprocess
 import sys
 import threading
 import time
 
 import pytest
-from PIL import Image
 
 from pipeline.backends import hosted as module
 from pipeline.backends.everywhere import Everywhere
 from pipeline.backends.hosted import HostedBackend, body
-from pipeline.caches import ImageCache
 from pipeline.catalog import load_catalog
 from pipeline.compare import compare_document, device_of, plan, repriced
 from pipeline.cost import load_prices, picture_formula
@@ -26,36 +22,15 @@ from pipeline.recipe import recipe_of, result_from_recipe
 from pipeline.request import make_request
 from pipeline.spending import Spending
 from tests.fakes import CATALOG
-from tests.provider import CARDS, KEY, serving
+from tests.provider import CARDS, KEY
 
 PRICE = load_prices().profile("hf-t4-small")
 
 
 @pytest.fixture
-def provider(monkeypatch):
-    monkeypatch.setenv("DIPTYCH_TEST_KEY", KEY)
-    monkeypatch.setattr(module, "WAIT_S", 0.05)
-    with serving() as found:
-        yield found
-
-
-@pytest.fixture
-def cards(provider, tmp_path):
-    """A catalogue with two models of this machine and the provider's."""
-    path = tmp_path / "both.toml"
-    path.write_text(CATALOG + CARDS.format(address=provider.address), encoding="utf-8")
-    return load_catalog(path)
-
-
-@pytest.fixture
-def spending():
-    return Spending()
-
-
-@pytest.fixture
-def engine(cards, backend, spending, tmp_path):
-    """In place of the usual one: the fake backend beside the real one for hosted models."""
-    return Engine(cards, Everywhere(backend, HostedBackend(spending)), ImageCache(tmp_path / "cache"))
+def engine(hosted_engine):
+    """In place of the usual one."""
+    return hosted_engine
 
 
 def run(engine, *requests, **how):
@@ -233,75 +208,6 @@ def test_too_many_requests_are_waited_for_and_the_wait_is_in_no_total(engine, ca
     assert len(provider.asked) == 4
 
 
-ERROR = {"error": {"code": "content_safety_violation", "message": "Input  violated\nthe policies."}}
-
-
-@pytest.mark.parametrize(
-    ("status", "answer", "said"),
-    [
-        (400, ERROR, "Someone will not draw this with Swift (400: Input violated the policies); ask"),
-        (
-            401,
-            {"error": {"message": f"Key {KEY} is wrong"}},
-            "Someone refused the key in DIPTYCH_TEST_KEY (401: Key … is",
-        ),
-        (403, {}, "Someone refused the key in DIPTYCH_TEST_KEY (403); set one that may use swift-1."),
-        (404, {"detail": "Not Found"}, "Someone has no swift-1 (404: Not Found); deploy it, or name another"),
-        (410, b"gone", "Someone has retired swift-1 (410); deploy it, or name another"),
-        (422, {"detail": [{"msg": "too small"}]}, "Someone will not draw this with Swift (422: too small); ask"),
-        (429, {"error": "slow down"}, "Someone is too busy for Swift (429: slow down); try again in a minute."),
-        (500, {"message": "x" * 999}, f"Someone failed to draw with Swift (500: {'x' * 199}…); try again later."),
-        (302, {}, "Someone sends elsewhere (302) and is not followed; correct its address."),
-    ],
-)
-def test_a_refusal_is_one_sentence_and_costs_nothing(engine, cards, provider, spending, status, answer, said):
-    provider.answers = [(status, {"retry-after": "0"}, answer)] * module.TRIES
-    with pytest.raises(ModelError) as caught:
-        run(engine, asked_for(cards)["efficient"])
-    assert said in str(caught.value) and KEY not in str(caught.value) and "\n" not in str(caught.value)
-    assert spending.spent_usd == 0
-    provider.answers.clear()
-    assert run(engine, asked_for(cards)["efficient"]), "and the next one is drawn"
-
-
-def picture(width: int, height: int, kind: str = "PNG") -> dict:
-    file = io.BytesIO()
-    Image.new("RGB", (width, height)).save(file, kind)
-    return {"data": [{"b64_json": base64.b64encode(file.getvalue()).decode()}]}
-
-
-@pytest.mark.parametrize(
-    ("answer", "said"),
-    [
-        (b"<html>", "answered with no picture"),
-        ([], "answered with no picture"),
-        ({"data": []}, "answered with no picture"),
-        ({"data": [{"b64_json": "%%%"}]}, "answered with no picture"),
-        ({"data": [{"url": "http://127.0.0.1/secret"}]}, "answered with no picture"),
-        ({"data": [{"url": "file:///etc/passwd"}]}, "answered with no picture"),
-        ({"data": [{"b64_json": base64.b64encode(b"GIF89a").decode()}]}, "answered with a damaged picture"),
-        (picture(64, 64, "GIF"), "answered with a damaged picture"),
-        (picture(48, 64), "answered with a picture of 48 x 64 pixels where 64 x 64 were asked for"),
-    ],
-)
-def test_what_is_no_picture_is_said(engine, cards, provider, answer, said):
-    provider.answers = [(200, {}, answer)]
-    with pytest.raises(ModelError, match=said):
-        run(engine, asked_for(cards)["efficient"])
-
-
-def test_other_kinds_of_pictures_will_do(engine, cards, provider):
-    provider.answers = [(200, {}, picture(64, 64, "JPEG")), (200, {}, picture(64, 64, "WEBP"))]
-    assert [result.image.mode for result in run(engine, *asked_for(cards).values())] == ["RGB", "RGB"]
-
-
-def test_an_endless_answer_is_cut_off(engine, cards, provider, monkeypatch):
-    monkeypatch.setattr(module, "ANSWER_BYTES", 1 << 20)
-    provider.answers = [(200, {}, b"x" * (2 << 20))]
-    with pytest.raises(ModelError, match="sent more than 1 MB"):
-        run(engine, asked_for(cards)["efficient"])
-
-
 def test_an_address_where_nobody_is_costs_nothing(engine, cards, spending, monkeypatch, tmp_path):
     path = tmp_path / "nobody.toml"
     path.write_text(CATALOG + CARDS.format(address="http://127.0.0.1:9"), encoding="utf-8")
@@ -342,7 +248,9 @@ def test_who_names_a_sum_opens_it_to_visitors():
 
 def test_without_its_key_it_says_so_before_anything_is_asked(engine, cards, provider, monkeypatch):
     monkeypatch.delenv("DIPTYCH_TEST_KEY")
-    with pytest.raises(ModelError, match=r"Swift cannot be asked for a picture\. .+ set DIPTYCH_TEST_KEY in the env"):
+    with pytest.raises(
+        ModelError, match=r"Swift cannot be drawn yet\. Someone draws it; set DIPTYCH_TEST_KEY in the env"
+    ):
         run(engine, asked_for(cards)["efficient"])
     assert not provider.asked
 

@@ -28,10 +28,10 @@ def of(low: float, high: float, **other: object) -> dict:
 @pytest.mark.parametrize(
     ("low", "high", "claimed", "ends"),
     [
-        (0.01, 0.2, "preferred more often", "by this measure it is better."),
-        (-0.049, 0.1, "preferred as often", "which excludes a loss of 5 points or more."),
+        (0.01, 0.2, "preferred more often on 40 prompts", "by this measure it is better."),
+        (-0.049, 0.1, "preferred as often on 40 prompts", "which excludes a loss of 5 points or more."),
         (-0.051, 0.1, "", "too few to tell."),
-        (-0.2, -0.01, "preferred less often", "by this measure it is worse."),
+        (-0.2, -0.01, "preferred less often on 40 prompts", "by this measure it is worse."),
     ],
 )
 def test_which_way_it_points_is_decided_by_the_interval(low, high, claimed, ends):
@@ -89,10 +89,10 @@ def test_what_the_catalogue_says_of_the_bundled_pair_is_what_its_report_says():
 
 def test_the_page_answers_the_question_from_its_first_second():
     document, _ = load()
-    assert claim(document).endswith("cheaper, recognised as often")
+    assert claim(document).endswith("cheaper, recognised as often on 100 prompts")
     html = markup.verdict(document)
     share = 100 * json.loads((ASSETS / "models" / "report.json").read_text())["efficient"]["r1"]
-    assert '<strong class="claim">recognised as often</strong>' in html
+    assert '<strong class="claim">recognised as often on 100 prompts</strong>' in html
     assert f"Good enough? On 100 prompts a judge network recognised {share:g} % of the efficient model’s" in html
     assert "“a red apple”, seed 7" in html
 

@@ -22,6 +22,7 @@ from pipeline.compare import compare_document, plan
 from pipeline.cost import load_prices
 from pipeline.errors import InputError, PlaygroundError
 from pipeline.history import History
+from pipeline.labels import raised
 from pipeline.recipe import recipe_of
 from pipeline.report import Item, check_target, headline, title_of, write_report
 from pipeline.sweep import plan_sweep, sweep_document
@@ -197,6 +198,51 @@ def test_a_sweep_shows_every_cell(catalog, engine, tmp_path, page):
     parsed = assert_inert(text)
     assert [tag for tag, _ in parsed.tags].count("img") == 4
     assert "4 pictures by Old" in parsed.text and "2 steps, guidance 3" in parsed.text
+
+
+def test_total_and_cost_are_the_first_numbers_of_a_sweep_and_names_keep_their_capitals(catalog, engine, tmp_path, page):
+    sweeps = Sweeps(catalog, engine, History(tmp_path / "history"))
+    given = {"models": "old, new", "prompts": "a fox", "guidance": "1, 3", "seeds": "1"}
+    entry = sweeps.start(plan_sweep(catalog, given), PRICES.profiles["hf-l4"])
+    list(sweeps.run(sweeps.history.get(entry)))
+    kept = sweeps.history.get(entry)
+    item = Item(sweep_document(kept.document, sweeps.cells.of(entry)), pictures=kept.files, front="None beats <these>.")
+    text = page(item)
+    stages = text[text.index('aria-label="Seconds by stage"') :]
+    heads = re.findall(r">([^<]+)</th>", stages.partition("</thead>")[0])
+    assert heads == ["Total", "Cost", "Encode", "Denoise", "Decode", "Runs"]
+    row = re.search(r"<tr><th scope=\"row\">(.*?)</tr>", stages)[1]
+    assert re.sub("<[^>]+>", "|", row).replace("||", "|") == (
+        "Old, guidance 1|11.0 ms|$0.00000244|2.00 ms|6.00 ms|3.00 ms|1|"
+    )
+    assert '<figcaption><span class="role">Old, guidance 3</span>' in text
+    verdict = text.partition('<div class="verdict">')[2].partition("</div>")[0]
+    assert "<p>None beats &lt;these&gt;.</p>" in verdict and "Good enough?" not in text
+
+
+def test_a_first_letter_is_raised_and_no_other_lowered(catalog, engine, tmp_path, page):
+    assert raised("no switch + FP8") == "No switch + FP8" and raised("") == ""
+    new = catalog.model("new").model_copy(update={"name": "a B"})
+    cards = catalog.model_copy(update={"models": {**catalog.models, "new": new}})
+    sweeps = Sweeps(cards, engine, History(tmp_path / "history"))
+    entry = sweeps.start(
+        plan_sweep(cards, {"models": "old, new", "prompts": "a fox", "steps": "1, 2", "seeds": "1"}),
+        PRICES.profiles["hf-l4"],
+    )
+    list(sweeps.run(sweeps.history.get(entry)))
+    kept = sweeps.history.get(entry)
+    item = Item(sweep_document(kept.document, sweeps.cells.of(entry)), pictures=kept.files)
+    write_report(tmp_path / "capitals.html", "x", [item], cards, PRICES)
+    assert (tmp_path / "capitals.html").read_text(encoding="utf-8").count("A B, 2 steps") == 2
+
+
+def test_of_a_comparison_that_nobody_judged_that_is_said(item, page):
+    made = item()
+    said = "<p>Good enough? Nobody has said at these settings.</p>"
+    assert said in page(made)
+    assert "Nobody has said" not in page(made, votes={"Verdict": "Efficient preferred"})
+    asked = Item({**made.document, "people": "2 of 3 preferred it."}, made.folder)
+    assert "<p>Good enough? 2 of 3 preferred it.</p>" in page(asked)
 
 
 def test_what_the_history_kept_can_be_reported(catalog, engine, tmp_path, page):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import threading
 import time
@@ -13,10 +14,16 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 
 from pipeline import imagefile
+from pipeline.sweep import PROMPTS_MAX
 from pipeline.ui.served import (
     BLOCK,
+    BODY_BYTES,
     SMALL,
     UPLOAD_BYTES,
     RequestLimit,
@@ -145,7 +152,8 @@ def test_a_file_that_vanishes_meanwhile_stops_no_sweep(tmp_path: Path, monkeypat
         ("/gradio_api/upload", [(b"content-length", b"1000")], 100 * 1024**2, 503),
         ("/gradio_api/queue/join", [(b"content-length", b"1000")], 10**9, 200),
         ("/gradio_api/queue/join", [], 10**9, 200),
-        ("/gradio_api/queue/join", [(b"content-length", b"%d" % 10**9)], 0, 413),
+        ("/gradio_api/queue/join", [(b"content-length", b"%d" % BODY_BYTES)], 10**9, 200),
+        ("/gradio_api/queue/join", [(b"content-length", b"%d" % (BODY_BYTES + 1))], 0, 413),
         ("/gradio_api/process_recording", [(b"content-length", b"1000")], 0, 404),
         ("/gradio_api/component_server/", [(b"content-length", b"1000")], 0, 404),
     ],
@@ -166,6 +174,73 @@ def test_what_would_fill_the_disk_is_refused_before_it_is_read(tmp_path: Path, p
     limit = RequestLimit(app, uploads)
     in_a_loop(limit(scope, None, send))
     assert sent[0]["status"] == status and limit._coming == 0
+
+
+def test_the_largest_request_of_the_page_is_none_too_large():
+    """A sweep's prompts, as a program writes them that escapes all but ASCII."""
+    assert len(json.dumps({"data": ["🦊" * PROMPTS_MAX, "x" * 10_000]})) < BODY_BYTES
+
+
+class Sender:
+    """A client that sends ``body`` in chunks of at most 64 kB; ``taken``: bytes that were asked of it."""
+
+    def __init__(self, body: bytes):
+        self._rest, self.taken = body, 0
+
+    async def __call__(self) -> dict[str, Any]:
+        chunk, self._rest = self._rest[: 2**16], self._rest[2**16 :]
+        self.taken += len(chunk)
+        return {"type": "http.request", "body": chunk, "more_body": bool(self._rest)}
+
+
+async def read_all(request: Request) -> PlainTextResponse:
+    return PlainTextResponse(f"{len(await request.body())}")
+
+
+def sent(limit_of: ServedFiles, path: str, body: bytes, *headers: tuple[bytes, bytes]) -> tuple[int, bytes, Sender]:
+    """Status and answer of an app behind the limit that reads whatever it is sent."""
+    app, answers = Starlette(routes=[Route(path, read_all, methods=["POST"])]), []
+
+    async def send(message):
+        answers.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": path, "headers": headers, "query_string": b""}
+    in_a_loop(RequestLimit(app, limit_of)(scope, sender := Sender(body), send))
+    return answers[0]["status"], answers[1]["body"], sender
+
+
+@pytest.mark.parametrize(
+    ("path", "most", "declared"),
+    [("/queue/join", BODY_BYTES, None), ("/queue/join", BODY_BYTES, 10), ("/upload", 100_000, 100_000)],
+)
+def test_a_body_that_grows_beyond_the_limit_or_what_it_said_is_broken_off(tmp_path: Path, path, most, declared):
+    """Chunks come with no length, or with one that HTTP says to ignore then."""
+    headers = [(b"transfer-encoding", b"chunked")]
+    headers += [(b"content-length", b"%d" % declared)] if declared else []
+    _, uploads = served_folders(tmp_path)
+    assert sent(uploads, path, b"x" * most, *headers)[:2] == (200, b"%d" % most)
+    status, answer, sender = sent(uploads, path, b"x" * 50 * 2**20, *headers)
+    assert status == 413 and f"more than the {most:,} bytes".encode() in answer
+    assert sender.taken <= most + 2**16
+
+
+def test_what_was_uploaded_counts_at_once_and_no_more_after_the_sweep(tmp_path: Path):
+    _, uploads = served_folders(tmp_path)
+    size = 10 * 10**6
+    header = (b"content-length", b"%d" % size)
+    assert [sent(uploads, "/upload", b"x" * size, header)[0] for _ in range(15)] == [200] * 10 + [503] * 5
+    uploads.sweep()
+    assert sent(uploads, "/upload", b"x" * size, header)[0] == 200
+    assert sent(uploads, "/queue/join", b"x" * 1000)[0] == 200 and uploads.used_bytes == size
+
+
+def test_what_comes_while_it_is_swept_still_counts_after_it(tmp_path: Path, monkeypatch):
+    _, uploads = served_folders(tmp_path)
+    found = [put(tmp_path, "there", 10, size=10_000)]
+    uploads.add(7000)
+    monkeypatch.setattr(uploads, "_files", lambda: uploads.add(5000) or found)
+    uploads.sweep()
+    assert uploads.used_bytes == 15_000
 
 
 def test_uploads_that_are_under_way_count(tmp_path: Path):

@@ -16,6 +16,8 @@ from pipeline.backends.local import LocalBackend
 from pipeline.bench.random_weights import save
 from pipeline.cards import ModelCard
 from pipeline.catalog import load_catalog
+from pipeline.device import Facts
+from pipeline.fit import dtype_for
 from pipeline.request import make_request
 from pipeline.weights import locate
 
@@ -112,6 +114,22 @@ def test_one_encoder_gives_two_sets_of_embeddings_where_prompts_are_cut_elsewher
     picture, reused = draw(backend, cards[1])
     assert not reused
     assert np.array_equal(picture, draw(LocalBackend(), cards[1])[0])
+
+
+def test_one_encoder_gives_two_sets_of_embeddings_in_two_types(cache, checkpoints):
+    facts = Facts("cpu", "CPU, 2 cores (Test)", 10**12, 10**12, 10**12, bf16=True)
+    wide, narrow = (
+        downloaded(cache, dtype, checkpoints[0]).model_copy(update={"dtypes": (dtype,)})
+        for dtype in ("float32", "bfloat16")
+    )
+    backend = LocalBackend(facts=facts)
+    assert [dtype_for(card, facts) for card in (wide, narrow)] == ["float32", "bfloat16"]
+    for card in (wide, narrow):
+        pipes(backend, card)  # warm: that empties the cache
+    draw(backend, wide)
+    picture, reused = draw(backend, narrow)
+    assert not reused and draw(backend, narrow)[1]
+    assert np.array_equal(picture, draw(LocalBackend(facts=facts), narrow)[0])
 
 
 def test_settings_count_and_who_wrote_them_does_not(cache, checkpoints, tmp_path):

@@ -178,7 +178,10 @@ def test_a_gpus_reference_is_no_forecast_for_a_processor(catalog, engine, monkey
     assert said.cost_usd is None
     assert said.text() == "2 pictures, not timed here yet; elsewhere about 1.00 s (reference: a GPU)"
     mixed = expected(61.0, None, {"measured here, 1 run": True, "reference: a GPU": False}, most=True)
-    assert mixed == "not all timed here yet; up to about 61.0 s (measured here, 1 run; reference: a GPU)"
+    assert (
+        mixed
+        == "not all timed here yet; about 61.0 s if all of it is measured (measured here, 1 run; reference: a GPU)"
+    )
 
 
 # The run
@@ -393,3 +396,9 @@ def test_a_cells_document_is_a_lane_with_its_prompt_and_seed(sweeps):
     [kept] = [said for said in sweeps.run(entry) if isinstance(said, Kept)]
     assert kept.cell.document == json.loads(json.dumps(cell_document(kept.result, PRICE)))
     assert kept.result.image.tobytes() == draw(kept.result.request).tobytes()
+
+
+def test_a_model_goes_by_its_cards_id_whatever_it_was_called(catalog):
+    folder = catalog.model_copy(update={"models": catalog.models | {"/home/me/old": catalog.model("old")}})
+    plan = plan_sweep(folder, {"models": "/home/me/old", "prompts": "a fox", "steps": "1, 2"})
+    assert plan.values["models"] == ("old",) and plan.order() == [0, 1]

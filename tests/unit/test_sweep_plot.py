@@ -12,7 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import InputError
-from pipeline.sweep_plot import HEIGHT, WIDTH, fidelity_plot, votes_plot, votes_table
+from pipeline.sweep_plot import (
+    HEIGHT,
+    MARKS,
+    NAMED_MAX,
+    WIDTH,
+    fidelity_front,
+    fidelity_plot,
+    votes_front,
+    votes_plot,
+    votes_table,
+)
 from pipeline.sweep_votes import Setting, Standing
 from pipeline.tradeoff import Point, Tradeoff
 from pipeline.votes import Tally
@@ -24,6 +34,12 @@ def tradeoff(*points: tuple[float, float], apart: int = 0) -> Tradeoff:
     """Of seconds and dB; a cent a second."""
     found = tuple(Point(i, seconds, seconds / 100, psnr, 0.5) for i, (seconds, psnr) in enumerate(points))
     return Tradeoff(found, (99,), apart)
+
+
+def by(found: Tradeoff, *models: str) -> Tradeoff:
+    """With a model for each point."""
+    points = tuple(replace(point, model=model) for point, model in zip(found.points, models, strict=True))
+    return replace(found, points=points, models=tuple(dict.fromkeys(models)))
 
 
 def labels(found: Tradeoff) -> dict[int, str]:
@@ -49,7 +65,13 @@ def drawing(html: str) -> ElementTree.Element:
 
 
 def circles(html: str) -> list[dict[str, str]]:
-    return [circle.attrib for circle in drawing(html).iter("circle")]
+    """The points' marks, less the ring around a reference's."""
+    return [circle.attrib for circle in drawing(html).iter("circle") if circle.attrib["class"] != "ring"]
+
+
+def marks(html: str) -> list[str]:
+    every = (each.attrib.get("class", "").split() for each in drawing(html).iter())
+    return [kind[1] for kind in every if kind[:1] == ["mark"]]
 
 
 def test_the_front_is_filled_and_named_and_the_rest_is_not():
@@ -84,6 +106,8 @@ def test_one_point_is_no_finding():
     for found in (tradeoff((1.0, 30.0)), tradeoff()):
         with pytest.raises(InputError, match="no plot of fidelity"):
             fidelity_plot(found, {0: "x"})
+    with pytest.raises(InputError, match=r"with their reference\. Choose votes\.$"):
+        fidelity_plot(tradeoff(), {}, instead="Choose votes.")
 
 
 def test_points_lead_to_their_cells_only_where_there_are_some():
@@ -114,12 +138,18 @@ def test_without_a_price_there_is_no_plot_by_cost(cost, words):
 
 def test_votes_stand_against_the_reference_at_one_half():
     html = votes_plot(standing((0.1, tally(1, 9)), (0.2, tally(0, 0, tie=8)), (0.5, tally(1, 3)), (2.0, tally(9, 1))))
-    heights = [float(circle["cy"]) for circle in circles(html)]
-    [diamond] = [path for path in drawing(html).iter("path") if "class" not in path.attrib]
-    middle = float(diamond.attrib["d"].split("l")[0].split()[1])
+    *heights, middle = [float(circle["cy"]) for circle in circles(html)]
     assert heights[0] > heights[2] > heights[1] == middle > heights[3]
-    assert [circle["fill-opacity"] for circle in circles(html)] == ["1", "1", "0", "1"]
-    assert diamond.attrib["fill-opacity"] == "0"  # the second is faster and as good
+    assert [circle["fill-opacity"] for circle in circles(html)] == [
+        "1",
+        "1",
+        "0",
+        "1",
+        "0",
+    ]  # the last is the reference
+    [ring] = [circle.attrib for circle in drawing(html).iter("circle") if circle.attrib["class"] == "ring"]
+    assert (ring["cx"], ring["cy"]) == (circles(html)[-1]["cx"], circles(html)[-1]["cy"])
+    assert "(the best, in a ring)" in html
     assert "Fastest first: setting 0; setting 1; setting 3." in html
     assert len([path for path in drawing(html).iter("path") if path.attrib.get("class") == "whisker"]) == 4
 
@@ -141,6 +171,97 @@ def test_a_setting_is_named_beside_its_point_with_its_votes_unless_it_would_cove
     html = votes_plot(standing((0.1, tally(1, 9)), (0.101, tally(1, 9)), (0.5, tally(9, 1))))
     written = [text.text for text in drawing(html).iter("text") if text.text.startswith("setting")]
     assert "setting 2 (10)" in written and len(written) < 3
+
+
+def test_while_votes_are_too_few_no_setting_is_said_to_win():
+    for voted in (
+        standing((0.1, tally(1, 0))),
+        standing((0.1, tally(0, 2)), (0.5, tally(2, 0))),
+        standing((0.1, tally(0, 0)), (0.5, tally(3, 3))),
+        standing((0.1, tally(0, 4)), (0.2, tally(1, 3)), (0.5, tally(0, 0, tie=4))),  # only the first is below one half
+    ):
+        html = votes_plot(voted)
+        assert "Too few votes to tell the settings apart." in html and "<polyline" not in html
+        assert "Filled" not in html and "first:" not in html and votes_front(voted) == ""
+        assert {circle["fill-opacity"] for circle in circles(html)} == {"0"}
+
+
+def test_two_settings_that_are_apart_make_a_front_and_so_does_one_that_is_apart_from_the_reference():
+    voted = standing((0.1, tally(3, 15)), (0.5, tally(12, 6)))
+    assert not voted.settings[1].tally.score.decided and "Too few" not in votes_plot(voted)
+    assert "Too few" not in votes_plot(standing((0.1, tally(12, 0))))  # apart from the reference, with nothing between
+    assert "<polyline" in votes_plot(voted)
+
+
+def test_of_several_models_each_has_its_own_mark_and_a_line_names_them():
+    found = tradeoff((1.0, 30.0), (0.1, 20.0), (0.5, 19.0))
+    svg = fidelity_plot(by(found, "Old", "New", HOSTILE), labels(found), link="cell-")
+    assert marks(svg) == ["circle", "square", "diamond"]
+    assert "Circle: Old; square: New; diamond: &#34;&gt;&lt;script" in svg and "<script" not in svg
+    alone = by(found, "Old", "Old", "Old")
+    assert set(marks(fidelity_plot(alone, labels(found)))) == {"circle"}
+    assert "legend" not in fidelity_plot(alone, labels(found))
+
+
+def test_a_models_mark_is_the_same_in_both_plots_and_the_references_too():
+    voted = standing((0.1, tally(3, 1)), (0.2, tally(3, 1)))
+    voted = replace(
+        voted,
+        models=("Old", "New"),
+        reference=replace(voted.reference, model="Old"),
+        settings=tuple(replace(setting, model="New") for setting in voted.settings),
+    )
+    assert marks(votes_plot(voted)) == ["square", "square", "circle"]
+    found = tradeoff((1.0, 30.0), (0.1, 20.0))
+    svg = fidelity_plot(replace(by(found, "New", "New"), models=voted.models), labels(found))
+    assert marks(svg) == ["square", "square"] and "Square: New. " in svg.striptags() and "Old" not in svg
+
+
+def test_more_models_than_marks_share_them_and_are_named_together():
+    number = len(MARKS) + 1
+    found = tradeoff(*((1.0 + i, 20.0 + i) for i in range(number)))
+    names = tuple(f"M{i}" for i in range(number))
+    svg = fidelity_plot(by(found, *names), labels(found))
+    assert marks(svg) == [*MARKS, next(iter(MARKS))] and f"Circle: M0 and M{number - 1}; " in svg
+
+
+def test_brackets_are_spoken_of_only_where_there_are_some():
+    voted = standing((0.1, tally(3, 1)))
+    assert "in brackets the votes" in votes_plot(voted)
+    nameless = replace(voted, settings=(replace(voted.settings[0], label="a name too long to stand beside its point"),))
+    html = votes_plot(nameless)
+    assert "bracket" not in html and "95 % Wilson intervals. " in html
+
+
+def test_that_times_are_of_one_run_is_said_unless_all_have_several():
+    found = tradeoff((1.0, 30.0), (0.1, 20.0))
+    assert "Each time is of one run." in fidelity_plot(found, labels(found))
+    often, once = (replace(point, runs=runs) for point, runs in zip(found.points, (3, 1), strict=True))
+    assert "1 of the 2 times are of one run." in fidelity_plot(replace(found, points=(often, once)), labels(found))
+    assert "one run" not in fidelity_plot(replace(found, points=(often, replace(once, runs=3))), labels(found))
+    assert "Each time is of one run a picture." in votes_plot(standing((0.1, tally(3, 1))))
+
+
+def test_where_a_provider_does_not_tell_its_steps_nobody_is_said_to_have_the_most():
+    found = tradeoff((1.0, 30.0), (0.1, 20.0))
+    assert "nearer to the picture with the most steps." in fidelity_plot(found, labels(found))
+    told = fidelity_plot(replace(found, chosen="the predecessor's picture"), labels(found))
+    assert "nearer to the predecessor&#39;s picture." in told and "most steps" not in told
+
+
+def test_the_front_is_told_in_one_sentence_as_it_is_drawn():
+    found = tradeoff((1.0, 30.0), (0.1, 20.0), (0.5, 19.0))
+    assert fidelity_front(found, labels(found)) == (
+        "None of the others beats these in both time and fidelity: cell 1 (100 ms, 20.0 dB), cell 0 (1.00 s, 30.0 dB)."
+    )
+    assert fidelity_front(tradeoff((1.0, 30.0), (0.1, 20.0)), labels(found)).startswith("None of these beats another")
+    many = tradeoff(*((1.0 + i, 20.0 + i) for i in range(NAMED_MAX + 2)))
+    told = fidelity_front(many, {point.place: "a long prompt " * 9 for point in many.points})
+    assert told.endswith("dB), and 2 more.") and told.count("dB") == NAMED_MAX and len(told) < 700
+    voted = standing((0.1, tally(1, 19)), (0.2, tally(19, 1)))
+    assert votes_front(voted) == (
+        "None of the others beats these in both time and votes: setting 0 (100 ms, 5 %), setting 1 (200 ms, 95 %)."
+    )
 
 
 def test_only_bad_votes_are_one_sentence():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import zipfile
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -15,9 +16,9 @@ from pipeline.labels import setting_of
 from pipeline.playground import Playground
 from pipeline.sweep import plan_sweep
 from pipeline.sweep_plot import votes_plot
-from pipeline.sweep_report import write_vote_report
+from pipeline.sweep_report import drawn, write_sweep_report, write_vote_report
 from pipeline.sweep_run import Kept, Sweeps
-from pipeline.sweep_votes import claim, of_sweep, of_vote, open_vote, pair_label, said_of, told
+from pipeline.sweep_votes import claim, of_sweep, of_vote, open_vote, pair_label, said_of, told, votable
 from pipeline.votes import PAIRS_MAX, Votes
 
 HOSTILE = "<script>alert(1)</script>"
@@ -82,6 +83,46 @@ def test_each_cell_stands_beside_the_one_with_the_most_steps_of_its_prompt_and_s
         assert reference.steps == 6 and [lane["role"] for lane in pair["lanes"]] == ["reference", "setting"]
     assert not vote.starred  # until somebody has voted
     assert "efficient" not in str(vote.document) and "predecessor" not in str(vote.document)
+
+
+def test_a_switch_that_approximates_makes_no_reference_whatever_comes_first(votes, sweeps, swept):
+    entry = swept(switches="fp8-weights, none", guidance="3, 2")
+    vote = open_vote(votes, sweeps, entry)
+    assert {(pair["lanes"][0]["guidance"], *pair["lanes"][0]["switches"]) for pair in vote.document["pairs"]} == {(3,)}
+    assert of_vote(votes, sweeps.catalog, vote).reference.label == "guidance 3, no switch"
+
+
+def test_what_makes_the_reference_is_said_also_where_steps_are_not_told(votes, sweeps, swept):
+    entry = swept(models="old, new", steps="2")
+    vote = open_vote(votes, sweeps, entry)
+    assert told(of_vote(votes, sweeps.catalog, vote))["Reference"] == (
+        "Old, the picture with the most steps of each prompt and seed"
+    )
+    [pair] = vote.document["pairs"]
+
+    def reference(*hosted: dict | None, model: str = "old") -> str:
+        lanes = [{**lane, "hosted": said} for lane, said in zip(pair["lanes"], hosted, strict=True)]
+        lanes[0]["model"] = model
+        asked = replace(vote, document={**vote.document, "pairs": [{**pair, "lanes": lanes}]})
+        return told(of_vote(votes, sweeps.catalog, asked))["Reference"].partition(", ")[2]
+
+    mute, telling = {"takes": ["seed"]}, {"takes": ["seed", "steps"]}
+    assert reference(mute, None) == reference(None, mute) == "the predecessor's picture of each prompt and seed"
+    assert reference(telling, None) == "the picture with the most steps of each prompt and seed"
+    assert reference(mute, mute, model="gone") == "the first picture of each prompt and seed"
+    assert reference(telling, mute, model="gone") == (
+        "the picture with the most steps that are told of each prompt and seed"
+    )
+
+
+def test_who_cannot_have_a_plot_of_fidelity_is_told_of_votes_where_there_can_be_some(votes, sweeps, swept, tmp_path):
+    playground = Playground(sweeps.catalog, load_prices(), sweeps.engine, tmp_path)
+    two, one = swept(steps="1, 2"), swept(steps="2")
+    assert votable(sweeps, two) and not votable(sweeps, one)
+    with pytest.raises(InputError, match=r"no plot of fidelity.*reference\. Choose votes\.$"):
+        drawn(playground, two)
+    with pytest.raises(InputError, match=r"no plot of fidelity.*reference\.$"):
+        drawn(playground, one)
 
 
 def test_no_path_need_be_shared(votes, sweeps, swept):
@@ -258,6 +299,34 @@ def test_the_report_of_a_vote_tells_of_settings_also_when_the_sweep_is_gone(vote
     assert html.count("data:image/png;base64,") == 6  # each reference once, though it was shown twice
     assert "Time against votes" in html and "2 settings too close to call" in html and "<script" not in html
     assert not any(word in html for word in ("redecessor", "fficient"))
+
+
+@pytest.mark.parametrize("voters", [1, 12])
+def test_the_verdict_of_a_report_names_the_front_by_votes_once_they_are_enough(votes, sweeps, swept, tmp_path, voters):
+    entry = swept(steps="1, 2, 6")
+    vote = open_vote(votes, sweeps, entry)
+    for i in range(voters):
+        choose(votes, vote, f"voter {i}", {1: "reference", 2: "setting"})
+    playground = Playground(sweeps.catalog, load_prices(), sweeps.engine, tmp_path)
+    write_vote_report(tmp_path / "vote.html", playground, votes.get(vote.id))
+    write_sweep_report(tmp_path / "sweep.html", playground, entry)
+    for name in ("vote.html", "sweep.html"):
+        html = (tmp_path / name).read_text(encoding="utf-8")
+        verdict = html.partition('<div class="verdict">')[2].partition("</div>")[0]
+        front = (
+            "None of the others beats these in both time and votes: 1 step (7.00 ms, 0 %), 2 steps (9.00 ms, 100 %)."
+        )
+        assert (front in verdict) == (voters > 1)
+        assert ("Too few votes to tell the settings apart." in html) == (voters == 1)
+
+
+def test_the_verdict_of_a_report_names_the_front_by_fidelity(sweeps, swept, tmp_path):
+    entry = swept(models="old, new", steps="1, 2, 4")
+    playground = Playground(sweeps.catalog, load_prices(), sweeps.engine, tmp_path)
+    write_sweep_report(tmp_path / "sweep.html", playground, entry)
+    html = (tmp_path / "sweep.html").read_text(encoding="utf-8")
+    verdict = html.partition('<div class="verdict">')[2].partition("</div>")[0]
+    assert "in both time and fidelity: New, 1 step (6.00 ms, " in verdict and "Square: New." in html
 
 
 def test_a_script_for_a_prompt_stays_text(votes, sweeps, swept):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from pipeline.backends import How, key_of, local
+from pipeline.backends import How, Made, key_of, local
 from pipeline.backends.families import FAMILIES
 from pipeline.backends.local import LocalBackend
 from pipeline.catalog import Catalog, load_catalog
@@ -113,6 +115,19 @@ def test_a_size_that_fails_ends_the_sizes_and_not_the_run(engine, requests, back
     monkeypatch.setattr(backend, "_several", fails)
     made = final_results(engine.run(requests, throughput=True))
     assert [[batch.size for batch in result.batches] for result in made] == [[1], [1]]
+
+
+def test_a_class_that_tells_no_steps_has_no_decode_of_its_own(engine, requests, backend, monkeypatch):
+    """As diffusers' PixArt: its whole call is denoise."""
+    make = backend.make
+
+    def untold(*given: Any) -> Made:
+        made = make(*given)
+        return replace(made, seconds={"encode": 0.0, "denoise": made.seconds["denoise"]})
+
+    monkeypatch.setattr(backend, "make", untold)
+    new, _ = final_results(engine.run(requests, throughput=True))
+    assert [batch.seconds for batch in new.batches] == [pytest.approx((0.002 * times,) * 3) for times in (1, 1.5, 2)]
 
 
 @pytest.mark.parametrize("value", ["yes", 1, None, "false"])

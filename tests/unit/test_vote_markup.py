@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from pipeline.history import Entry
 from pipeline.sweep_votes import Setting, Standing
 from pipeline.sweep_votes import told as told_of_sweep
-from pipeline.ui.vote_markup import ballot, claim, people, result, sweep_result, told
-from pipeline.votes import Ballot, Tally
+from pipeline.ui.vote_markup import ballot, claim, people, result, standing, sweep_result, told
+from pipeline.votes import Ballot, Cast, Tally
 
 HOSTILE = '"><script>alert(1)</script>'
 
@@ -63,6 +64,30 @@ def test_a_script_for_a_prompt_is_text():
     counted = result(Tally(1, 0, 0, 0, 1), [(HOSTILE, Tally(1, 0, 0, 0, 1))])
     for html in (shown, counted):
         assert "<script" not in html and "&lt;script&gt;" in html
+
+
+def test_the_choices_are_read_once_however_many_pairs_there_are(catalog):
+    class Said:
+        reads = 0
+
+        def casts(self, _) -> list[Cast]:
+            self.reads += 1
+            return [Cast(59, "ann", "efficient", 1.0), Cast(0, "ann", "tie", 2.0), Cast(59, "ben", "bad", 3.0)]
+
+        def settings(self, _) -> int:
+            return 1
+
+    lanes = [{"role": "predecessor"}, {"role": "efficient"}]
+    document = {"pairs": [{"prompt": f"thing {i}", "lanes": lanes} for i in range(60)]}
+    said = Said()
+    html = standing(said, catalog, Entry("id", "vote", "", 0.0, "thing 0", (), False, document, {}))
+    assert said.reads == 1 and "3 by 2 voters" in html
+    for row in (
+        "“thing 59”</th><td>1</td><td>0</td><td>0</td><td>1</td>",
+        "“thing 0”</th><td>0</td><td>0</td><td>1</td><td>0</td>",
+        "All</th><td>1</td><td>0</td><td>1</td><td>1</td>",
+    ):
+        assert row in html
 
 
 def test_a_ballot_names_no_model_and_no_side():

@@ -16,7 +16,9 @@ from pipeline.cost import load_prices
 from pipeline.errors import InputError
 from pipeline.events import final_results
 from pipeline.history import Entry, History
-from pipeline.votes import PAIRS_MAX, Tally, Votes
+from pipeline.imagefile import readable
+from pipeline.keeping import LEFT
+from pipeline.votes import PAIRS_MAX, Tally, Votes, by_pair
 from tests.kills import KILLS, killed
 
 
@@ -95,7 +97,10 @@ def test_a_side_counts_for_whose_picture_was_there(votes, vote):
     choose(votes, vote, "bob", "efficient")
     assert votes.tally(vote) == Tally(4, 1, 1, 1, voters=2)
     assert votes.tally(vote).votes == 7
-    assert sum(votes.tally(vote, place).votes for place in range(6)) == 7
+    pairs = by_pair(vote, votes.casts(vote))
+    first = votes.casts(vote)[0]
+    assert sum(pair.votes for pair in pairs) == 7 and pairs[first.place].candidate >= 1
+    assert sorted(pair.voters for pair in pairs) == [1, 1, 1, 1, 1, 2]
 
 
 def test_ties_are_not_wins_and_bad_pairs_say_nothing_of_either():
@@ -118,7 +123,7 @@ def test_the_newest_choice_can_be_taken_back_and_changed(votes, vote):
     assert votes.tally(vote) == Tally(1, 0, 0, 0, voters=1)
     votes.cast(vote, "bob", first.place, "bad")
     votes.cast(vote, "bob", first.place, "tie")
-    assert votes.tally(vote, first.place).bad == 0
+    assert by_pair(vote, votes.casts(vote))[first.place].bad == 0
 
 
 def test_a_vote_outlives_its_comparisons_and_a_restart_and_its_files_go_with_it(votes, compared, history):
@@ -134,6 +139,40 @@ def test_a_vote_outlives_its_comparisons_and_a_restart_and_its_files_go_with_it(
     assert history.rows("SELECT * FROM votes") == [] and not any(path.exists() for path in kept.files.values())
     with pytest.raises(InputError, match="deleted"):
         votes.cast(kept, "bob", 0, "left")
+
+
+@pytest.mark.parametrize("days", [0, 31])
+def test_an_answered_vote_goes_last_of_those_without_a_star_and_shows_its_pictures_till_then(
+    votes, compared, history, days
+):
+    """Whatever became of what it was made of; also where the process that makes room has no votes."""
+    answered, silent = (votes.get(votes.open([compared(f"a {thing}")])) for thing in ("fox", "cat"))
+    choose(votes, answered, "bob", "tie")
+    history.star(answered.id, False)
+    with history.transaction() as database:
+        database.execute("UPDATE entries SET made_at = made_at - ?", (days * 24 * 3600,))
+    before = history.used_bytes()
+    newer = compared("a dog")
+    again = History(history.folder)
+    size = again.used_bytes() - before  # of a comparison; a vote on one has a few words more
+    again.max_bytes = int(2.5 * size / LEFT)
+    again.keep_to_limit(newer.id)
+    assert {entry.id for entry in again.find()} == {answered.id, newer.id}
+    assert all(map(readable, answered.files.values())) and not any(file.exists() for file in silent.files.values())
+    again.max_bytes = 1
+    again.keep_to_limit(newer.id)
+    assert [entry.id for entry in again.find()] == [newer.id]
+
+
+def test_comparisons_whose_pictures_are_lost_are_left_out_of_a_vote(votes, compared):
+    lost, damaged, whole = (compared(f"a {thing}") for thing in ("fox", "cat", "dog"))
+    lost.files[0].unlink()
+    damaged.files[1].write_bytes(damaged.files[1].read_bytes()[:-100])
+    vote = votes.get(votes.open([lost, whole, damaged]))
+    assert [pair["prompt"] for pair in vote.document["pairs"]] == ["a dog"]
+    assert [vote.files[place].read_bytes() for place in (0, 1)] == [whole.files[place].read_bytes() for place in (0, 1)]
+    with pytest.raises(InputError, match="'a fox' are no longer there"):
+        votes.open([lost, damaged])
 
 
 def test_a_vote_knows_how_many_settings_it_pools(votes, vote, compared):

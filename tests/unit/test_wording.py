@@ -172,7 +172,11 @@ def test_the_median_of_several_claims_no_more_than_they_do():
 def test_a_speed_up_that_is_hardly_known_is_told_roughly_and_always_with_its_interval():
     tested = {"p": 0.0079, "significant": True, "runs_needed": 4, "runs": 5, "low": 2.87, "high": 15.13}
     said = {"speedup": 11.52, "saving": 0.913, "judged": None, "lanes": [{"runs": 5}, {"runs": 5}]}
-    assert claims(said | {"significance": tested}) == ["about 12 × faster", "about 91 % cheaper"]
+    assert claims(said | {"significance": tested}) == ["2.9 to 15 × faster", "65 to 93 % cheaper"]
+    wide = tested | {"low": 8.87, "high": 15.13}
+    assert claims(said | {"significance": wide}) == ["about 12 × faster", "about 91 % cheaper"]
+    slower = {"speedup": 0.2, "saving": -4, "significance": tested | {"low": 0.1, "high": 0.4}}
+    assert claims(said | slower) == ["2.5 to 10 × slower"]
     assert significance_text(tested) == ("significant (rank test, p = 0.0079; speed-up 2.87 to 15.1 ×, 95 % interval)")
     assert claims(said | {"significance": tested | {"low": 10.9, "high": 12.2}})[0] == "11.5 × faster"
 

@@ -1,0 +1,96 @@
+"""What the command line takes: python -m pipeline COMMAND, its options and their help."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import NoReturn
+
+from pipeline.axes import AXES
+from pipeline.catalog import ROLES
+from pipeline.request import number
+from pipeline.spending import MOST_USD
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line, not the whole usage."""
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def listed(text: str) -> list[str]:
+    """A comma-separated list of names."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def parser() -> argparse.ArgumentParser:
+    main = _Parser(prog="python -m pipeline", description="Compare an image model with its efficient successor.")
+    commands = main.add_subparsers(dest="command", required=True, parser_class=_Parser, metavar="COMMAND")
+
+    everywhere = argparse.ArgumentParser(add_help=False)
+    everywhere.add_argument("--json", action="store_true", help="print one JSON document as the last line")
+    everywhere.add_argument("--data", metavar="DIR", help="where history, votes and caches are kept")
+    everywhere.add_argument("--model-file", metavar="TOML", help="your own models and pairs, beside the shipped ones")
+
+    prompted = argparse.ArgumentParser(add_help=False)
+    prompted.add_argument("prompt")
+
+    picture = argparse.ArgumentParser(add_help=False)
+    picture.add_argument("--negative-prompt", default="", metavar="TEXT")
+    picture.add_argument("--seed", type=number, metavar="N", help="default: a random one, which is printed")
+    picture.add_argument("--width", type=number, metavar="N", help="pixels")
+    picture.add_argument("--height", type=number, metavar="N", help="pixels")
+    picture.add_argument("--price", metavar="PROFILE", help="a profile of assets/prices.toml, or dollars per hour")
+    picture.add_argument(
+        "--spend",
+        metavar="USD",
+        default=os.environ.get("DIPTYCH_SPEND"),
+        help=f"what hosted pictures may cost at list prices (default: {MOST_USD:g}; also: DIPTYCH_SPEND)",
+    )
+    picture.add_argument("--out", metavar="DIR", default="diptych-out", help="where pictures go (default: %(default)s)")
+    picture.add_argument("--fresh", action="store_true", help="make pictures anew even if they are in the cache")
+
+    both = commands.add_parser(
+        "compare", parents=[prompted, picture, everywhere], help="one prompt through both models of a pair"
+    )
+    both.add_argument("--pair", metavar="ID", help="or any two models as MODEL:MODEL")
+    both.add_argument("--repeat", type=number, default=1, metavar="K", help="runs a model; the median counts")
+    both.add_argument("--throughput", action="store_true", help="also pictures a minute, several at once")
+    for role in ROLES:
+        both.add_argument(f"--{role}-steps", type=number, metavar="N")
+        both.add_argument(f"--{role}-guidance", type=number, metavar="G")
+        both.add_argument(f"--{role}-switches", type=listed, metavar="S,S,…", help="such as fp8-weights; see models")
+    both.add_argument("--report", metavar="FILE", help="also write one offline page (.html), or a zip with all files")
+
+    one = commands.add_parser("generate", parents=[prompted, picture, everywhere], help="one picture with one model")
+    one.add_argument("--model", required=True, metavar="ID", help="or a folder, or a downloaded Hub id")
+    one.add_argument("--steps", type=number, metavar="N")
+    one.add_argument("--guidance", type=number, metavar="G")
+    one.add_argument("--switches", type=listed, metavar="S,S,…", help="such as fp8-weights; see models")
+
+    grid = commands.add_parser(
+        "sweep", parents=[picture, everywhere], help="a grid over any two of models, prompts, seeds and settings"
+    )
+    grid.add_argument("prompt", nargs="?")
+    grid.add_argument("--prompts-file", metavar="FILE", help="instead of PROMPT: one prompt a line")
+    grid.add_argument("--model", metavar="ID,ID,…")
+    for axis in AXES:
+        if axis.name not in ("models", "prompts"):
+            grid.add_argument(f"--{axis.name}", metavar="V,V,…", help=axis.how)
+    grid.add_argument("--resume", metavar="ENTRY", help="go on with a sweep that was stopped or killed")
+    grid.add_argument("--report", metavar="FILE", help="also write one offline page (.html), or a zip with all files")
+
+    commands.add_parser("models", parents=[everywhere], help="what can run here, and if not, why not")
+
+    fetched = commands.add_parser("download", parents=[everywhere], help="bring a model of the Hub onto this machine")
+    fetched.add_argument("model", nargs="?", metavar="ID", help="a model of the catalogue, or a bare Hub id")
+    fetched.add_argument("--pair", metavar="ID", help="both models of a pair instead")
+
+    bench = commands.add_parser("bench", parents=[everywhere], help="benchmarks; without a name, the list")
+    bench.add_argument("name", nargs="?", metavar="NAME")
+    bench.add_argument("--runs", type=number, metavar="N")
+    bench.add_argument("--pair", metavar="ID", help="instead of the default pair, or any two models as MODEL:MODEL")
+    bench.add_argument("--model", metavar="ID", help="one model alone, in benches that need no pair")
+
+    commands.add_parser("stored", parents=[everywhere], help="remake the page's stored pictures from the bundled pair")
+    return main
