@@ -283,9 +283,9 @@ def headline(document: Mapping[str, Any], names: Sequence[str]) -> tuple[str, st
 
 def _good_enough(document: Mapping[str, Any], voted: bool) -> str:
     """What is known of many of a pair's pictures, by evaluation and by the votes that the page knew of; of none that
-    nobody has said anything, unless the report's votes are what people said."""
+    nobody has said anything, where the page has looked and the report's votes are not what people said."""
     known = [text for text in (judged_text(document), document.get("people")) if text]
-    if not known and is_comparison(document) and not voted:
+    if not known and "people" in document and not voted:
         return "Nobody has said at these settings."
     return " ".join(known)
 

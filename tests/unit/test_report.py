@@ -239,8 +239,10 @@ def test_a_first_letter_is_raised_and_no_other_lowered(catalog, engine, tmp_path
 def test_of_a_comparison_that_nobody_judged_that_is_said(item, page):
     made = item()
     said = "<p>Good enough? Nobody has said at these settings.</p>"
-    assert said in page(made)
-    assert "Nobody has said" not in page(made, votes={"Verdict": "Efficient preferred"})
+    looked = Item({**made.document, "people": ""}, made.folder)  # as the page's own
+    assert said in page(looked)
+    assert "Nobody has said" not in page(made), "it was not looked whether anybody has"
+    assert "Nobody has said" not in page(looked, votes={"Verdict": "Efficient preferred"})
     asked = Item({**made.document, "people": "2 of 3 preferred it."}, made.folder)
     assert "<p>Good enough? 2 of 3 preferred it.</p>" in page(asked)
 
