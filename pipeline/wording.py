@@ -286,6 +286,13 @@ def significance_text(said: dict | None) -> str:
     return f"not significant (rank test, {p}): the times may differ by chance alone"
 
 
+def interval_text(said: Mapping[str, Any] | None) -> str:
+    """The same where there is room for one line only: a significant speed-up's interval, else why there is none."""
+    if not said or not said["significant"] or not said.get("low"):
+        return significance_text(said)
+    return f"{figure(said['low'])} to {figure(said['high'])} ×, 95 % interval"
+
+
 def _between(said: Mapping[str, Any]) -> str:
     """What the speed-up lies between; entries of older versions do not know."""
     if not said.get("low"):

@@ -20,13 +20,13 @@ from pipeline.wording import (
     count,
     dollars,
     fidelity_text,
+    interval_text,
     made_by,
     per_thousand,
     seconds_range,
     seconds_text,
     seed_text,
     shortened,
-    significance_text,
     throughput_text,
 )
 
@@ -57,15 +57,15 @@ def verdict(document: Mapping[str, Any], *, stored: str = "") -> str:
         facts.append("to run it anew choose several runs, or no cached pictures, under Advanced")
     else:
         said = claims(document)
-        if told := significance_text(document.get("significance")):
+        if told := interval_text(document.get("significance")):
             facts.insert(3, told)
     head = "".join(f'<strong class="claim">{escape(each)}</strong>' for each in said)
-    head += f'<span class="tag">{escape(stored)}</span>' if stored else ""
     rate = throughput_text(document["lanes"])
     busy = f"<p>Throughput of a busy machine: {escape(rate)}</p>" if rate else ""
     line = " · ".join(f'<span class="fact">{escape(fact)}</span>' for fact in facts)
     asked = document.get("question")  # entries of older versions have none
-    question = f'<p class="note question">{escape(asked)}</p>' if asked else ""
+    tag = f'<span class="tag">{escape(stored)}</span>' if stored else ""
+    question = f'<p class="question"><span class="note">{escape(asked or "")}</span>{tag}</p>' if asked or tag else ""
     return _card(f'{question}<div class="claims">{head}</div><p>{line}</p>{busy}{_good_enough(document)}')
 
 
