@@ -120,9 +120,9 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
                 visitors.check_spending(requests.values(), request, whole("repeat", repeat, 1, REPEAT_MAX))
                 check_throughput(throughput, requests)
                 begun = True
-                yield updates.begun(view, seed) | updates.choosable(view, False)
-                roles = list(requests)
                 measured = repeat != 1 or throughput
+                yield updates.begun(view, seed, measured) | updates.choosable(view, False)
+                roles = list(requests)
                 every_s = MEASURED_STEP_EVERY_S if measured else STEP_EVERY_S
                 quick = not measured and is_quick([engine.estimate(each) for each in requests.values()])
                 alone_s = MEASURED_ALONE_S if measured else QUICK_S if quick else 0.0
@@ -141,7 +141,7 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
                                 keeper.done(pair, role, event.result, price)
                         update = updates.step_by_step(view, event, role, price)
                         in_line = isinstance(event, Queued) and event.place > 0
-                        yield update | updates.running(view) if waited and not in_line else update
+                        yield update | updates.running(view, measured) if waited and not in_line else update
                         waited = in_line
             price = price_of(price_id, device_of(*results.values()))
             people = people_of(playground, visitors, token, request, keeper.document)

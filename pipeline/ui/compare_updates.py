@@ -29,11 +29,16 @@ from pipeline.ui.compare_view import (
     steps_slider,
     switches_box,
 )
+from pipeline.ui.pace import MEASURED_ALONE_S
 from pipeline.ui.served import hand_out, hand_out_result
 from pipeline.wording import asked_text, count, seconds_text
 
 Updates = dict[Any, Any]
 RUNNING = "Running: the efficient model first."
+MEASURING = (
+    f"Measuring the models in turn. For the first {MEASURED_ALONE_S:.0f} seconds nothing is told, so that telling it "
+    "is charged to neither."
+)
 WAITING: dict[Role, str] = {"predecessor": "waiting for the efficient one", "efficient": "starting"}
 
 
@@ -64,16 +69,16 @@ def cleared(view: CompareView) -> Updates:
     return updates
 
 
-def begun(view: CompareView, seed: int) -> Updates:
+def begun(view: CompareView, seed: int, measured: bool) -> Updates:
     """A run has been asked for; ``seed`` is the one that is used."""
     waiting = {view.lanes[role].progress: markup.progress(WAITING[role]) for role in ROLES}
-    note = {view.seed: seed, **running(view)}
+    note = {view.seed: seed, **running(view, measured)}
     return busy(view, True) | cleared(view) | waiting | note
 
 
-def running(view: CompareView) -> Updates:
+def running(view: CompareView, measured: bool) -> Updates:
     """It is our turn."""
-    return {view.verdict: markup.message(RUNNING)}
+    return {view.verdict: markup.message(MEASURING if measured else RUNNING)}
 
 
 def step_by_step(view: CompareView, event: Event, role: Role | None, price: PriceProfile | None) -> Updates:
