@@ -51,7 +51,8 @@ class Visit:
         self.prompt.press("Enter")
         # Not "Stop is enabled": a fast run may be over before anybody looks.
         playwright.expect(self.verdict).not_to_have_text(before, timeout=30_000, use_inner_text=True)
-        playwright.expect(self.verdict).not_to_contain_text(re.compile("Running|Measuring|Waiting in line"), timeout=60_000)
+        going = re.compile("Running|Measuring|Waiting in line")
+        playwright.expect(self.verdict).not_to_contain_text(going, timeout=60_000)
         playwright.expect(self.compare).to_be_enabled()
 
     def tab(self, name: str) -> None:
