@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -164,7 +165,8 @@ def _compare(options: argparse.Namespace) -> dict[str, Any]:
     }
     requests = compare.plan(playground.catalog, pair, options.prompt, **_shared_fields(options), **own)
     playground.check_price(options.price)  # told before anything runs
-    playground.check_spending(requests.values(), whole("repeat", options.repeat, 1, REPEAT_MAX))
+    repeat = whole("repeat", options.repeat, 1, REPEAT_MAX)
+    playground.check_spending(requests.values(), repeat, use_cache=not options.fresh)
     check_target(options.report)
     roles = list(requests)
     how = {"repeat": options.repeat, "throughput": options.throughput, "use_cache": not options.fresh}
@@ -253,11 +255,16 @@ def _entry(options: argparse.Namespace, playground: Playground) -> Entry:
         fixed = {"negative_prompt": options.negative_prompt, "width": options.width, "height": options.height}
         plan = plan_sweep(playground.catalog, given, **fixed)
         price = playground.price(options.price)
+        playground.check_spending(plan.requests.values(), use_cache=not options.fresh)
         entry = playground.history.get(sweeps.start(plan, price))
     left = [plan.requests[place] for place in sweeps.left(entry)]
-    playground.check_spending(left)
+    playground.check_spending(left, use_cache=not options.fresh)
     print(f"{forecast(playground.engine, left, price).text()}, without loading")
-    print(f"kept as {entry.id}; if it is stopped: python -m pipeline sweep --resume {entry.id}")
+    # A folder's id does not tell where it is.
+    folder = options.model if options.model and Path(options.model).expanduser().is_dir() else None
+    own = {"--model-file": options.model_file, "--model": folder}
+    again = "".join(f" {name} {shlex.quote(value)}" for name, value in own.items() if value)
+    print(f"kept as {entry.id}; if it is stopped: python -m pipeline sweep --resume {entry.id}{again}")
     return entry
 
 

@@ -93,6 +93,9 @@ class ImageCache:
                 sizes.move_to_end(key)
         return found
 
+    def __contains__(self, key: str) -> bool:
+        return self._path(key).is_file()
+
     def put(self, key: str, image: Image.Image, recipe: dict) -> None:
         """Write the picture. A full or read-only disk only means that nothing is cached."""
         path = self._path(key)

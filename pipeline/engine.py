@@ -191,6 +191,13 @@ class Engine:
     def _desk(self, request: ImageRequest) -> _Desk:
         return self._providers if self.catalog.model(request.model).hosted else self._device
 
+    def is_cached(self, request: ImageRequest) -> bool:
+        """Whether the picture cache has it, as far as can be told without reading it."""
+        with contextlib.suppress(PlaygroundError):
+            identity = self.backend.identity(self.catalog.model(request.model))
+            return self.images is not None and self._key(request, identity) in self.images
+        return False
+
     def _cached(self, request: ImageRequest) -> Result | None:
         if self.images is None:
             return None
@@ -254,7 +261,7 @@ class _Job:
         self.settled = settled
         self._engine, self._desk, self._order, self._stop, self._ticket = engine, desk, order, stop, ticket
         self._begin = threading.Lock()
-        self._begun = False
+        self._begun = self._left = False
         self._queue: queue.SimpleQueue[Event | Exception | None] = queue.SimpleQueue()
 
     def events(self) -> Iterator[Event]:
@@ -292,6 +299,7 @@ class _Job:
         """Leave the line if the work has not begun; True if so. A job that has begun is only given back by itself."""
         with self._begin:
             if not self._begun:
+                self._left = True
                 self._ticket.leave()
             return not self._begun
 
@@ -300,7 +308,7 @@ class _Job:
         while not self._stop.is_set() and not self._ticket.wait(HEARTBEAT_S):
             pass  # somebody outside this engine holds the front of the line
         with self._begin:
-            if self._stop.is_set():
+            if self._stop.is_set() or self._left:
                 self._ticket.leave()
                 self._queue.put(Cancelled("The run was stopped."))
                 return

@@ -94,10 +94,11 @@ class Playground:
                     f"The data folder {self.data} cannot be written ({error.strerror}); choose another with --data."
                 ) from error
 
-    def check_spending(self, requests: Iterable[ImageRequest], repeat: int = 1) -> None:
+    def check_spending(self, requests: Iterable[ImageRequest], repeat: int = 1, use_cache: bool = True) -> None:
         """Raises InputError if what providers ask for these would be more than may still be spent."""
+        cached = self.engine.is_cached if use_cache and repeat == 1 else lambda _: False
         each = [(self.catalog.model(request.model).hosted, request) for request in requests]
-        calls = [hosted.call(request.width, request.height) for hosted, request in each if hosted]
+        calls = [hosted.call(of.width, of.height) for hosted, of in each if hosted and not cached(of)]
         self.spending.check(repeat * sum(call_cost(call) or 0.0 for call in calls))
 
     def check_price(self, wanted: object) -> None:

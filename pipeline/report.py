@@ -235,7 +235,7 @@ def _section(item: Item, pictures: list[Picture], prices: PriceTable, prompts: i
         "machine": not all(lane.get("hosted") for lane in lanes_of(document)),
         "lists": _lists(lanes_of(document)),
         "made_by": made_by(document),
-        "seed": raised(seed_text(document)),
+        "seed": seed_text(document),
         "costs": _costs(pictures, price),
         "throughput": throughput_text(lanes_of(document)) if is_comparison(document) else "",
         "batches": _batches(lanes_of(document)),

@@ -141,12 +141,18 @@ def _ends(document: Mapping[str, Any]) -> tuple[float, float] | None:
     return (low, high) if tested.get("significant") and low and high > UNKNOWN * low else None
 
 
-def _between_claims(low: float, high: float, cheaper: bool) -> list[str]:
-    """Both ends instead of a middle that the data do not know. ``cheaper``: the saving follows from the times."""
+def _between_claims(low: float, high: float, money: bool) -> list[str]:
+    """Both ends instead of a middle that the data do not know. ``money``: the saving follows from the times."""
     if low < 1:  # slower, as far as all of the interval is
-        return [f"{figure(1 / high, 2)} to {figure(1 / low, 2)} × slower"]
-    claims = [f"{figure(low, 2)} to {figure(high, 2)} × faster"]
-    return claims + ([f"{100 * (1 - 1 / low):.0f} to {percent(1 - 1 / high)} cheaper"] if cheaper else [])
+        told, ends, word = (
+            f"{figure(1 / high, 2)} to {figure(1 / low, 2)} × slower",
+            (1 / high - 1, 1 / low - 1),
+            "dearer",
+        )
+    else:
+        told, ends, word = f"{figure(low, 2)} to {figure(high, 2)} × faster", (1 - 1 / low, 1 - 1 / high), "cheaper"
+    least, most = map(percent, ends)
+    return [told, f"{least.removesuffix(' %')} to {most} {word}"] if money else [told]
 
 
 def median_claims(documents: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -331,7 +337,7 @@ def made_by(document: Mapping[str, Any]) -> str:
 def seed_text(document: Mapping[str, Any]) -> str:
     """The seed, as far as anybody took it."""
     lanes = lanes_of(document)
-    several = document.get("values", {}).get("seeds", ())
+    several = {lane["seed"] for lane in lanes if "seed" in lane} or document.get("values", {}).get("seeds", ())
     without = [lane["model"] for lane in lanes if lane.get("hosted") and "seed" not in lane["hosted"]["takes"]]
     if len(without) == len(lanes):
         return "no seed taken"

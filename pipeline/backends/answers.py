@@ -8,6 +8,7 @@ import base64
 import binascii
 import io
 import json
+import re
 from typing import Any
 
 from PIL import Image
@@ -21,6 +22,8 @@ FORMATS = ("PNG", "JPEG", "WEBP")
 SAID_MOST = 200
 """Characters of a provider's own words in a sentence of ours."""
 BUSY = (429, 503)
+MODERATED = re.compile("polic|safety|moderat|block|filter|violat", re.IGNORECASE)
+"""What tells a prompt that is not wanted from a request that is wrong, which would be wrong for every prompt."""
 USAGE = {
     "output_tokens": (("num_output_tokens",), ("output_tokens",)),
     "prompt_tokens": (("num_input_text_tokens",), ("input_tokens_details", "text_tokens")),
@@ -95,7 +98,9 @@ def refusal(card: ModelCard, status: int, content: bytes) -> ModelError:
         return ModelError(f"{hosted.provider} sends elsewhere ({status}) and is not followed; correct its address.")
     if status >= 500:
         return ModelError(f"{hosted.provider} failed to draw with {card.name} ({status}{said}); try again later.")
-    return Declined(f"{hosted.provider} will not draw this with {card.name} ({status}{said}); ask for something else.")
+    if MODERATED.search(content.decode(errors="replace")):
+        return Declined(f"{hosted.provider} will not draw this with {card.name} ({status}{said}); ask for another.")
+    return ModelError(f"{hosted.provider} refused what {card.name} was asked for ({status}{said}); correct the card.")
 
 
 def short(text: str) -> str:

@@ -88,8 +88,13 @@ class HostedBackend:
             raise BatchTooLarge(f"{card.hosted.provider} is asked for one picture at a time.")
         call = card.hosted.call(request.width, request.height)
         with self.spending.paying(call_cost(call) or 0.0, f"A picture by {card.name}") as paid:
-            on_step(0, 1, None)
-            answer = _run(_stoppable(_patiently(card, request, lambda: on_step(0, 0, None)), stop))
+            expected = paid[0]
+
+            def tell(waiting: bool) -> None:
+                paid[0] = 0.0 if waiting else expected  # nothing is drawn while it wants a wait
+                on_step(0, 0 if waiting else 1, None)
+
+            answer = _run(_stoppable(_patiently(card, request, tell), stop))
             call = call.model_copy(update=counted(answer.usage))
             paid[0] = call_cost(call) or 0.0
         return Made(answer.image, {"call": answer.seconds}, False, None, hosted=call)
@@ -116,13 +121,14 @@ async def _stoppable(coroutine: Coroutine[Any, Any, _Answer], stop: threading.Ev
     return task.result()
 
 
-async def _patiently(card: ModelCard, request: ImageRequest, on_wait: Callable[[], None]) -> _Answer:
-    """The answer, asked for again after a wait where the provider wants one. Raises Refused where nothing is to be
-    paid, else ModelError."""
+async def _patiently(card: ModelCard, request: ImageRequest, tell: Callable[[bool], None]) -> _Answer:
+    """The answer, asked for again after a wait where the provider wants one; ``tell``: whether it is waited now. Raises
+    Refused where nothing is to be paid, else ModelError."""
     hosted, address = card.hosted, card.hosted.address()
     # A proxy would be shown the key that goes to this machine in the clear.
     options = {"timeout": httpx.Timeout(ANSWER_S, connect=CONNECT_S), "trust_env": not on_this_machine(address)}
     for tried in range(1, TRIES + 1):
+        tell(False)
         try:
             async with httpx.AsyncClient(**options) as client, asyncio.timeout(ANSWER_S):
                 begin = time.perf_counter()  # reading this machine's certificates is not the provider's
@@ -139,7 +145,7 @@ async def _patiently(card: ModelCard, request: ImageRequest, on_wait: Callable[[
             raise ModelError(f"{hosted.provider} broke off its answer; try again later.") from None
         if status not in BUSY or tried == TRIES:
             break
-        on_wait()
+        tell(True)
         await asyncio.sleep(_wait(headers))
     raise Refused(refusal(card, status, content))
 

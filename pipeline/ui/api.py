@@ -60,7 +60,8 @@ def attach(playground: Playground, jobs: Jobs, visitors: Visitors) -> None:
         **how: Any,
     ) -> list[Result]:
         """All results, in the order of the requests."""
-        visitors.check_spending(requests, request, whole("repeat", how.get("repeat", 1), 1, REPEAT_MAX))
+        repeat = whole("repeat", how.get("repeat", 1), 1, REPEAT_MAX)
+        visitors.check_spending(requests, request, repeat, how["use_cache"])
         return final_results(engine.run(requests, stop=stop, settled=settled, **how))
 
     async def compare(

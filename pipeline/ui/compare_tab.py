@@ -17,7 +17,7 @@ from pipeline.compare import device_of, estimate_document, plan, price_document,
 from pipeline.errors import Cancelled, InputError, PlaygroundError
 from pipeline.events import Done, Queued, Result
 from pipeline.playground import Playground
-from pipeline.request import REPEAT_MAX, ImageRequest, random_seed, whole
+from pipeline.request import REPEAT_MAX, ImageRequest, random_seed, whole, yes_or_no
 from pipeline.settings import LINK_KEYS, Settings, page_seed
 from pipeline.throughput import check_local
 from pipeline.ui import compare_updates as updates
@@ -117,8 +117,10 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
                 seed = random_seed() if seed is None else page_seed(seed)
                 pair, requests = requests_of(catalog, pair_id, prompt, negative, seed, *rest)
                 playground.check_price(None if price_id == AUTOMATIC_PRICE else price_id)
-                visitors.check_spending(requests.values(), request, whole("repeat", repeat, 1, REPEAT_MAX))
-                check_throughput(throughput, requests)
+                use_cache = yes_or_no("use_cache", use_cache)
+                check_throughput(yes_or_no("throughput", throughput), requests)
+                repeat = whole("repeat", repeat, 1, REPEAT_MAX)
+                visitors.check_spending(requests.values(), request, repeat, use_cache)
                 begun = True
                 measured = repeat != 1 or throughput
                 yield updates.begun(view, seed, measured) | updates.choosable(view, False)
@@ -159,20 +161,21 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
 
     def on_estimate(price_id, repeat, throughput, pair_id, prompt, negative, seed, *rest) -> str:
         """Before the run: how long and how much, and by what the figure is known."""
+        of = "Estimate"
         try:
             try:
                 _, requests = requests_of(catalog, pair_id, "x", "", 0, *rest)
             except InputError:
                 # Another pair's, which a busy browser has not yet set to what it was just told.
-                requests = plan(catalog, catalog.pair(pair_id), "x")
-            check_throughput(throughput, requests)
+                requests, of = plan(catalog, catalog.pair(pair_id), "x"), "Estimate at the pair's own settings"
+            check_throughput(yes_or_no("throughput", throughput), requests)
             estimates = {role: engine.estimate(request) for role, request in requests.items()}
             runs = whole("repeat", repeat, 1, REPEAT_MAX)
             said = estimate_document(requests, estimates, price_of(price_id), runs, throughput)
         except PlaygroundError as error:
             return markup.hint(str(error))
         known = {each.basis: each.here for each in estimates.values()}
-        return markup.hint(f"Estimate: {expected(said['seconds'], said['cost_usd'], known, most=throughput)}")
+        return markup.hint(f"{of}: {expected(said['seconds'], said['cost_usd'], known, most=throughput)}")
 
     def on_price(document: dict | None, price_id) -> dict:
         """Another price changes the sums, not the times: nothing runs again."""

@@ -8,8 +8,9 @@ from typing import Any
 import gradio as gr
 
 from pipeline.catalog import ROLES
-from pipeline.errors import InputError
+from pipeline.errors import InputError, PlaygroundError
 from pipeline.playground import Playground
+from pipeline.switches import checked
 from pipeline.ui import compare_updates as updates
 from pipeline.ui import markup
 from pipeline.ui.compare_view import CompareView, pair_dropdown
@@ -35,11 +36,12 @@ def attach(view: CompareView, playground: Playground, weigh: Mapping[str, Any]) 
         """Asks the libraries, so only once somebody looks."""
         try:
             pair = catalog.pair(pair_id)
-        except InputError:
+            on = {role: checked(switches) for role, switches in zip(ROLES, chosen, strict=True)}
+            why_nots = {role: backend.switches(catalog.model(pair.lane(role).model)) for role in ROLES}
+        except PlaygroundError:
             return [gr.skip()] * len(ROLES)
-        why_nots = {role: backend.switches(catalog.model(pair.lane(role).model)) for role in ROLES}
         usable = {role: [switch for switch, why_not in why_nots[role].items() if not why_not] for role in ROLES}
-        return updates.switches_found(usable, dict(zip(ROLES, chosen, strict=True)))
+        return updates.switches_found(usable, on)
 
     at_once = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
     shown = [view.verdict, view.slider, view.difference, view.shown]

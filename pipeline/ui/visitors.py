@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import gradio as gr
 
+from pipeline.cost import call_cost
 from pipeline.errors import InputError, PlaygroundError
 from pipeline.events import Result
 from pipeline.history import Entry
@@ -69,19 +70,25 @@ class Visitors:
         client = getattr(request, "client", None)
         return all(map(_loopback, [*names, getattr(client, "host", None)]))
 
-    def check_spending(self, requests: Iterable[ImageRequest], request: gr.Request | None, repeat: int = 1) -> None:
+    def check_spending(
+        self,
+        requests: Iterable[ImageRequest],
+        request: gr.Request | None,
+        repeat: int = 1,
+        use_cache: bool = True,
+    ) -> None:
         """Raises InputError if a provider would draw one of these on the account of whoever runs this page, and he has
         not opened that to others, or not for so much."""
         requests = list(requests)
-        self._playground.check_spending(requests, repeat)
-        if self._playground.spending.visitors or self.local(request):
-            return
-        for card in (self._playground.catalog.model(each.model) for each in requests):
-            if card.hosted and (card.hosted.key_variable or card.hosted.price):
+        own = self._playground.spending.visitors or self.local(request)
+        for each in () if own else requests:
+            card = self._playground.catalog.model(each.model)
+            if card.hosted and (card.hosted.key_variable or call_cost(card.hosted.call(each.width, each.height))):
                 raise InputError(
                     f"{card.name} is drawn by {card.hosted.provider} at the cost of whoever runs this page, and is not "
                     "open to visitors; choose another model."
                 )
+        self._playground.check_spending(requests, repeat, use_cache)
 
     def find(self, token: object, request: gr.Request, **filters: Any) -> list[Entry]:
         """What this visitor may see, newest first."""

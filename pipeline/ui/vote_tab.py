@@ -6,6 +6,7 @@ from __future__ import annotations
 import csv
 import io
 import logging
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -19,12 +20,13 @@ from pipeline import sweep_votes
 from pipeline.axes import lines
 from pipeline.catalog import ROLES
 from pipeline.compare import compare_document, device_of
-from pipeline.errors import Cancelled, Declined, InputError, PlaygroundError
+from pipeline.errors import Cancelled, Declined, InputError, PlaygroundError, shown
 from pipeline.events import Done, Result
 from pipeline.history import Entry
 from pipeline.playground import Playground
 from pipeline.report import Item, title_of, write_report
 from pipeline.request import random_seed
+from pipeline.settings import page_seed
 from pipeline.stored import examples
 from pipeline.sweep_report import write_vote_report
 from pipeline.ui import markup, report_buttons, vote_markup
@@ -243,14 +245,17 @@ def build(
         steps_old, steps_new, guidance_old, guidance_new, switches_old, switches_new, request: gr.Request,
     ) -> Iterator[list[Any]]:  # fmt: skip
         rest = (width, height, steps_old, steps_new, guidance_old, guidance_new, switches_old, switches_new)
+        settled = threading.Event()
         try:
             if jobs.busy(request.session_hash):
                 raise InputError(BUSY)
-            wanted = lines("prompts", text or "")
+            if not isinstance(text, str):
+                raise InputError(f"prompts must be text, one a line; got {shown(text)}.")
+            wanted = lines("prompts", text)
             if not 1 <= len(wanted) <= PAIRS_MAX:
                 raise InputError(f"A vote needs 1 to {PAIRS_MAX} prompts, one a line; got {len(wanted)}.")
             playground.check_price(None if price == AUTOMATIC_PRICE else price)
-            chosen = random_seed() if seed is None else seed
+            chosen = random_seed() if seed is None else page_seed(seed)
             planned = [requests_of(catalog, pair_id, prompt, negative, chosen, *rest) for prompt in wanted]
             visitors.check_spending([each for _, requests in planned for each in requests.values()], request)
             owner = visitors.owner(token)
@@ -267,8 +272,10 @@ def build(
                         shown_at = time.monotonic()
                     results: dict[str, Result] = {}
                     roles = list(requests)
+                    settled.set()  # the pair before is kept by now
+                    settled = threading.Event()
                     try:
-                        with closing(playground.engine.run(list(requests.values()))) as events:
+                        with closing(playground.engine.run(list(requests.values()), settled=settled)) as events:
                             for event in events:
                                 if stop.is_set():
                                     raise Cancelled("The drawing was stopped.")
@@ -298,6 +305,8 @@ def build(
         except Exception:  # whatever it is, a page must not stay busy for ever
             log.exception("drawing for a vote failed")
             yield told(PlaygroundError("The drawing failed; the server's log says where."))
+        finally:
+            settled.set()
 
     def on_halt(request: gr.Request) -> Any:
         jobs.stop(None, f"vote {request.session_hash}")

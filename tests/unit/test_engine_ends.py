@@ -11,7 +11,7 @@ from pipeline import engine as module
 from pipeline.engine import Engine
 from pipeline.errors import BusyError, Cancelled, InputError, ModelError, PlaygroundError
 from pipeline.events import Done, Loading, Queued, Step
-from pipeline.lock import Line
+from pipeline.lock import Line, Ticket
 from tests.fakes import CountingBackend, results
 
 WAIT_S = 5
@@ -279,3 +279,23 @@ def test_a_process_that_ends_waits_for_no_more_than_the_step_that_runs(catalog, 
     for reader in readers:
         reader.join(WAIT_S)
     assert sorted(ends) == [0, 1, 2] and backend.made == [] and not len(engine.line)
+
+
+def test_what_was_given_up_before_its_turn_is_never_begun(engine, backend, requests, monkeypatch):
+    """Also where its turn comes between leaving the line and the end being told."""
+    holder = engine.line.join()
+    events = engine.run(requests, use_cache=False)
+    assert isinstance(next(events), Queued)
+    leave = Ticket.leave
+
+    def slow(ticket: Ticket) -> None:
+        leave(ticket)
+        if ticket is not holder:
+            leave(holder)
+            time.sleep(0.3)  # long enough for the device thread to look
+
+    monkeypatch.setattr(Ticket, "leave", slow)
+    events.close()
+    assert engine.idle(WAIT_S)
+    time.sleep(0.3)
+    assert backend.made == []

@@ -200,6 +200,15 @@ def test_what_was_given_up_counts_as_paid(engine, cards, provider, spending):
     assert engine.idle(2) and spending.spent_usd == pytest.approx(0.002)
 
 
+def test_stopping_a_wait_that_the_provider_wants_costs_nothing(engine, cards, provider, spending):
+    provider.answers, stop = [(429, {"retry-after": "60"}, {})], threading.Event()
+    with pytest.raises(Cancelled):
+        for event in engine.run([asked_for(cards)["efficient"]], stop=stop):
+            if isinstance(event, Step) and event.n == 0:
+                stop.set()
+    assert engine.idle(2) and spending.spent_usd == 0
+
+
 def test_too_many_requests_are_waited_for_and_the_wait_is_in_no_total(engine, cards, provider):
     provider.answers = [(429, {"retry-after-ms": "300"}, {}), (503, {"Retry-After": "0.3"}, {}), (429, {}, {})]
     begin = time.monotonic()

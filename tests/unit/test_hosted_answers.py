@@ -48,7 +48,12 @@ ERROR = {"error": {"code": "content_safety_violation", "message": "Input  violat
         (403, {}, "Someone refused the key in DIPTYCH_TEST_KEY (403); set one that may use swift-1."),
         (404, {"detail": "Not Found"}, "Someone has no swift-1 (404: Not Found); deploy it, or name another"),
         (410, b"gone", "Someone has retired swift-1 (410); deploy it, or name another"),
-        (422, {"detail": [{"msg": "too small"}]}, "Someone will not draw this with Swift (422: too small); ask"),
+        (
+            422,
+            {"detail": [{"msg": "too small"}]},
+            "Someone refused what Swift was asked for (422: too small); correct the card.",
+        ),
+        (402, {"error": "no credit"}, "Someone refused what Swift was asked for (402: no credit); correct the card."),
         (429, {"error": "slow down"}, "Someone is too busy for Swift (429: slow down); try again in a minute."),
         (500, {"message": "x" * 999}, f"Someone failed to draw with Swift (500: {'x' * 199}…); try again later."),
         (302, {}, "Someone sends elsewhere (302) and is not followed; correct its address."),

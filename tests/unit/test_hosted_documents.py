@@ -104,6 +104,12 @@ def test_what_cannot_be_paid_to_its_end_is_not_begun(hosted_engine, cards, tmp_p
     with pytest.raises(InputError, match=r"This costs up to \$0\.0540 at list prices, and \$0\.0500 of the \$0\.0500"):
         playground.check_spending(requests, 3)
     playground.check_spending([make_request(cards.model("old"), "an apple")], 20)
+    final_results(hosted_engine.run(requests))
+    playground.spending.spent_usd = 0.05
+    playground.check_spending(requests)  # both are in the cache
+    for how in ({"use_cache": False}, {"repeat": 2}):
+        with pytest.raises(InputError, match="This costs up to"):
+            playground.check_spending(requests, **how)
 
 
 def test_many_at_once_spend_no_more_than_one_after_the_other():

@@ -176,7 +176,9 @@ def test_a_speed_up_that_is_hardly_known_is_told_roughly_and_always_with_its_int
     wide = tested | {"low": 8.87, "high": 15.13}
     assert claims(said | {"significance": wide}) == ["about 12 × faster", "about 91 % cheaper"]
     slower = {"speedup": 0.2, "saving": -4, "significance": tested | {"low": 0.1, "high": 0.4}}
-    assert claims(said | slower) == ["2.5 to 10 × slower"]
+    assert claims(said | slower) == ["2.5 to 10 × slower", "150 to 900 % dearer"]
+    huge = said | {"significance": tested | {"low": 250, "high": 600}}
+    assert claims(huge) == ["250 to 600 × faster", "99.6 to 99.8 % cheaper"]
     assert significance_text(tested) == ("significant (rank test, p = 0.0079; speed-up 2.87 to 15.1 ×, 95 % interval)")
     assert claims(said | {"significance": tested | {"low": 10.9, "high": 12.2}})[0] == "11.5 × faster"
 
