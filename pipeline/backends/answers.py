@@ -99,7 +99,8 @@ def refusal(card: ModelCard, status: int, content: bytes) -> ModelError:
     if status >= 500:
         return ModelError(f"{hosted.provider} failed to draw with {card.name} ({status}{said}); try again later.")
     if MODERATED.search(content.decode(errors="replace")):
-        return Declined(f"{hosted.provider} will not draw this with {card.name} ({status}{said}); ask for another.")
+        declined = f"{hosted.provider} will not draw this with {card.name} ({status}{said})"
+        return Declined(f"{declined}; ask for something else.")
     return ModelError(f"{hosted.provider} refused what {card.name} was asked for ({status}{said}); correct the card.")
 
 
