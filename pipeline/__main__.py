@@ -169,7 +169,7 @@ def _compare(options: argparse.Namespace) -> dict[str, Any]:
     playground.check_spending(requests.values(), repeat, use_cache=not options.fresh)
     check_target(options.report)
     roles = list(requests)
-    how = {"repeat": options.repeat, "throughput": options.throughput, "use_cache": not options.fresh}
+    how = {"repeat": repeat, "throughput": options.throughput, "use_cache": not options.fresh}
     results = dict(zip(roles, _results(playground, list(requests.values()), roles, **how), strict=True))
     price = playground.price(options.price, compare.device_of(*(results[role] for role in ROLES)))
     document = compare.compare_document(pair, results, price)
@@ -249,16 +249,17 @@ def _entry(options: argparse.Namespace, playground: Playground) -> Entry:
     if options.resume:
         entry = playground.history.get(options.resume)
         plan, price = sweeps.plan(entry), playground.prices.described(entry.document["price"])
+        left = [plan.requests[place] for place in sweeps.left(entry)]
+        playground.check_spending(left, use_cache=not options.fresh)
     else:
         given = {"models": options.model, "prompts": _prompts(options), "seeds": options.seeds or options.seed}
         given |= {"steps": options.steps, "guidance": options.guidance, "switches": options.switches}
         fixed = {"negative_prompt": options.negative_prompt, "width": options.width, "height": options.height}
         plan = plan_sweep(playground.catalog, given, **fixed)
         price = playground.price(options.price)
-        playground.check_spending(plan.requests.values(), use_cache=not options.fresh)
+        left = [plan.requests[place] for place in plan.order()]
+        playground.check_spending(left, use_cache=not options.fresh)
         entry = playground.history.get(sweeps.start(plan, price))
-    left = [plan.requests[place] for place in sweeps.left(entry)]
-    playground.check_spending(left, use_cache=not options.fresh)
     print(f"{forecast(playground.engine, left, price).text()}, without loading")
     # A folder's id does not tell where it is.
     folder = options.model if options.model and Path(options.model).expanduser().is_dir() else None

@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeline.cost import PriceProfile, names_gpu
 from pipeline.reading import reading_text
-from pipeline.wording import count, lanes_of, seed_text, significance_text
+from pipeline.wording import count, lanes_of, seed_text, significance_text, takes
 
 Document = Mapping[str, Any]
 
@@ -69,7 +69,7 @@ def _same(document: Document, size: str) -> str:
     """What all pictures have in common; a sweep can vary prompts and seeds."""
     varied = (document.get("rows"), document.get("columns"))
     same = {"prompts": "prompt", "seeds": f"seed ({document['seed']})"}
-    if "taken" in seed_text(document):
+    if not all(takes(lane, "seed") for lane in lanes_of(document)):
         del same["seeds"]
     *others, last = [*(text for axis, text in same.items() if axis not in varied), f"size ({size})"]
     return f"{', '.join(others)} and {last}" if others else last
@@ -155,7 +155,7 @@ def _of_measuring(document: Document, lanes: list[Mapping[str, Any]]) -> list[tu
             "A provider's times vary with the hour, the place and its load, and it can change its model at any time.",
         ),
         (
-            any("seed" not in each["takes"] for each in hosted),
+            not all(takes(lane, "seed") for lane in lanes),
             "Without a seed every call gives another picture: no run can be repeated, and one picture is a sample of "
             "one.",
         ),

@@ -6,14 +6,14 @@ is run, stored or shown here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pipeline.catalog import ROLES, Catalog, Pair, Role
 from pipeline.cost import PriceProfile, machine_cost, picture_cost, saving
 from pipeline.estimate import Estimate
 from pipeline.events import Result
-from pipeline.hosted import HostedCall
+from pipeline.hosted import HostedCall, HostedPrice
 from pipeline.judged import judged_document
 from pipeline.quality import fidelity
 from pipeline.request import ImageRequest, make_request
@@ -157,6 +157,12 @@ def device_of(*results: Result) -> str:
 def hosted_of(lane: Mapping[str, Any]) -> HostedCall | None:
     """Who drew a lane's picture and for how much; None for one made here, as all of older versions were."""
     return HostedCall.model_validate(lane["hosted"]) if lane.get("hosted") else None
+
+
+def listed_prices(lanes: Iterable[Mapping[str, Any]]) -> list[HostedPrice]:
+    """The providers' prices behind these lanes' costs, each once."""
+    calls = map(hosted_of, lanes)
+    return list({call.price.name: call.price for call in calls if call and call.price}.values())
 
 
 def _throughput_gain(lanes: Mapping[Role, Mapping[str, Any]]) -> float | None:

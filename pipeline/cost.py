@@ -62,11 +62,8 @@ class PriceTable(_Data):
         """The profile of an id or of a plain dollar figure per hour. Raises InputError with the known ids."""
         if isinstance(wanted, str) and wanted in self.profiles:
             return self.profiles[wanted]
-        try:
-            usd = float(wanted.strip().removeprefix("$") if isinstance(wanted, str) else wanted)
-        except (TypeError, ValueError, OverflowError):
-            usd = math.nan
-        if isinstance(wanted, bool) or not 0 <= usd <= 10_000:
+        usd = sum_given(wanted, 10_000)
+        if usd is None:
             known = ", ".join(self.profiles)
             raise InputError(f"price must be one of {known}, or dollars per hour from 0 to 10000; got {shown(wanted)}.")
         return PriceProfile(id="own", name=OWN, usd_per_hour=usd, source="given by you", as_of="")
@@ -107,6 +104,15 @@ def source_url(source: str) -> str | None:
     """The address that a source begins with, or None. Only https: a price table is no place for other links."""
     address = source.split(" ", 1)[0]
     return address if address.startswith("https://") else None
+
+
+def sum_given(given: object, most: float) -> float | None:
+    """Dollars as somebody wrote them, from 0 to ``most``; None for anything else."""
+    try:
+        usd = float(given.strip().removeprefix("$") if isinstance(given, str) else given)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return usd if 0 <= usd <= most and not isinstance(given, bool) else None
 
 
 def load_prices(path: Path = ASSETS / "prices.toml") -> PriceTable:

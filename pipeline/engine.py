@@ -20,7 +20,7 @@ from typing import Any
 from weakref import WeakSet
 
 from pipeline import __version__, zerogpu
-from pipeline.backends import Backend, Identity, key_of
+from pipeline.backends import Backend, key_of
 from pipeline.caches import ImageCache, recipe_key
 from pipeline.catalog import Catalog
 from pipeline.errors import Cancelled, InputError, PlaygroundError
@@ -194,15 +194,13 @@ class Engine:
     def is_cached(self, request: ImageRequest) -> bool:
         """Whether the picture cache has it, as far as can be told without reading it."""
         with contextlib.suppress(PlaygroundError):
-            identity = self.backend.identity(self.catalog.model(request.model))
-            return self.images is not None and self._key(request, identity) in self.images
+            return self.images is not None and self._key(request) in self.images
         return False
 
     def _cached(self, request: ImageRequest) -> Result | None:
         if self.images is None:
             return None
-        identity = self.backend.identity(self.catalog.model(request.model))
-        found = self.images.get(self._key(request, identity))
+        found = self.images.get(self._key(request))
         if found is None:
             return None
         with contextlib.suppress(InputError):  # written by another version: as good as absent
@@ -212,16 +210,16 @@ class Engine:
     def _keep(self, result: Result) -> None:
         """Put a finished picture into the cache, if there is one."""
         if self.images is not None:
-            identity = self.backend.identity(self.catalog.model(result.request.model))
-            self.images.put(self._key(result.request, identity), result.image, recipe_of(result))
+            self.images.put(self._key(result.request), result.image, recipe_of(result))
 
     def _record(self, result: Result) -> None:
         """Learn from a finished run how long such pictures take, and what their turn had to load."""
         self._estimator.record(self.catalog.model(result.request.model), result.request, result.runs[-1])
         self._estimator.record_loading(key_of(result.request), result.runs[-1].load)
 
-    def _key(self, request: ImageRequest, identity: Identity) -> str:
+    def _key(self, request: ImageRequest) -> str:
         card = self.catalog.model(request.model)
+        identity = self.backend.identity(card)
         # A user's own card can change and keep its id; the weights' commit does not tell which of its files are taken.
         card = card.model_dump(mode="json", include=DECIDE_PIXELS)
         return recipe_key({"request": request.model_dump(), "diptych": __version__, **card, **vars(identity)})

@@ -149,8 +149,12 @@ class Hosted(_Data):
 
 def on_this_machine(address: str) -> bool:
     """Whether an address leads nowhere else."""
-    host = urlsplit(address).hostname or ""
+    return is_loopback(urlsplit(address).hostname)
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether a host's name or number is this machine's for itself."""
     try:
-        return host == "localhost" or ip_address(host).is_loopback
+        return host == "localhost" or ip_address(host or "").is_loopback
     except ValueError:
         return False

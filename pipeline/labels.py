@@ -11,11 +11,6 @@ DEPTH = ("steps", "guidance")
 """What a picture is called by where nothing is varied."""
 
 
-def takes(lane: Mapping[str, Any], setting: str) -> bool:
-    """Whether a picture's document tells this setting; False where a provider decides it, and does not tell."""
-    return not lane.get("hosted") or setting in lane["hosted"]["takes"]  # entries of older versions have none
-
-
 def raised(text: str) -> str:
     """With a capital first letter; all others stay, for a name has its own."""
     return text[:1].upper() + text[1:]

@@ -25,13 +25,12 @@ from pipeline.cards import ASSETS, ModelCard
 from pipeline.catalog import Catalog
 from pipeline.caveats import caveats, is_comparison, method
 from pipeline.charts import stage_bar
-from pipeline.compare import hosted_of
+from pipeline.compare import hosted_of, listed_prices
 from pipeline.cost import PriceProfile, PriceTable, month, picture_formula, source_url
 from pipeline.errors import InputError, PlaygroundError, shown
 from pipeline.events import Result
-from pipeline.hosted import HostedPrice
 from pipeline.judged import judged_text
-from pipeline.labels import cell_label, raised, takes
+from pipeline.labels import cell_label, raised
 from pipeline.recipe import result_from_recipe
 from pipeline.throughput import Batch
 from pipeline.timing import MEASURED, Timings, stages_of
@@ -49,6 +48,7 @@ from pipeline.wording import (
     seed_text,
     significance_text,
     slug,
+    takes,
     throughput_text,
 )
 
@@ -233,7 +233,7 @@ def _section(item: Item, pictures: list[Picture], prices: PriceTable, prompts: i
         "price": price,
         "stages": (*_stages(lanes_of(document)), "total"),
         "machine": not all(lane.get("hosted") for lane in lanes_of(document)),
-        "lists": _lists(lanes_of(document)),
+        "lists": listed_prices(lanes_of(document)),
         "made_by": made_by(document),
         "seed": seed_text(document),
         "costs": _costs(pictures, price),
@@ -316,12 +316,6 @@ def _stages(lanes: Sequence[Mapping[str, Any]]) -> list[str]:
     """Those that any of the pictures went through, in their order."""
     gone = {stage for lane in lanes for stage in stages_of(lane["seconds"])}
     return [stage for stage in MEASURED if stage in gone]
-
-
-def _lists(lanes: Sequence[Mapping[str, Any]]) -> list[HostedPrice]:
-    """The providers' prices behind the costs, each once."""
-    calls = map(hosted_of, lanes)
-    return list({call.price.name: call.price for call in calls if call and call.price}.values())
 
 
 def _batches(lanes: Sequence[Mapping[str, Any]]) -> dict[int, list[tuple[float, float, float] | None]]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pipeline.cost import sum_given
 from pipeline.errors import InputError, ModelError, shown
 from pipeline.wording import dollars
 
@@ -39,11 +39,8 @@ class Spending:
         InputError."""
         if given is None or given == "":
             return cls()
-        try:
-            usd = float(given.strip().removeprefix("$") if isinstance(given, str) else given)
-        except (TypeError, ValueError, OverflowError):
-            usd = math.nan
-        if isinstance(given, bool) or not 0 <= usd <= LIMIT_USD:
+        usd = sum_given(given, LIMIT_USD)
+        if usd is None:
             raise InputError(f"spend must be dollars from 0 to {LIMIT_USD}; got {shown(given)}.")
         return cls(usd, visitors=True)
 

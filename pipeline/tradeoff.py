@@ -17,10 +17,10 @@ from pipeline.catalog import Catalog
 from pipeline.cells import Cell
 from pipeline.errors import PlaygroundError
 from pipeline.history import Entry
-from pipeline.labels import takes
 from pipeline.quality import fidelity
 from pipeline.request import ImageRequest
 from pipeline.sweep_run import Sweeps
+from pipeline.wording import takes
 
 
 @dataclass(frozen=True)

@@ -311,16 +311,20 @@ def asked_text(of: int, seconds: float) -> str:
     return f"the provider {'draws' if of else 'is busy and wants a wait'} · {seconds_text(seconds)}"
 
 
+def takes(lane: Mapping[str, Any], setting: str) -> bool:
+    """False where a provider decides about it, and does not tell."""
+    hosted = lane.get("hosted")  # entries of older versions have none
+    return not hosted or setting in hosted["takes"]
+
+
 def steps_text(lane: Mapping[str, Any]) -> str:
     """A lane's steps; those of a provider that takes none are not told."""
-    hosted = lane.get("hosted")  # entries of older versions have none
-    return "steps not told" if hosted and "steps" not in hosted["takes"] else count(lane["steps"], "step")
+    return count(lane["steps"], "step") if takes(lane, "steps") else "steps not told"
 
 
 def guidance_text(lane: Mapping[str, Any]) -> str:
     """The same of its guidance."""
-    hosted = lane.get("hosted")
-    return "guidance not told" if hosted and "guidance" not in hosted["takes"] else f"guidance {lane['guidance']:g}"
+    return f"guidance {lane['guidance']:g}" if takes(lane, "guidance") else "guidance not told"
 
 
 def lanes_of(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -338,7 +342,7 @@ def seed_text(document: Mapping[str, Any]) -> str:
     """The seed, as far as anybody took it."""
     lanes = lanes_of(document)
     several = {lane["seed"] for lane in lanes if "seed" in lane} or document.get("values", {}).get("seeds", ())
-    without = [lane["model"] for lane in lanes if lane.get("hosted") and "seed" not in lane["hosted"]["takes"]]
+    without = [lane["model"] for lane in lanes if not takes(lane, "seed")]
     if len(without) == len(lanes):
         return "no seed taken"
     unseeded = f" (not taken by {' and '.join(dict.fromkeys(without))})" if without else ""

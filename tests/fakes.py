@@ -12,10 +12,12 @@ from PIL import Image
 
 from pipeline.backends import How, Identity, Key, Made, OnPart, OnStep
 from pipeline.cards import ModelCard
+from pipeline.catalog import Catalog
 from pipeline.device import Device
 from pipeline.errors import BatchTooLarge, Cancelled
 from pipeline.events import Done, Event, Result
 from pipeline.request import ImageRequest
+from pipeline.sweep import Plan, plan_sweep
 
 CATALOG = """
 [models.old]
@@ -193,3 +195,9 @@ def draw(request: ImageRequest) -> Image.Image:
 def results(events: Iterator[Event]) -> dict[int, Result]:
     """Run to the end: the final result of every lane."""
     return {event.lane: event.result for event in events if isinstance(event, Done) and event.final}
+
+
+def plan_of(catalog: Catalog, **given: object) -> Plan:
+    """A sweep of one model, prompt and seed, but for what is ``given``."""
+    fixed = {name: given.pop(name) for name in ("negative_prompt", "width", "height", "swapped") if name in given}
+    return plan_sweep(catalog, {"models": "old", "prompts": "a fox", "seeds": "7", **given}, **fixed)

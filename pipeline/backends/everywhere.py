@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from pipeline.backends import Backend, How, Identity, Key, Made, OnPart, OnStep
+from pipeline.backends.hosted import HostedBackend
 from pipeline.cards import ModelCard
 from pipeline.device import Device
 from pipeline.request import ImageRequest
@@ -13,10 +14,10 @@ from pipeline.request import ImageRequest
 class Everywhere:
     """See :class:`pipeline.backends.Backend`. What concerns no single model is said of this machine."""
 
-    def __init__(self, local: Backend, hosted: Backend):
+    def __init__(self, local: Backend, hosted: HostedBackend):
         self.local, self.hosted = local, hosted
 
-    def _of(self, card: ModelCard) -> Backend:
+    def _of(self, card: ModelCard) -> Backend | HostedBackend:
         return self.hosted if card.hosted else self.local
 
     @property
@@ -36,7 +37,7 @@ class Everywhere:
         return self._of(card).switches(card)
 
     def place(self, card: ModelCard, request: ImageRequest) -> None:
-        self._of(card).place(card, request)
+        self.local.place(card, request)
 
     def prepare(self, card: ModelCard, request: ImageRequest, keep: frozenset[Key], on_part: OnPart) -> None:
         self._of(card).prepare(card, request, keep, on_part)

@@ -24,7 +24,6 @@ from pipeline.backends import How, Identity, Key, Made, OnPart, OnStep
 from pipeline.backends.answers import BUSY, checked, counted, no_picture, picture_of, refusal, short
 from pipeline.cards import ModelCard
 from pipeline.cost import call_cost
-from pipeline.device import Device
 from pipeline.errors import BatchTooLarge, Cancelled, ModelError
 from pipeline.hosted import Hosted, on_this_machine
 from pipeline.request import ImageRequest
@@ -47,15 +46,10 @@ class _Answer:
 
 
 class HostedBackend:
-    """See :class:`pipeline.backends.Backend`. Loads nothing and holds nothing."""
-
-    placed: frozenset[str] = frozenset()
+    """What :class:`pipeline.backends.Backend` asks of one model; it loads and holds nothing, so there is no more."""
 
     def __init__(self, spending: Spending | None = None):
         self.spending = spending or Spending()
-
-    def device(self) -> Device:
-        return Device("hosted", "a provider", 0)
 
     def identity(self, card: ModelCard) -> Identity:
         """Of a model that can change at any time all that is known: who is asked where, and how. Raises ModelError if
@@ -70,12 +64,6 @@ class HostedBackend:
 
     def switches(self, card: ModelCard) -> dict[str, str | None]:
         return {}
-
-    def holds(self, key: Key) -> bool:
-        return True
-
-    def place(self, card: ModelCard, request: ImageRequest) -> None:
-        """There is nothing to place."""
 
     def prepare(self, card: ModelCard, request: ImageRequest, keep: frozenset[Key], on_part: OnPart) -> None:
         self.identity(card)

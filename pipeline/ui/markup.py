@@ -27,6 +27,7 @@ from pipeline.wording import (
     seconds_text,
     seed_text,
     shortened,
+    takes,
     throughput_text,
 )
 
@@ -143,8 +144,7 @@ def _unread(document: Mapping[str, Any]) -> str:
 
 
 def _unseeded(document: Mapping[str, Any]) -> str:
-    hosted = document.get("hosted")
-    if not hosted or "seed" in hosted["takes"]:
+    if takes(document, "seed"):
         return ""
     return '<p class="note">Takes no seed: drawn again, it is another picture.</p>'
 

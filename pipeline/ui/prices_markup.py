@@ -11,7 +11,7 @@ from typing import Any
 from markupsafe import Markup
 
 from pipeline.charts import CostBar, cost_chart
-from pipeline.compare import hosted_of
+from pipeline.compare import hosted_of, listed_prices
 from pipeline.cost import (
     SECONDS_A_DAY,
     Month,
@@ -129,10 +129,9 @@ def _sums(document: Mapping[str, Any], price: PriceProfile, images_a_day: int) -
         Markup("{}: {}.").format(lane["role"].capitalize(), month_formula(lane["cost_usd"], images_a_day))
         for lane in document["lanes"]
     ]
-    calls = [call for call in map(hosted_of, document["lanes"]) if call]
-    listed = {call.price.name: call.price for call in calls if call.price}
-    lines += [Markup("{}: {}").format(said.name, _source(said.source, said.as_of)) for said in listed.values()]
-    if len(calls) < len(document["lanes"]):
+    listed = listed_prices(document["lanes"])
+    lines += [Markup("{}: {}").format(said.name, _source(said.source, said.as_of)) for said in listed]
+    if not by_list(document):
         rate = "" if price.usd_per_hour is None else f" at ${price.usd_per_hour:g} an hour"
         lines += [
             Markup("Price: {}{}. {}").format(price.name, rate, _source(price.source, price.as_of)),

@@ -8,7 +8,6 @@ others can reach, no visitor would see what a program makes, so it is not kept.
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import re
 import secrets
@@ -22,6 +21,7 @@ from pipeline.cost import call_cost
 from pipeline.errors import InputError, PlaygroundError
 from pipeline.events import Result
 from pipeline.history import Entry
+from pipeline.hosted import is_loopback
 from pipeline.playground import Playground
 from pipeline.request import ImageRequest
 
@@ -59,7 +59,7 @@ class Visitors:
         this machine only, is not shared and not a Space, nothing has passed the request on, and it was asked for by
         this machine's own name, which neither a proxy's visitors do nor a foreign page whose name leads here."""
         page = self._page
-        if getattr(page, "share", False) or page.space_id or not _loopback(getattr(page, "server_name", None)):
+        if getattr(page, "share", False) or page.space_id or not is_loopback(getattr(page, "server_name", None)):
             return False
         if request is None:
             return True
@@ -68,7 +68,7 @@ class Visitors:
             return False
         names = [*_named(f"//{headers['host']}" if "host" in headers else None), *_named(headers.get("origin"))]
         client = getattr(request, "client", None)
-        return all(map(_loopback, [*names, getattr(client, "host", None)]))
+        return all(map(is_loopback, [*names, getattr(client, "host", None)]))
 
     def check_spending(
         self,
@@ -126,10 +126,3 @@ def _named(address: str | None) -> list[str | None]:
         return [urlsplit(address).hostname]
     except ValueError:
         return [None]
-
-
-def _loopback(host: str | None) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host or "").is_loopback
-    except ValueError:
-        return False
