@@ -27,9 +27,10 @@ def options(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--model-file", metavar="TOML", help="your own models and pairs, beside the shipped ones")
     parser.add_argument(
         "--fetch",
-        metavar="PAIR",
+        metavar="ID,ID,…",
         default=os.environ.get("DIPTYCH_FETCH"),
-        help="fetch this pair of the Hub before the page is up, as far as it is not here (also: DIPTYCH_FETCH)",
+        help="fetch these pairs or judges of the Hub before the page is up, as far as they are not here (also: "
+        "DIPTYCH_FETCH)",
     )
     parser.add_argument(
         "--spend",
@@ -60,7 +61,7 @@ def main() -> None:
         playground = open_playground(chosen.data, chosen.price, chosen.model_file, spend=chosen.spend)
         playground.check_data()
         if chosen.fetch:
-            download.bring(playground.catalog.cards(playground.catalog.pair(chosen.fetch)))
+            download.bring(playground.catalog.named(chosen.fetch))
     except PlaygroundError as error:
         fail(str(error))
     from pathlib import Path

@@ -22,10 +22,12 @@ from pipeline.errors import InputError, PlaygroundError
 from pipeline.events import Event, Loading, Queued, Result, Step, final_results
 from pipeline.history import Entry
 from pipeline.judged import judged_text
+from pipeline.judges import judge_of
 from pipeline.labels import cell_label
-from pipeline.models import models_document, told, told_of_model
+from pipeline.models import models_document, told, told_of_judge, told_of_model
 from pipeline.options import parser
 from pipeline.playground import Playground, open_playground
+from pipeline.prompt_sets import prompts_of
 from pipeline.reading import reading_text
 from pipeline.recipe import recipe_of
 from pipeline.report import Item, check_target, title_of, write_report
@@ -34,6 +36,9 @@ from pipeline.stored import remake
 from pipeline.sweep import forecast, plan_sweep, sweep_document
 from pipeline.sweep_report import write_sweep_report
 from pipeline.sweep_run import LeftOut, Working
+from pipeline.sweep_votes import claim as claim_of
+from pipeline.sweep_votes import standing_document
+from pipeline.sweep_votes import told as told_of
 from pipeline.wording import (
     asked_text,
     claim,
@@ -95,8 +100,6 @@ def _results(
 
 
 def _progress(event: Event | None, names: Sequence[str]) -> None:
-    if not sys.stderr.isatty():
-        return
     match event:
         case Queued():
             text = f"{event.place} before you, about {event.expected_wait_s:.0f} s"
@@ -108,7 +111,13 @@ def _progress(event: Event | None, names: Sequence[str]) -> None:
             text = f"{names[event.lane]}: {what}, {step}"
         case _:
             text = ""
-    print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+    _line(text)
+
+
+def _line(text: str) -> None:
+    """Progress, in the place of the last that was told; only a terminal gets it."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
 
 def _keep(playground: Playground, kind: str, document: dict[str, Any], results: Sequence[Result]) -> None:
@@ -270,12 +279,32 @@ def _entry(options: argparse.Namespace, playground: Playground) -> Entry:
 
 
 def _prompts(options: argparse.Namespace) -> list[str] | str:
+    if options.prompt_set:
+        return prompts_of(options.prompt_set)
     if not options.prompts_file:
         return [options.prompt or ""]
     try:
         return Path(options.prompts_file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"prompts-file {options.prompts_file} cannot be read ({error}); name a text file.") from error
+
+
+def _judge(options: argparse.Namespace) -> dict[str, Any]:
+    playground = open_playground(options.data, model_file=options.model_file)
+    check_target(options.report)
+    entry = playground.history.get(options.entry)
+    card = judge_of(playground.catalog, options.by)
+    for done, total in playground.judging.judge(entry, card):
+        _line(f"{card.name}: {done} of {total} pictures")
+    _line("")
+    standing = playground.judging.standing(entry, card)
+    if standing is None:
+        raise InputError("None of this sweep's pictures can be read any more; make the sweep anew.")
+    print("\n".join(f"{label}: {text}" for label, text in {"Verdict": claim_of(standing), **told_of(standing)}.items()))
+    if options.report:
+        write_sweep_report(Path(options.report), playground, entry)
+        print(f"report: {options.report}")
+    return {"sweep": entry.id, "judge": card.model_dump(exclude={"path"}), **standing_document(standing)}
 
 
 def _models(options: argparse.Namespace) -> dict[str, Any]:
@@ -285,6 +314,8 @@ def _models(options: argparse.Namespace) -> dict[str, Any]:
         print(f"{model['id']:<24} {size:>8}  {model['licence']:<12} {told_of_model(model)}")
     for pair in document["pairs"]:
         print(f"pair {pair['id']}: {pair['predecessor']} → {pair['efficient']}: {pair['question']} {told(pair)}")
+    for judge in document["judges"]:
+        print(f"judge {judge['id']} ({size_text(judge['weight_bytes'])}): {told_of_judge(judge)}")
     print(f"best for {document['device']}: {document['recommended']}")
     return document
 
@@ -302,6 +333,8 @@ def _download(options: argparse.Namespace) -> dict[str, Any]:
         raise InputError("Name a model or a --pair to download, and not both; python -m pipeline models lists them.")
     if options.pair:
         plan = download.plan_cards(catalog.cards(catalog.pair(options.pair)))
+    elif options.model in catalog.judges:
+        plan = download.plan_card(catalog.judges[options.model])
     elif options.model not in catalog.models and bare:
         plan = download.plan_repo(bare["repo"], bare["revision"])
     else:
@@ -328,8 +361,8 @@ def _stored(options: argparse.Namespace) -> dict[str, Any]:
 
 
 RUN = {
-    "compare": _compare, "generate": _generate, "sweep": _sweep, "models": _models, "download": _download,
-    "bench": _bench, "stored": _stored,
+    "compare": _compare, "generate": _generate, "sweep": _sweep, "judge": _judge, "models": _models,
+    "download": _download, "bench": _bench, "stored": _stored,
 }  # fmt: skip
 
 

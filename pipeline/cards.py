@@ -1,4 +1,5 @@
-"""ModelCard: everything that is known of one model without loading it, where its weights lie or who draws with it."""
+"""ModelCard: everything that is known of one model without loading it, where its weights lie or who draws with it; and
+JudgeCard, the same of a network that judges pictures."""
 
 from __future__ import annotations
 
@@ -194,3 +195,30 @@ class ModelCard(Data):
     @property
     def bundled(self) -> bool:
         return bool(self.path) and not Path(self.path).is_absolute()
+
+
+class JudgeCard(Data):
+    """What is known of a judge without loading it: one of ``repo`` at ``revision``, or of a folder at ``path``."""
+
+    id: str
+    name: str
+    repo: str | None = None
+    revision: Commit | None = None
+    path: str | None = None
+    licence: str = "your own"
+    weight_bytes: int = 0
+    puts_first: str = "the picture that fits the prompt better"
+    """Which of two pictures it gives the higher score, as part of a sentence."""
+    note: str = ""
+    """What must be known to read its scores fairly, as a sentence; empty where nobody has said."""
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> JudgeCard:
+        if bool(self.path) == bool(self.repo and self.revision):
+            raise ValueError("a judge needs either a path or a repo with its revision")
+        return self
+
+    @property
+    def source(self) -> str:
+        """Where its weights come from, as a person would write it."""
+        return f"{self.repo}@{self.revision[:12]}" if self.repo else f"folder {Path(self.path).name}"

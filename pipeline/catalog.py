@@ -1,4 +1,4 @@
-"""assets/catalog.toml -> models and pairs.
+"""assets/catalog.toml -> models, pairs and judges.
 
 Knows what models there are, their limits and where their weights lie. Does not know how to load or run one.
 A new model is data: nothing in the code names a single model.
@@ -11,13 +11,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
-from pipeline.cards import ASSETS, Data, ModelCard, Sizes
+from pipeline.cards import ASSETS, Data, JudgeCard, ModelCard, Sizes
 from pipeline.errors import InputError, ModelError, shown
 
 Role = Literal["predecessor", "efficient"]
 ROLES: tuple[Role, ...] = ("predecessor", "efficient")
+TABLES = ("models", "pairs", "judges")
 
 
 class Lane(Data):
@@ -72,10 +73,11 @@ class Pair(Data):
 
 
 class Catalog(Data):
-    """All models and pairs. ``default_pair`` is the first pair of the file."""
+    """All models, pairs and judges. ``default_pair`` is the first pair of the file."""
 
     models: dict[str, ModelCard]
     pairs: dict[str, Pair]
+    judges: dict[str, JudgeCard] = Field(default_factory=dict)
 
     @property
     def default_pair(self) -> Pair:
@@ -103,6 +105,14 @@ class Catalog(Data):
     def cards(self, pair: Pair) -> list[ModelCard]:
         """The models of a pair, the predecessor first; one that is on both sides once."""
         return [self.model(model) for model in dict.fromkeys(pair.lane(role).model for role in ROLES)]
+
+    def named(self, names: str) -> list[ModelCard | JudgeCard]:
+        """Models of pairs, and judges, by their ids with commas between them. Raises InputError with the known ids."""
+        each = [name.strip() for name in names.split(",")]
+        return [card for name in each for card in self._named(name)]
+
+    def _named(self, name: str) -> list[ModelCard | JudgeCard]:
+        return [self.judges[name]] if name in self.judges else self.cards(self.pair(name))
 
     def sizes(self, pair: Pair) -> Sizes:
         """Of pictures that both models of a pair can make. Raises InputError where there are none."""
@@ -159,12 +169,15 @@ def load_catalog(path: Path = ASSETS / "catalog.toml", more: Path | None = None)
 
 
 def _raw(path: Path, required: bool) -> dict[str, dict]:
-    """Both tables of a catalogue file, every entry with its id."""
+    """The tables of a catalogue file, every entry with its id."""
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
-        tables = {table: raw[table] if required else raw.pop(table, {}) for table in ("models", "pairs")}
-        if not required and raw:
-            raise ValueError(f"{next(iter(raw))!r} is neither models nor pairs")
+        needed = {"models", "pairs"} if required else set()
+        if lacking := sorted(needed - raw.keys()):
+            raise KeyError(lacking[0])
+        if unknown := sorted(raw.keys() - set(TABLES)):
+            raise ValueError(f"{unknown[0]!r} is none of {', '.join(TABLES)}")
+        tables = {table: raw.get(table, {}) for table in TABLES}
         return {name: {key: value | {"id": key} for key, value in table.items()} for name, table in tables.items()}
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise ModelError(f"The catalogue {path} cannot be read ({error}); correct or restore the file.") from error

@@ -17,7 +17,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from pipeline.cards import ModelCard
+from pipeline.cards import JudgeCard, ModelCard
 from pipeline.errors import Cancelled, ModelError
 from pipeline.weights import INDEX, cached, is_here, parts_of
 from pipeline.wording import size_text
@@ -57,14 +57,17 @@ class Plan:
         return sum(wanted.size for wanted in self.files if not wanted.here)
 
 
-def plan_card(card: ModelCard) -> Plan:
+def plan_card(card: ModelCard | JudgeCard) -> Plan:
     """What ``card`` needs from the Hub, asked of the Hub. Raises ModelError in one sentence, whatever goes wrong."""
     if card.repo is None:
-        where = f"{card.hosted.provider} draws it" if card.hosted else f"it lies in {Path(card.path).name}"
+        hosted = isinstance(card, ModelCard) and card.hosted
+        where = f"{hosted.provider} draws it" if hosted else f"it lies in {Path(card.path).name}"
         raise ModelError(f"{card.name} needs no download; {where}.")
+    if isinstance(card, JudgeCard):
+        return _plan(card.name, [*_listed(card.name, card.repo, card.revision, _at_the_top)])
     files = [*_listed(card.name, card.repo, card.revision, lambda file: _of_pipeline(card, file))]
     for part in parts_of(card).values():
-        wants = part.file.__eq__ if part.file else lambda file: "/" not in file and _useful(file)
+        wants = part.file.__eq__ if part.file else _at_the_top
         files += _listed(card.name, part.repo, part.revision, wants)
     if card.preview_vae is not None and card.preview_vae.repo is not None:
         tiny = card.preview_vae
@@ -73,8 +76,8 @@ def plan_card(card: ModelCard) -> Plan:
     return _plan(card.name, files)
 
 
-def plan_cards(cards: Sequence[ModelCard]) -> Plan:
-    """The same for several models; a file that two of them need comes once."""
+def plan_cards(cards: Sequence[ModelCard | JudgeCard]) -> Plan:
+    """The same for several; a file that two of them need comes once."""
     wanted = [card for card in cards if card.repo is not None]
     plans = [plan_card(card) for card in wanted or cards[:1]]  # the first says that nothing is to be fetched
     files = {(wanted.repo, wanted.revision, wanted.file): wanted for plan in plans for wanted in plan.files}
@@ -130,8 +133,8 @@ def fetch_here(plan: Plan) -> None:
     print("\nEverything is here." if sys.stderr.isatty() else "Everything is here.", flush=True)
 
 
-def bring(cards: Sequence[ModelCard]) -> None:
-    """Fetch those of the models that are not here, told on the terminal; nothing is asked of the Hub if all are."""
+def bring(cards: Sequence[ModelCard | JudgeCard]) -> None:
+    """Fetch those of these that are not here, told on the terminal; nothing is asked of the Hub if all are."""
     absent = [card for card in cards if card.repo is not None and not is_here(card)]
     if absent:
         fetch_here(plan_cards(absent))
@@ -170,6 +173,11 @@ def _of_pipeline(card: ModelCard, file: str) -> bool:
     if part is not None and (part.file is None or file.endswith(".safetensors")):
         return False
     return _useful(file, card.variant)
+
+
+def _at_the_top(file: str) -> bool:
+    """Of a repository that is one network and no pipeline."""
+    return "/" not in file and _useful(file)
 
 
 def _useful(file: str, variant: str | None = None) -> bool:

@@ -27,8 +27,9 @@ def setting_label(document: Mapping[str, Any], cell: Mapping[str, Any], model: s
 
 
 def setting_of(cell: Mapping[str, Any]) -> tuple:
-    """What is the same for cells that differ in prompt and seed only."""
-    return cell["model"], cell["steps"], cell["guidance"], tuple(cell["switches"])
+    """What is the same for cells that differ in prompt and seed only. What was kept before there were switches has
+    none."""
+    return cell["model"], cell["steps"], cell["guidance"], tuple(cell.get("switches", ()))
 
 
 def _varied(document: Mapping[str, Any]) -> list[str]:

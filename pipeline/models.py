@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.cards import ModelCard
+from pipeline.cards import JudgeCard, ModelCard
 from pipeline.catalog import Catalog, Pair
 from pipeline.cost import call_cost
 from pipeline.device import Facts
@@ -13,7 +13,7 @@ from pipeline.errors import ModelError
 from pipeline.fit import Fit, default_pair, fit_model, fit_pair
 from pipeline.loading import package_missing
 from pipeline.switches import SWITCHES, lighter, supported
-from pipeline.weights import NotDownloaded, locate
+from pipeline.weights import NotDownloaded, is_here, locate
 from pipeline.wording import dollars
 
 
@@ -26,6 +26,7 @@ def models_document(catalog: Catalog, facts: Facts) -> dict[str, Any]:
         "recommended": default_pair(catalog, facts).id,
         "switches": {switch.id: f"{switch.name}: {switch.about}" for switch in SWITCHES.values()},
         "models": list(models.values()),
+        "judges": [_judge(card) for card in catalog.judges.values()],
         "pairs": [
             {
                 "id": pair.id,
@@ -104,6 +105,17 @@ def told_of_model(model: dict[str, Any]) -> str:
     if model["how"] and not model["downloaded"]:
         return f"would run once fetched: {model['how']}"
     return f"does not run: {model['why_not']}"
+
+
+def _judge(card: JudgeCard) -> dict[str, Any]:
+    wanted = ("id", "name", "source", "licence", "weight_bytes", "puts_first", "note")
+    return {**{name: getattr(card, name) for name in wanted}, "downloaded": is_here(card)}
+
+
+def told_of_judge(judge: dict[str, Any]) -> str:
+    """What a judge of the document is good for, and whether it is here, for a person."""
+    here = "judges here" if judge["downloaded"] else "would judge once fetched"
+    return f"{here}: puts first {judge['puts_first']}"
 
 
 def _model(card: ModelCard, facts: Facts) -> dict[str, Any]:

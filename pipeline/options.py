@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from pipeline.axes import AXES
 from pipeline.catalog import ROLES
+from pipeline.prompt_sets import prompt_sets
 from pipeline.request import number
 from pipeline.spending import MOST_USD
 
@@ -73,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
     )
     grid.add_argument("prompt", nargs="?")
     grid.add_argument("--prompts-file", metavar="FILE", help="instead of PROMPT: one prompt a line")
+    grid.add_argument("--prompt-set", metavar="ID", help=f"instead of PROMPT: {' or '.join(prompt_sets())}")
     grid.add_argument("--model", metavar="ID,ID,…")
     for axis in AXES:
         if axis.name not in ("models", "prompts"):
@@ -80,10 +82,15 @@ def parser() -> argparse.ArgumentParser:
     grid.add_argument("--resume", metavar="ENTRY", help="go on with a sweep that was stopped or killed")
     grid.add_argument("--report", metavar="FILE", help="also write one offline page (.html), or a zip with all files")
 
+    judge = commands.add_parser("judge", parents=[everywhere], help="have a network judge the pictures of a kept sweep")
+    judge.add_argument("entry", metavar="ENTRY", help="the id that sweep prints")
+    judge.add_argument("--by", metavar="ID", help="a judge that models lists, or a folder with a CLIP in it")
+    judge.add_argument("--report", metavar="FILE", help="also write one offline page (.html), or a zip with all files")
+
     commands.add_parser("models", parents=[everywhere], help="what can run here, and if not, why not")
 
     fetched = commands.add_parser("download", parents=[everywhere], help="bring a model of the Hub onto this machine")
-    fetched.add_argument("model", nargs="?", metavar="ID", help="a model of the catalogue, or a bare Hub id")
+    fetched.add_argument("model", nargs="?", metavar="ID", help="a model of the catalogue, a judge, or a bare Hub id")
     fetched.add_argument("--pair", metavar="ID", help="both models of a pair instead")
 
     bench = commands.add_parser("bench", parents=[everywhere], help="benchmarks; without a name, the list")

@@ -25,6 +25,7 @@ from pipeline.errors import PlaygroundError
 from pipeline.history import History
 from pipeline.request import ImageRequest
 from pipeline.spending import Spending
+from pipeline.sweep_judging import Judging
 from pipeline.sweep_run import Sweeps
 from pipeline.votes import Votes
 from pipeline.weights import is_here
@@ -72,6 +73,11 @@ class Playground:
     def votes(self) -> Votes:
         """The votes of the history. Raises PlaygroundError as :attr:`history` does."""
         return Votes(self.history)
+
+    @cached_property
+    def judging(self) -> Judging:
+        """What networks said of the sweeps. Raises PlaygroundError as :attr:`history` does."""
+        return Judging(self.sweeps)
 
     def price(self, wanted: str | float | None, device_name: str = "") -> PriceProfile:
         """The wanted profile, else the default, else the one of the device (which, unnamed, imports torch)."""

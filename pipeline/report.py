@@ -144,19 +144,20 @@ def write_report(
     items: Sequence[Item],
     catalog: Catalog,
     prices: PriceTable,
-    votes: Mapping[str, str] | None = None,
+    said: Mapping[str, Mapping[str, str]] | None = None,
     remarks: Sequence[str] = (),
 ) -> None:
     """Write ``items`` as a page (.html) or as a zip of page, pictures and JSON. The file is whole or not there.
 
-    ``votes``: what people said, as label and text. ``remarks``: sentences on how the items were chosen. Raises
-    InputError for another kind of file and PlaygroundError if it cannot be written.
+    ``said``: what people or networks said of the pictures: a heading, and below it labels and texts. ``remarks``:
+    sentences on how the items were chosen. Raises InputError for another kind of file and PlaygroundError if it cannot
+    be written.
     """
     check_target(path.name)
     pictures = [_pictures(item, catalog) for item in items]
-    html = _html(title, items, pictures, prices, votes, remarks)
+    html = _html(title, items, pictures, prices, said or {}, remarks)
     zipped = path.suffix.lower() == ".zip"
-    content = _zip(title, items, pictures, html, votes, remarks) if zipped else html.encode()
+    content = _zip(title, items, pictures, html, said or {}, remarks) if zipped else html.encode()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as stream:
@@ -198,30 +199,28 @@ def _html(
     items: Sequence[Item],
     pictures: list[list[Picture]],
     prices: PriceTable,
-    votes: Mapping[str, str] | None,
+    said: Mapping[str, Mapping[str, str]],
     remarks: Sequence[str],
 ) -> str:
     environment = Environment(loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined)
     environment.filters |= {"dollars": dollars, "figure": figure, "seconds": seconds_text}
     environment.filters |= {"raised": raised, "source_url": source_url}
     prompts = len({item.document["prompt"] for item in items})
-    sections = [
-        _section(item, shots, prices, prompts, bool(votes)) for item, shots in zip(items, pictures, strict=True)
-    ]
+    sections = [_section(item, shots, prices, prompts, bool(said)) for item, shots in zip(items, pictures, strict=True)]
     return environment.get_template("report.html").render(
         title=title,
         sections=sections,
         for_all={name: _taken_out(sections, name) for name in ("method", "caveats")},
         summary=_summary(items),
-        votes=votes or {},
+        said=said,
         remarks=remarks,
         written=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         version=__version__,
     )
 
 
-def _section(item: Item, pictures: list[Picture], prices: PriceTable, prompts: int, voted: bool) -> dict[str, Any]:
-    """One item as the template wants it. ``voted``: the report has votes."""
+def _section(item: Item, pictures: list[Picture], prices: PriceTable, prompts: int, told: bool) -> dict[str, Any]:
+    """One item as the template wants it. ``told``: the report has what people or networks said."""
     document = item.document
     price = prices.described(document["price"])
     return {
@@ -240,7 +239,7 @@ def _section(item: Item, pictures: list[Picture], prices: PriceTable, prompts: i
         "throughput": throughput_text(lanes_of(document)) if is_comparison(document) else "",
         "batches": _batches(lanes_of(document)),
         "near": fidelity_text(document),
-        "good": _good_enough(document, voted),
+        "good": _good_enough(document, told),
         "images_a_day": f"{IMAGES_A_DAY:,}",
         "result": _of_this_machine(pictures),
         "plot": item.plot,
@@ -281,11 +280,11 @@ def headline(document: Mapping[str, Any], names: Sequence[str]) -> tuple[str, st
     return title, sentence
 
 
-def _good_enough(document: Mapping[str, Any], voted: bool) -> str:
+def _good_enough(document: Mapping[str, Any], told: bool) -> str:
     """What is known of many of a pair's pictures, by evaluation and by the votes that the page knew of; of none that
-    nobody has said anything, where the page has looked and the report's votes are not what people said."""
-    known = [text for text in (judged_text(document), document.get("people")) if text]
-    if not known and "people" in document and not voted:
+    nobody has said anything, where the page has looked and the report has nothing of the kind itself."""
+    known = [text for text in (judged_text(document), document.get("opinions")) if text]
+    if not known and "opinions" in document and not told:
         return "Nobody has said at these settings."
     return " ".join(known)
 
@@ -351,7 +350,7 @@ def _zip(
     items: Sequence[Item],
     pictures: list[list[Picture]],
     html: str,
-    votes: Mapping[str, str] | None,
+    said: Mapping[str, Mapping[str, str]],
     remarks: Sequence[str],
 ) -> bytes:
     """The page, every picture with its recipe, and the documents with the pictures' names in the zip."""
@@ -368,7 +367,7 @@ def _zip(
                     archive.writestr(name, picture.data, zipfile.ZIP_STORED)
             documents.append(_renamed(item.document, names))
         told = {"title": title, "diptych": __version__, "remarks": list(remarks), "items": documents}
-        told["votes"] = dict(votes or {})
+        told["said"] = {heading: dict(texts) for heading, texts in said.items()}
         archive.writestr("report.json", json.dumps(told, ensure_ascii=False, indent=1, allow_nan=False))
     return content.getvalue()
 

@@ -4,6 +4,7 @@ was not compared yet is compared here.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,12 +22,20 @@ from pipeline.tradeoff import Tradeoff, compare_cells, tradeoff
 
 SHOWN = ("width", "height", "model", "models", "device", "price", "rows", "columns")
 """Of a sweep's document, what every picture of it tells anyway."""
-UP = ("fidelity", "votes")
+UP = ("fidelity", "votes", "judge")
 """What a plot can have on its vertical axis."""
 
 
-def drawn(playground: Playground, entry: Entry, up: str = "fidelity", across: str = "time", link: str = "") -> Markup:
-    """The plot of what is finished; by votes with its numbers below. ``across``, ``link``: as in pipeline.sweep_plot.
+def drawn(
+    playground: Playground,
+    entry: Entry,
+    up: str = "fidelity",
+    across: str = "time",
+    link: str = "",
+    judge: str | None = None,
+) -> Markup:
+    """The plot of what is finished; by votes or a judge with its numbers below. ``across``, ``link``: as in
+    pipeline.sweep_plot. ``judge``: which; None is whichever spoke last.
 
     Raises InputError, with what to do, where there is nothing to draw.
     """
@@ -38,10 +47,23 @@ def drawn(playground: Playground, entry: Entry, up: str = "fidelity", across: st
                 "Nobody has voted on this sweep yet: press Vote on this sweep, vote, and send others the vote's link."
             )
         return votes_plot(standing, across, link) + votes_table(standing)
+    if up == "judge":
+        standing = next((one for one in _judged(playground, entry) if judge in (None, one.judge.id)), None)
+        if standing is None:
+            name = playground.catalog.judges[judge].name if judge else "No network"
+            raise InputError(f"{name} has {'not ' if judge else ''}judged this sweep yet: press Judge this sweep.")
+        return votes_plot(standing, across, link) + votes_table(standing)
     found, labels = _fidelity(playground, entry)
     few = len(found.points) < POINTS_MIN  # only then is it worth a look at the votes
     votes = few and (of_sweep(playground.votes, sweeps, entry) or votable(sweeps, entry))
     return fidelity_plot(found, labels, across, link, "Choose votes." if votes else "")
+
+
+def _judged(playground: Playground, entry: Entry) -> Iterator[Standing]:
+    """What each network said of it, whoever spoke last first."""
+    for card in playground.judging.judges(entry.id):
+        if standing := playground.judging.standing(entry, card):
+            yield standing
 
 
 def _fidelity(playground: Playground, entry: Entry) -> tuple[Tradeoff, dict[int, str]]:
@@ -57,21 +79,22 @@ def _fidelity(playground: Playground, entry: Entry) -> tuple[Tradeoff, dict[int,
 
 
 def write_sweep_report(path: Path, playground: Playground, entry: Entry) -> None:
-    """Write what is finished, and what people said of it, as :func:`pipeline.report.write_report` does; raises also
-    InputError of no picture."""
+    """Write what is finished, and what people and networks said of it, as :func:`pipeline.report.write_report` does;
+    raises also InputError of no picture."""
     cells = playground.sweeps.cells.of(entry.id)
     if not cells:
         raise InputError("This sweep has no finished picture yet; wait for the first one.")
     kept = playground.history.get(entry.id)  # after the cells, so that none of them lacks its file
     document = sweep_document(kept.document, cells)
     standing = of_sweep(playground.votes, playground.sweeps, kept)
-    plot, front, said = Markup(""), [], None
+    plot, front, said = Markup(""), [], {}
     with suppress(InputError):
         found = _fidelity(playground, kept)
         plot, front = fidelity_plot(*found), [fidelity_front(*found)]
-    if standing:
-        plot, said = plot + _voted(standing), {"Verdict": claim(standing), **told(standing)}
-        front.append(votes_front(standing))
+    for one in filter(None, (standing, *_judged(playground, kept))):
+        plot += _voted(one)
+        said |= _said(one)
+        front.append(votes_front(one))
     pictures = {i: kept.files[cell["place"]] for i, cell in enumerate(document["cells"])}
     item = Item(document, pictures=pictures, plot=plot or None, front=" ".join(filter(None, front)))
     _write(path, playground, item, said)
@@ -90,9 +113,14 @@ def write_vote_report(path: Path, playground: Playground, vote: Entry) -> None:
     }
     document = {**shown, "cells": [{"place": place, **cell} for place, cell in cells.items()]}
     pictures = {i: files[place] for i, place in enumerate(cells)}
-    said = {"Verdict": claim(standing), **told(standing, vote)}
     item = Item(document, pictures=pictures, plot=_voted(standing) or None, front=votes_front(standing))
-    _write(path, playground, item, said)
+    _write(path, playground, item, _said(standing, vote))
+
+
+def _said(standing: Standing, vote: Entry | None = None) -> dict[str, dict[str, str]]:
+    """By whom, and what."""
+    by = standing.judge.name if standing.judge else "Votes"
+    return {by: {"Verdict": claim(standing), **told(standing, vote)}}
 
 
 def _voted(standing: Standing) -> Markup:
@@ -102,6 +130,6 @@ def _voted(standing: Standing) -> Markup:
     return Markup("")
 
 
-def _write(path: Path, playground: Playground, item: Item, said: dict[str, str] | None) -> None:
+def _write(path: Path, playground: Playground, item: Item, said: dict[str, dict[str, str]]) -> None:
     title = title_of(item.document, playground.catalog)
-    write_report(path, title, [item], playground.catalog, playground.prices, votes=said)
+    write_report(path, title, [item], playground.catalog, playground.prices, said=said)

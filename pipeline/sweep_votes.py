@@ -1,4 +1,4 @@
-"""Votes on a sweep: which of its cells are put beside which, and what was said of each setting.
+"""Votes on a sweep: which of its cells are put beside which, and what people or a network said of each setting.
 
 A setting is all that differ in prompt and seed only. Each cell stands beside its reference, as pipeline.tradeoff ranks
 those of the same prompt and seed; unlike for fidelity, the two need share no path, since people can compare any two
@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
+from pipeline.cards import JudgeCard
 from pipeline.catalog import Catalog
 from pipeline.errors import InputError
 from pipeline.history import Entry
@@ -34,7 +35,8 @@ Cells = Mapping[int, Mapping[str, Any]]
 class Setting:
     """One setting: medians of its cells, and what was said of it beside the reference. ``place``: its first cell.
     ``cached``: one of the times is from when its picture was made before this sweep. ``model``: its name. ``runs``: the
-    fewest that a cell's time is of."""
+    fewest that a cell's time is of. ``mean``: of what a network said of its pictures, where one did; ``gain``: the mean
+    difference to what it said of their references."""
 
     label: str
     place: int
@@ -44,19 +46,27 @@ class Setting:
     cached: bool = False
     model: str = ""
     runs: int = 1
+    mean: float | None = None
+    gain: float | None = None
 
 
 @dataclass(frozen=True)
 class Standing:
     """How the settings of a sweep stand. ``reference``: the one that the others were put beside. ``settings``: in the
     order of the grid, also those without a vote. ``tally``: of all of them. ``chosen``, ``models``: as of a
-    :class:`pipeline.tradeoff.Tradeoff`."""
+    :class:`pipeline.tradeoff.Tradeoff`. ``judge``: the network that said it all, where it was not people."""
 
     reference: Setting
     settings: tuple[Setting, ...]
     tally: Tally
     chosen: str = "the picture with the most steps"
     models: tuple[str, ...] = ()
+    judge: JudgeCard | None = None
+
+    @property
+    def one(self) -> str:
+        """What is counted: a network judges each picture once."""
+        return "picture" if self.judge else "vote"
 
     @property
     def voted(self) -> list[Setting]:
@@ -96,7 +106,12 @@ def open_vote(votes: Votes, sweeps: Sweeps, entry: Entry, owner: str = "") -> En
 
 def votable(sweeps: Sweeps, entry: Entry) -> bool:
     """Whether :func:`open_vote` finds anything to ask."""
-    return bool(_pairs(sweeps.catalog, *_there(sweeps, entry)))
+    return bool(pairs_of(sweeps, entry))
+
+
+def pairs_of(sweeps: Sweeps, entry: Entry) -> list[tuple[int, int]]:
+    """Reference and cell of all that can be put beside each other, as places."""
+    return _pairs(sweeps.catalog, *_there(sweeps, entry))
 
 
 def _there(sweeps: Sweeps, entry: Entry) -> tuple[dict[int, ImageRequest], dict[int, dict[str, Any]]]:
@@ -189,19 +204,46 @@ def cells_of(vote: Entry) -> dict[int, dict[str, Any]]:
     return dict(sorted(found.items()))
 
 
+def standing_by(
+    judge: JudgeCard, scores: Mapping[int, float], sweeps: Sweeps, entry: Entry, pairs: Iterable[tuple[int, int]]
+) -> Standing | None:
+    """What a network says of the settings: it prefers the picture of a pair that it gives the higher score. ``scores``:
+    by place; pairs that lack one are left out. None of none."""
+    cells = {cell.place: cell.document for cell in sweeps.cells.of(entry.id)}
+    scored = [
+        {"reference": at, "place": place, "lanes": [cells[at], cells[place]]}
+        for at, place in pairs
+        if {at, place} <= scores.keys() & cells.keys()
+    ]
+    if not scored:
+        return None
+    casts = [
+        Cast(i, judge.id, _preferred(scores[pair["reference"]], scores[pair["place"]]), 0.0)
+        for i, pair in enumerate(scored)
+    ]
+    return replace(_standing(sweeps.catalog, entry.document, scored, casts, cells, scores), judge=judge)
+
+
+def _preferred(reference: float, setting: float) -> str:
+    return "tie" if reference == setting else ROLES[setting > reference]
+
+
 def _standing(
     catalog: Catalog,
     document: Mapping[str, Any],
     pairs: Sequence[Mapping[str, Any]],
     casts: Iterable[Cast],
     cells: Cells,
+    scores: Mapping[int, float] | None = None,
 ) -> Standing:
-    casts = list(casts)
+    """``scores``: of a network, by place, of all places of these pairs."""
+    casts, scores = list(casts), scores or {}
     reference = setting_of(pairs[0]["lanes"][0])
     settings = {}
     for key in dict.fromkeys(setting_of(cells[place]) for place in sorted(cells)):
         alike = [place for place in sorted(cells) if setting_of(cells[place]) == key]
         costs = [cells[place]["cost_usd"] for place in alike]
+        beside = [pair for pair in pairs if setting_of(pair["lanes"][1]) == key]
         settings[key] = Setting(
             setting_label(document, cells[alike[0]], catalog.name(key[0])),
             alike[0],
@@ -211,10 +253,27 @@ def _standing(
             any(cells[place]["cache"] == "hit" for place in alike),
             catalog.name(key[0]),
             min(cells[place]["runs"] for place in alike),
+            fmean(scores[place] for place in alike if place in scores) if scores else None,
+            fmean(scores[pair["place"]] - scores[pair["reference"]] for pair in beside) if scores and beside else None,
         )
     first = settings.pop(reference)
     why = chosen(catalog, cells.values(), [cells[first.place]])
     return Standing(first, tuple(settings.values()), tally_of(casts, ROLES), why, names_of(catalog, cells))
+
+
+def standing_document(standing: Standing) -> dict[str, Any]:
+    """As the command line gives it: shares from 0 to 1, and what a network said in its own unit."""
+
+    def one(setting: Setting) -> dict[str, Any]:
+        names = ("label", "place", "seconds", "cost_usd", "mean", "gain")
+        return {name: getattr(setting, name) for name in names}
+
+    def counted(tally: Tally) -> dict[str, Any]:
+        said = {"better": tally.candidate, "as_good": tally.tie, "worse": tally.baseline}
+        return {**said, "score": tally.score and vars(tally.score)}
+
+    settings = [{**one(setting), **counted(setting.tally)} for setting in standing.settings]
+    return {"claim": claim(standing), "reference": one(standing.reference), "settings": settings}
 
 
 def pair_label(catalog: Catalog, vote: Entry, pair: Mapping[str, Any]) -> str:
@@ -229,11 +288,12 @@ def share_of(tally: Tally) -> str:
     return share_text(tally.score) if tally.score else "nothing said"
 
 
-def said_of(tally: Tally) -> str:
-    """The votes that a setting's score is of, told apart; and those that called neither picture good."""
+def said_of(tally: Tally, one: str = "vote") -> str:
+    """The votes that a setting's score is of, told apart; and those that called neither picture good. ``one``: what is
+    counted, as :attr:`Standing.one`."""
     bad = f"; besides {tally.bad} both bad" if tally.bad else ""
     said = f"{tally.candidate} better, {tally.tie} as good, {tally.baseline} worse"
-    return f"{count(tally.scored, 'vote')}: {said}{bad}"
+    return f"{count(tally.scored, one)}: {said}{bad}"
 
 
 def claim(standing: Standing) -> str:
@@ -246,29 +306,50 @@ def claim(standing: Standing) -> str:
         "not as good as the reference": sum(score.high < 0.5 for score in scores),
         "too close to call": sum(not score.decided for score in scores),
     }
-    said = [f"{count(number, 'setting')} {words}" for words, number in groups.items() if number]
-    return ", ".join(said)
+    said = ", ".join(f"{count(number, 'setting')} {words}" for words, number in groups.items() if number)
+    return f"By {standing.judge.name}: {said}" if standing.judge else said
 
 
 def told(standing: Standing, vote: Entry | None = None) -> dict[str, str]:
     """All of it as label and text, for page and report. ``vote``: the one that it is of, if it is of one only."""
-    reference = standing.reference
-    found = {
-        "Votes": f"{standing.tally.votes:,} by {count(standing.tally.voters, 'voter')}",
-        "Reference": f"{reference.label}, {standing.chosen} of each prompt and seed",
-    }
+    reference, tally = standing.reference, standing.tally
+    if standing.judge:
+        found = {"Judge": f"{standing.judge.name} ({standing.judge.source}), {count(tally.votes, 'picture')}"}
+    else:
+        found = {"Votes": f"{tally.votes:,} by {count(tally.voters, 'voter')}"}
+    found["Reference"] = f"{reference.label}, {standing.chosen} of each prompt and seed"
     for setting in standing.settings:
         if setting.tally.votes:
-            found[setting.label] = f"score {share_of(setting.tally)}, of {said_of(setting.tally)}"
+            means = f"; {mean_text(setting)}" if standing.judge else ""
+            found[setting.label] = f"score {share_of(setting.tally)}, of {said_of(setting.tally, standing.one)}{means}"
     if vote and len(vote.document["pairs"]) < vote.document["finished"]:
         found["What was asked"] = (
             f"{len(vote.document['pairs'])} of {vote.document['finished']:,} finished pictures, spread evenly over the "
             "settings"
         )
-    found["How it was asked"] = (
-        "each picture beside its reference without names, sides and order random for each voter; a reference can come "
-        "again, so who looks closely may know it. The score is the share of votes for the setting, a tie being half a "
-        "vote for either and both bad left out; 95 % Wilson intervals, which take each vote as independent; one in "
-        "twenty of them misses by chance"
-    )
+    if standing.judge:
+        found["How it was judged"] = _how_judged(standing.judge)
+    else:
+        found["How it was asked"] = (
+            "each picture beside its reference without names, sides and order random for each voter; a reference can "
+            "come again, so who looks closely may know it. The score is the share of votes for the setting, a tie "
+            "being half a vote for either and both bad left out; 95 % Wilson intervals, which take each vote as "
+            "independent; one in twenty of them misses by chance"
+        )
     return found
+
+
+def mean_text(setting: Setting) -> str:
+    """What a network said of a setting's pictures, in its own unit: mean 31.2, -0.3 to the reference's."""
+    gain = "" if setting.gain is None else f", {setting.gain:+.2f} to the reference’s"
+    return f"mean {setting.mean:.2f}{gain}".replace("-", "−")
+
+
+def _how_judged(judge: JudgeCard) -> str:
+    note = f" {judge.note}" if judge.note else ""
+    return (
+        f"of each picture and its reference of the same prompt and seed it puts first {judge.puts_first}: the one with "
+        "the higher 100 × cosine of picture and prompt. The score is the share of pictures that it puts before their "
+        "reference, equal ones half; 95 % Wilson intervals, for prompts and seeds like these; one in twenty of them "
+        f"misses by chance. What a network prefers is not what people do; a vote says that.{note}"
+    )

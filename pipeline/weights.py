@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline.cards import ModelCard, Part
+from pipeline.cards import JudgeCard, ModelCard, Part
 from pipeline.checksums import check_files
 from pipeline.errors import ModelError
 
@@ -23,6 +23,7 @@ COMMON = ("text_encoder", "tokenizer", "vae")
 """What the names of components begin with that two models can hold in common: never the denoiser, on which switches
 and low-rank weights are put."""
 INDEX = "model_index.json"
+JUDGE_FILES = ("config.json", "preprocessor_config.json")
 LORA = "lora"
 
 
@@ -115,10 +116,27 @@ def _config(component: Path) -> dict[str, Any]:
     return {key: settings[key] for key in sorted(settings) if not key.startswith("_") and key not in said}
 
 
-def is_here(card: ModelCard) -> bool:
+def locate_judge(card: JudgeCard) -> tuple[Path, str]:
+    """The judge's folder, and what changes when anything in it does. Raises as :func:`locate` does."""
+    if card.path:
+        folder = Path(card.path)
+        lacks = [name for name in JUDGE_FILES if not (folder / name).is_file()]
+        lacks += [] if _has_weights(folder) else ["safetensors weights"]
+        if lacks:
+            raise ModelError(
+                f"{card.name} lacks {lacks[0]} in its {card.source}; a CLIP in transformers' layout is needed."
+            )
+        return folder, _digest(folder, sorted(path for path in folder.iterdir() if path.is_file()))
+    files = [cached(card.repo, card.revision, name) for name in (*JUDGE_FILES, "model.safetensors")]
+    if None in files:
+        raise NotDownloaded(_not_here(card))
+    return files[0].parent, card.revision
+
+
+def is_here(card: ModelCard | JudgeCard) -> bool:
     """Whether all of it is on this disk, undamaged."""
     try:
-        locate(card)
+        locate(card) if isinstance(card, ModelCard) else locate_judge(card)
     except ModelError:
         return False
     return True
@@ -173,7 +191,6 @@ def _has_weights(component: Path, variant: str | None = None) -> bool:
 
 
 def _own_folder(card: ModelCard) -> str:
-    """Names, sizes and times of a user's files: reading gigabytes to hash them would take minutes each time."""
     folder = card.folder
     if not folder.is_dir():
         raise ModelError(f"{card.name} lies in {folder}, which is no folder; correct its path.")
@@ -183,6 +200,7 @@ def _own_folder(card: ModelCard) -> str:
 
 
 def _digest(folder: Path, files: Iterable[Path]) -> str:
+    """Of names, sizes and times: reading gigabytes to hash them would take minutes each time."""
     digest = hashlib.sha256()
     for path in files:
         status = path.stat()
@@ -195,7 +213,7 @@ def _commit(place: Path) -> str:
     return place.parts[place.parts.index("snapshots") + 1]
 
 
-def _not_here(card: ModelCard) -> str:
+def _not_here(card: ModelCard | JudgeCard) -> str:
     return (
         f"{card.name} is not on this machine yet; fetch its {card.weight_bytes / 1e9:.1f} GB with: "
         f"python -m pipeline download {card.id}"

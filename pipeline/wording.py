@@ -49,28 +49,56 @@ def dollars(usd: float | None, digits: int = 3) -> str:
     return f"${usd:,.{decimals}f}"
 
 
+AGAINST = " against "
+TINY_USD = 0.01
+"""A smaller sum has too many zeros to be read: one picture's is said by the thousand, a whole run's as under a cent."""
+
+
+def cost_text(*usd: float | None) -> str:
+    """What a picture costs, or of several one "against" the other, all in one unit: by the thousand as soon as one is
+    tiny, so that nobody counts zeros to compare them."""
+    if len(usd) > 1 and None in usd:
+        return AGAINST.join(map(cost_text, usd))
+    return per_thousand(*usd) if any(each and each < TINY_USD for each in usd) else AGAINST.join(map(dollars, usd))
+
+
 HERE = "measured here"
 """How the basis of an estimate begins that is of this very process."""
 
 
-def expected(seconds: float, usd: float | None, known: Mapping[str, bool], most: bool = False) -> str:
+def expected(
+    seconds: float,
+    usd: float | None,
+    known: Mapping[str, bool],
+    most: bool = False,
+    each: Sequence[float | None] = (),
+) -> str:
     """Time and cost of what has not run yet, and how they are known: ``known`` has every basis, and whether it counts
-    here. Where one does not, no cost is said, and nobody may take a GPU's seconds for those of his processor."""
+    here. Where one does not, no cost is said, and nobody may take a GPU's seconds for those of his processor.
+    ``each``: what one picture of each model costs, which is told instead of a whole that is next to nothing: it stands
+    under the pictures again when they are there."""
     about = f"about {seconds_text(seconds)}{' if all of it is measured' if most else ''}"
     whence = f" ({'; '.join(known)})" if known else ""
     if len(known) > 1 and all(basis.startswith(HERE) for basis in known):
         whence = f" ({HERE})"
     if all(known.values()):
-        return f"{about}, {dollars(usd)}{whence}"
-    cost = "" if usd is None else f", {dollars(usd)}"  # a provider's, which no time is needed for
+        return f"{about}, {_whole_cost(usd, each)}{whence}"
+    cost = "" if usd is None else f", {_whole_cost(usd, each)}"  # a provider's, which no time is needed for
     if any(known.values()):
         return f"not all timed here yet; {about}{cost}{whence}"
     return f"not timed here yet; elsewhere {about}{cost}{whence}"
 
 
-def per_thousand(usd: float | None) -> str:
+def _whole_cost(usd: float | None, each: Sequence[float | None]) -> str:
+    """Of a whole run, or of its pictures."""
+    if not usd or usd >= TINY_USD:
+        return dollars(usd)
+    return cost_text(*each) if each else f"under ${TINY_USD:g}"
+
+
+def per_thousand(*usd: float) -> str:
     """Tiny sums are easier to judge by the thousand."""
-    return "" if usd is None else f"{dollars(usd * 1000)} per 1,000"
+    return f"{AGAINST.join(dollars(1000 * each) for each in usd)} per 1,000"
 
 
 def size_text(size: float) -> str:
@@ -265,7 +293,7 @@ def throughput_text(lanes: Sequence[Mapping[str, Any]]) -> str:
         f"{len(new['batches'][0]['seconds'])} calls"
     )
     if None not in (old["cost_usd"], new["cost_usd"]):
-        text += f"; then {dollars(1000 * new['cost_usd'])} against {per_thousand(old['cost_usd'])}"
+        text += f"; then {per_thousand(new['cost_usd'], old['cost_usd'])}"
     return text
 
 

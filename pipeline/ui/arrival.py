@@ -20,7 +20,7 @@ from pipeline.ui import markup, restore_updates
 from pipeline.ui.compare_tab import FORGET_LINK, requests_of, settings_of
 from pipeline.ui.compare_view import CompareView, pair_choices
 from pipeline.ui.jobs import Jobs
-from pipeline.ui.people import people_of
+from pipeline.ui.opinions import opinions_of
 from pipeline.ui.visitors import NEW_TOKEN, Visitors
 from pipeline.wording import shortened
 
@@ -71,10 +71,10 @@ def attach(
                 return restore_updates.proposed(view, catalog, said, FROM_LINK)
         except InputError as error:
             return restore_updates.told(view, f"The link cannot be used: {error}")
-        people = partial(people_of, playground, visitors, token, request)
+        opinions = partial(opinions_of, playground, visitors, token, request)
         try:
             for entry in visitors.find(token, request, kind="comparison", limit=1):
-                return restore_updates.from_history(view, playground, entry, people)
+                return restore_updates.from_history(view, playground, entry, opinions)
         except InputError as error:  # made with models or settings that are no more: the stored example stays
             log.info("the newest comparison is not restored: %s", error)
         except PlaygroundError:

@@ -25,6 +25,7 @@ from pipeline.ui import markup
 from pipeline.ui.compare_view import CompareView
 from pipeline.ui.jobs import Jobs
 from pipeline.ui.keeper import Keeper
+from pipeline.ui.opinions import opinions_of
 from pipeline.ui.pace import (
     MEASURED_ALONE_S,
     MEASURED_STEP_EVERY_S,
@@ -34,7 +35,6 @@ from pipeline.ui.pace import (
     is_quick,
     worth_showing,
 )
-from pipeline.ui.people import people_of
 from pipeline.ui.price_box import AUTOMATIC_PRICE, chosen_price
 from pipeline.ui.visitors import Visitors
 from pipeline.wording import expected
@@ -146,8 +146,8 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
                         yield update | updates.running(view, measured) if waited and not in_line else update
                         waited = in_line
             price = price_of(price_id, device_of(*results.values()))
-            people = people_of(playground, visitors, token, request, keeper.document)
-            document = {**keeper.document, "people": people}
+            opinions = opinions_of(playground, visitors, token, request, keeper.document)
+            document = {**keeper.document, "opinions": opinions}
             yield updates.finished(view, document, results, price) | updates.choosable(view, True)
         except Cancelled:
             yield ended("Stopped. Finished pictures stay; press Compare to run again.")
@@ -175,7 +175,9 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
         except PlaygroundError as error:
             return markup.hint(str(error))
         known = {each.basis: each.here for each in estimates.values()}
-        return markup.hint(f"{of}: {expected(said['seconds'], said['cost_usd'], known, most=throughput)}")
+        old, new = (lane["cost_usd"] for lane in said["lanes"])
+        told = expected(said["seconds"], said["cost_usd"], known, most=throughput, each=(new, old))
+        return markup.hint(f"{of}: {told}")
 
     def on_price(document: dict | None, price_id) -> dict:
         """Another price changes the sums, not the times: nothing runs again."""

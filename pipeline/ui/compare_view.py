@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from html import escape
 from pathlib import Path
@@ -145,9 +145,7 @@ def build(playground: Playground, status_html: str) -> CompareView:
                 min_width=250,
             )
             with gr.Column(min_width=250):
-                throughput = gr.Checkbox(
-                    False, label="Measure throughput", info="Also pictures a minute, up to 8 at once; takes a while"
-                )
+                throughput = gr.Checkbox(False, **throughput_box(cards.values()))
             with gr.Column(min_width=250):
                 use_cache = gr.Checkbox(
                     True, label="Use cached pictures", info="Same recipe: show the picture made before"
@@ -164,7 +162,9 @@ def build(playground: Playground, status_html: str) -> CompareView:
         estimate = gr.HTML("", elem_classes="estimate-box", min_width=260)
         copy_link = gr.Button("Copy link", size="sm", min_width=90, scale=0)
         report = report_buttons.build()
-    link = gr.Textbox(label="Link to these settings", visible=False, interactive=True, max_lines=3)
+    link = gr.Textbox(
+        label="Link to these settings", visible=False, interactive=True, max_lines=3, elem_classes="link-box"
+    )
     with gr.Row(elem_classes="lanes", equal_height=False) as side_by_side:
         lanes = {role: _lane(role, cards[role], settings[role], first, playground) for role in ROLES}
     pictures = [first[1][role].image for role in ROLES] if first else None
@@ -268,6 +268,18 @@ def negative_info(cards: dict[Role, ModelCard]) -> str:
     if len(users) == 1:
         return f"Used by the {users[0]} only"
     return "Used by both models" if users else "Used by neither model"
+
+
+def throughput_box(cards: Iterable[ModelCard]) -> dict:
+    """Arguments of the box for the throughput, less its value: that of a machine that is not here cannot be had."""
+    away = next((card for card in cards if card.hosted), None)
+    return {
+        "label": "Measure throughput",
+        "info": f"Of this machine only, and {away.name} is drawn by {away.hosted.provider}"
+        if away
+        else "Also pictures a minute, up to 8 at once; takes a while",
+        "interactive": away is None,
+    }
 
 
 def switches_box(role: Role, usable: Sequence[str], value: Sequence[str]) -> dict:

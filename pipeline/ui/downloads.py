@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 
 from pipeline import download
-from pipeline.cards import ModelCard
+from pipeline.cards import JudgeCard, ModelCard
 from pipeline.errors import InputError, PlaygroundError
 from pipeline.ui import markup
 from pipeline.wording import size_text
@@ -32,8 +32,8 @@ class Downloads:
         """How far it is; after its end how it ended."""
         return self._html
 
-    def start(self, cards: Sequence[ModelCard]) -> None:
-        """Begin to fetch what is missing of these models. Raises InputError while another download runs."""
+    def start(self, cards: Sequence[ModelCard | JudgeCard]) -> None:
+        """Begin to fetch what is missing of these. Raises InputError while another download runs."""
         with self._lock:
             if self.running:
                 raise InputError("A download is running; wait for it, or stop it first.")
@@ -46,7 +46,7 @@ class Downloads:
         """Before the next piece; what is whole is kept."""
         self._stop.set()
 
-    def _fetch(self, cards: Sequence[ModelCard], stop: threading.Event) -> None:
+    def _fetch(self, cards: Sequence[ModelCard | JudgeCard], stop: threading.Event) -> None:
         try:
             plan = download.plan_cards(cards)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeline.catalog import Catalog
 from pipeline.history import Entry
-from pipeline.wording import claim, count, dollars, seconds_text, seed_text, when
+from pipeline.wording import claim, cost_text, count, seconds_text, seed_text, when
 
 PICTURES_MAX = 4
 """Small pictures on a card; a sweep has more."""
@@ -60,7 +60,7 @@ def _facts(entry: Entry, catalog: Catalog) -> list[str]:
     if entry.kind == "picture":
         return [
             f"{names}, {seed_text(entry.document)}",
-            f"{seconds_text(entry.document['seconds']['total'])} · {dollars(entry.document['cost_usd'])}",
+            f"{seconds_text(entry.document['seconds']['total'])} · {cost_text(entry.document['cost_usd'])}",
         ]
     if entry.kind == "vote":
         return [f"Blind vote on {count(len(entry.document['pairs']), 'pair')}: {names}"]
@@ -75,7 +75,7 @@ def _comparison(document: Mapping[str, Any], catalog: Catalog) -> list[str]:
     slow, fast = document["lanes"]
     head = claim(document) if document["speedup"] is not None else "from the cache"
     seconds = f"{seconds_text(fast['seconds']['total'])} against {seconds_text(slow['seconds']['total'])}"
-    cost = f"{dollars(fast['cost_usd'])} against {dollars(slow['cost_usd'])}"
+    cost = cost_text(fast["cost_usd"], slow["cost_usd"])
     return [f"{name}, {seed_text(document)}", head, f"{seconds} · {cost}"]
 
 

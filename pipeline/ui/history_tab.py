@@ -19,7 +19,7 @@ from pipeline.ui.arrival import BUSY, UNREADABLE, outputs
 from pipeline.ui.compare_tab import FORGET_LINK
 from pipeline.ui.compare_view import CompareView
 from pipeline.ui.jobs import Jobs
-from pipeline.ui.people import people_of
+from pipeline.ui.opinions import opinions_of
 from pipeline.ui.report_buttons import ReportButtons
 from pipeline.ui.served import address, take_back_small
 from pipeline.ui.sweep_tab import SweepView
@@ -157,8 +157,8 @@ def attach(
             entry = visitors.get(said.get("id"), token, request)
             if entry.kind == "sweep":
                 return {tabs: gr.Tabs(selected="sweep"), swept.wanted: entry.id, listing.said: ""}
-            people = partial(people_of, playground, visitors, token, request)
-            updates = restore_updates.from_history(view, playground, entry, people)
+            opinions = partial(opinions_of, playground, visitors, token, request)
+            updates = restore_updates.from_history(view, playground, entry, opinions)
         except InputError as error:
             return {listing.said: markup.fault(str(error))}
         except PlaygroundError:

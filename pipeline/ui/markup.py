@@ -83,7 +83,7 @@ def _work(slow: Mapping[str, Any], fast: Mapping[str, Any]) -> list[str]:
 
 def _good_enough(document: Mapping[str, Any]) -> str:
     """What is known of the pictures: of many, as far as somebody judged, and of these two."""
-    known = [text for text in (judged_text(document), document.get("people")) if text]
+    known = [text for text in (judged_text(document), document.get("opinions")) if text]
     if not known:
         known = ["Nobody has said at these settings; put some prompts to a blind vote (Vote tab)."]
     text = f"Good enough? {' '.join(known)}"

@@ -1,4 +1,4 @@
-"""The models and pairs of the catalogue as HTML: a table where there is room, one block each where there is not.
+"""The pairs, models and judges of the catalogue as HTML: a table where there is room, else one block each.
 Everything is escaped here."""
 
 from __future__ import annotations
@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from pipeline.models import told, told_of_model
+from pipeline.models import told, told_of_judge, told_of_model
 from pipeline.wording import size_text
 
 PAIR_HEADS = ("Pair", "On this machine", "Question")
+JUDGE_HEADS = ("Judge", "On this machine", "Weights", "Licence", "From")
 MODEL_HEADS = ("Model", "On this machine", "Steps", "Guidance", "Pixels", "Weights", "Licence", "From")
 
 
@@ -18,9 +19,11 @@ def catalogue(document: Mapping[str, Any]) -> str:
     """Of a document of :func:`pipeline.models.models_document`: pairs first, which is what a comparison begins with."""
     pairs = [_pair(pair, pair["id"] == document["recommended"]) for pair in document["pairs"]]
     models = [_model(model) for model in document["models"]]
+    judges = [_judge(judge) for judge in document["judges"]]
     return (
         f'<p class="note">What runs on {escape(document["device"])}, and how.</p>'
         f"{_table('Pairs', PAIR_HEADS, pairs)}{_table('Models', MODEL_HEADS, models)}"
+        f"{_table('Judges of a sweep', JUDGE_HEADS, judges)}"
     )
 
 
@@ -47,6 +50,16 @@ def _model(model: Mapping[str, Any]) -> list[str]:
         "none here" if hosted else size_text(model["weight_bytes"]),
         f'<a href="{escape(page)}" target="_blank" rel="noopener">{licence}</a>' if page else licence,
         escape(model["source"]),
+    ]
+
+
+def _judge(judge: Mapping[str, Any]) -> list[str]:
+    return [
+        f'<strong>{escape(judge["name"])}</strong><p class="note">{escape(judge["note"])}</p>',
+        escape(told_of_judge(judge)),
+        size_text(judge["weight_bytes"]),
+        escape(judge["licence"]),
+        escape(judge["source"]),
     ]
 
 

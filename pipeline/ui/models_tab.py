@@ -1,4 +1,4 @@
-"""The Models tab: every model and pair of the catalogue, whether and how it runs here, and if not, why not; and for
+"""The Models tab: all that the catalogue has, whether and how it runs here, and if not, why not; and for
 whoever sits at this machine a way to fetch what is not here yet."""
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from pipeline.cards import ModelCard
+from pipeline.cards import JudgeCard, ModelCard
 from pipeline.catalog import Catalog
 from pipeline.device import Facts, find_facts
 from pipeline.errors import InputError
@@ -95,16 +95,19 @@ def fetchable(catalog: Catalog, facts: Facts) -> list[tuple[str, str]]:
     for card in catalog.models.values():
         if card.id in absent and fit_model(card, facts).plan:
             found.append((_named(card.name, [card]), f"model:{card.id}"))
-    return found
+    judges = [card for card in catalog.judges.values() if card.repo and not is_here(card)]
+    return [*found, *((_named(f"{card.name}, a judge", [card]), f"judge:{card.id}") for card in judges)]
 
 
-def cards_of(catalog: Catalog, key: object) -> list[ModelCard]:
-    """The models behind a key that are fetched from the Hub. Raises InputError."""
+def cards_of(catalog: Catalog, key: object) -> list[ModelCard | JudgeCard]:
+    """What is behind a key, to be fetched from the Hub. Raises InputError."""
     kind, _, name = key.partition(":") if isinstance(key, str) else ("", "", "")
     if kind == "pair":
         cards = catalog.cards(catalog.pair(name))
     elif kind == "model":
         cards = [catalog.model(name)]
+    elif kind == "judge" and name in catalog.judges:
+        cards = [catalog.judges[name]]
     else:
         raise InputError("Choose what to fetch first.")
     return cards
@@ -116,12 +119,13 @@ def terms_of(catalog: Catalog, key: object) -> str:
         cards = cards_of(catalog, key)
     except InputError:
         return markup.hint("Everything that fits this machine is here.") if key is None else ""
-    lines = [f"{card.name}: {card.licence}{GATED[card.gated]} · {card.source}" for card in cards]
+    gated = {card.id: GATED[card.gated] for card in cards if isinstance(card, ModelCard)}
+    lines = [f"{card.name}: {card.licence}{gated.get(card.id, '')} · {card.source}" for card in cards]
     return "".join(markup.hint(line) for line in lines)
 
 
 GATED = {"no": "", "yes": ", gated: needs accepted terms and HF_TOKEN", "unclear": ", may be gated: set HF_TOKEN then"}
 
 
-def _named(name: str, cards: list[ModelCard]) -> str:
+def _named(name: str, cards: list[ModelCard] | list[JudgeCard]) -> str:
     return f"{name}, up to {size_text(sum(card.weight_bytes for card in cards))}"

@@ -13,7 +13,7 @@ from pipeline.playground import Playground
 from pipeline.switches import checked
 from pipeline.ui import compare_updates as updates
 from pipeline.ui import markup
-from pipeline.ui.compare_view import CompareView, pair_dropdown
+from pipeline.ui.compare_view import CompareView, pair_dropdown, throughput_box
 
 
 def attach(view: CompareView, playground: Playground, weigh: Mapping[str, Any]) -> dict[str, Any]:
@@ -32,6 +32,14 @@ def attach(view: CompareView, playground: Playground, weigh: Mapping[str, Any]) 
         """Two models chosen one by one are a pair too."""
         return gr.Dropdown(**pair_dropdown(catalog, catalog.pair(catalog.pair_id_of(predecessor, efficient))))
 
+    def on_any_pair(pair_id: str) -> gr.Checkbox:
+        """Whoever has set it: a visitor, a link or the history."""
+        try:
+            box = throughput_box(catalog.cards(catalog.pair(pair_id)))
+        except InputError:
+            return gr.skip()
+        return gr.Checkbox(**box) if box["interactive"] else gr.Checkbox(False, **box)
+
     def on_switches(pair_id: str, *chosen: list[str]) -> list[dict]:
         """Asks the libraries, so only once somebody looks."""
         try:
@@ -48,7 +56,8 @@ def attach(view: CompareView, playground: Playground, weigh: Mapping[str, Any]) 
     parts = [part for lane in lanes for part in lane.parts]
     switches = [lane.switches for lane in lanes]
     models = [lane.model for lane in lanes]
-    pair = {"fn": on_pair, "inputs": view.pair, "outputs": [view.negative, view.width, view.height, *parts, *shown]}
+    pair = {"fn": on_pair, "inputs": view.pair}
+    pair["outputs"] = [view.pair, view.negative, view.width, view.height, *parts, *shown]
     # Not checked by Gradio: a busy browser may still send the switches of the pair before.
     offer = {"fn": on_switches, "inputs": [view.pair, *switches], "outputs": switches, "preprocess": False, **at_once}
     # input: a pair that a link or the history has set is not the visitor's choice, and keeps its settings.
@@ -56,5 +65,6 @@ def attach(view: CompareView, playground: Playground, weigh: Mapping[str, Any]) 
     by_models = gr.on([box.input for box in models], on_models, models, view.pair, **at_once).then(**pair, **at_once)
     for chosen in (by_name, by_models):
         chosen.then(**weigh).then(**offer)
+    view.pair.change(on_any_pair, view.pair, view.throughput, **at_once)
     view.advanced.expand(**offer)
     return offer

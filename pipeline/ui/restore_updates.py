@@ -46,14 +46,14 @@ def told(view: CompareView, text: str) -> Updates:
 
 
 def from_history(
-    view: CompareView, playground: Playground, entry: Entry, people: Callable[[Mapping[str, Any]], str]
+    view: CompareView, playground: Playground, entry: Entry, opinions: Callable[[Mapping[str, Any]], str]
 ) -> Updates:
-    """A kept comparison or picture as it was when it was made, with its settings. ``people``: says of a document what
-    was voted at its settings. Raises InputError."""
+    """A kept comparison or picture as it was when it was made, with its settings. ``opinions``: says of a document what
+    was voted and judged at its settings. Raises InputError."""
     found = playground.history.results(entry)
     note = f"from your history, made {when(entry.made_at)}"
     if entry.kind == "comparison" and len(found) == len(ROLES):
-        said = {**entry.document, "people": people(entry.document), "entry": entry.id, "note": note}
+        said = {**entry.document, "opinions": opinions(entry.document), "entry": entry.id, "note": note}
         return _comparison(view, playground, said, dict(zip(ROLES, found.values(), strict=True)))
     if not found or entry.kind == "sweep":
         raise InputError("The pictures of this entry are gone or damaged; delete it and make it again.")

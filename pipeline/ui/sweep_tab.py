@@ -1,5 +1,5 @@
 """The Sweep tab: a grid over any two axes, weighed before it starts; cells appear as they finish, and stay. Below it
-what they cost against what they give, by fidelity or by the votes of people."""
+what they cost against what they give, by fidelity, by the votes of people or by a network."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from pipeline.cells import Cell
 from pipeline.errors import Cancelled, InputError, PlaygroundError
 from pipeline.history import Entry
 from pipeline.playground import Playground
+from pipeline.plot import ACROSS
 from pipeline.sweep import Plan, forecast, plan_sweep
-from pipeline.sweep_plot import ACROSS
 from pipeline.sweep_report import UP, drawn, write_sweep_report
 from pipeline.sweep_run import Kept, LeftOut, Working
 from pipeline.tradeoff import compare_cells
-from pipeline.ui import markup, report_buttons, sweep_markup
+from pipeline.ui import judge_box, markup, report_buttons, sweep_boxes, sweep_markup
 from pipeline.ui.compare_tab import DEVICE_QUEUE
 from pipeline.ui.compare_view import CompareView
 from pipeline.ui.jobs import Jobs
@@ -61,30 +61,7 @@ class SweepView:
 def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visitors, tab: gr.Tab) -> SweepView:
     """``view``: the Compare tab, whose price box counts here too."""
     catalog = playground.catalog
-    pair = playground.default_pair
-    named = [(card.name, card.id) for card in catalog.models.values()]
-    steps = catalog.model(pair.efficient.model).steps
-    few = f"{steps.min:g}..{min(steps.max, steps.default + 2):g}"
-    first = {"prompts": "a red apple", "seeds": "7", "steps": few, "guidance": "", "switches": ""}
-    with gr.Row():
-        models = gr.Dropdown(
-            named, value=[pair.efficient.model], multiselect=True, label="Models of the sweep", min_width=240, scale=3
-        )
-        prompts = gr.Textbox(
-            first["prompts"], label="Prompts, one a line", lines=1, max_lines=6, min_width=240, scale=3
-        )
-    with gr.Row():
-        numbers = [
-            gr.Textbox(
-                first[axis.name],
-                label=f"{axis.name.capitalize()} of the sweep",
-                info=f"{axis.how}{'' if axis.name == 'seeds' else '; empty: its own'}",
-                max_lines=1,
-                min_width=160,
-            )
-            for axis in AXES
-            if axis.name not in ("models", "prompts")
-        ]
+    boxes = sweep_boxes.build(playground)
     with gr.Row(elem_classes="views", equal_height=True):
         start = gr.Button("Start sweep", variant="primary", min_width=140, scale=0)
         stop = gr.Button("Stop sweep", interactive=False, min_width=140, scale=0)
@@ -95,12 +72,12 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
     said = gr.HTML("", elem_classes="kept-box")
     grid = gr.HTML("", apply_default_css=False, elem_classes="kept-box")
     with gr.Row(visible=False, elem_classes="plot-axes") as axes:
-        up = gr.Radio(list(UP), value=UP[0], label="Plot upwards", min_width=170)
+        up = gr.Radio(list(UP), value=UP[0], label="Plot upwards", min_width=300)
         across = gr.Radio(list(ACROSS), value="time", label="Plot across", min_width=170)
+    judges = judge_box.build(playground)
     front = gr.HTML("", apply_default_css=False, elem_classes="kept-box")
     changed = gr.Textbox(visible="hidden", label="changed cells")
     current, wanted = gr.State(None), gr.State(None)
-    boxes = [models, prompts, *numbers]
     outputs = [said, grid, axes, front, changed, current, start, stop, resume]
 
     def update(**values: Any) -> list[Any]:
@@ -115,10 +92,9 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
     def html_of(entry: Entry, cell: Cell) -> str:
         return sweep_markup.cell(cell, entry.files.get(cell.place), address)
 
-    def plotted(entry: Entry, by: tuple[str, str]) -> str:
-        """``by``: what goes up and what across."""
+    def plotted(entry: Entry, up: str, across: str, judge: str | None) -> str:
         try:
-            return drawn(playground, entry, *by, CELL_ID)
+            return drawn(playground, entry, up, across, CELL_ID, judge)
         except InputError as error:
             return markup.hint(str(error))
 
@@ -227,35 +203,45 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
             return
         yield from run(kept, request.session_hash, gr.skip())
 
-    def on_open(token, up, across, entry, request: gr.Request) -> list[Any]:
+    def on_judge(token, entry, which, request: gr.Request) -> Iterator[list[Any]]:
+        """With Stop, as for the sweep itself, whose name the job goes by."""
+        for text, busy in judge_box.judging(playground, jobs, visitors, token, entry, which, request):
+            rest = {"start": gr.Button(interactive=not busy), "stop": gr.Button("Stop sweep", interactive=busy)}
+            yield [*update(said=text, **rest), gr.Button(interactive=not busy)]
+
+    def on_open(token, up, across, which, entry, request: gr.Request) -> list[Any]:
         """The newest sweep of this visitor, unless one is on the page; for that one the votes that came meanwhile."""
         try:
             if entry:
-                return on_axes(token, up, across, entry, request)
+                return on_axes(token, up, across, which, entry, request)
             found = visitors.find(token, request, kind="sweep", limit=1)
-            return whole(found[0], plotted(found[0], (up, across))) if found else update()
+            return whole(found[0], plotted(found[0], up, across, which)) if found else update()
         except InputError as error:  # made with models or settings that are no more
             log.info("the newest sweep is not restored: %s", error)
         except PlaygroundError:
             log.exception("the history cannot be read")
         return update()
 
-    def on_show(token, up, across, wanted, request: gr.Request) -> list[Any]:
+    def on_ways(request: gr.Request) -> Any:
+        """By a judge only for whom there is one."""
+        return gr.Radio(list(UP) if judge_box.offered(playground, visitors, request) else list(UP[:2]))
+
+    def on_show(token, up, across, which, wanted, request: gr.Request) -> list[Any]:
         """The sweep that was opened elsewhere."""
         if not wanted:
             return update()
         try:
             kept = visitors.get(wanted, token, request)
-            return whole(kept, plotted(kept, (up, across)))
+            return whole(kept, plotted(kept, up, across, which))
         except PlaygroundError as error:  # made with models or settings that are no more
             return update(said=markup.fault(f"This sweep cannot be shown: {error}"))
 
-    def on_axes(token, up, across, entry, request: gr.Request) -> list[Any]:
+    def on_axes(token, up, across, which, entry, request: gr.Request) -> list[Any]:
         """The plot again, unless pictures are being made, at whose end it is drawn anyway."""
         if not entry or playground.sweeps.running(entry):
             return update()
         try:
-            return update(front=plotted(visitors.get(entry, token, request), (up, across)))
+            return update(front=plotted(visitors.get(entry, token, request), up, across, which))
         except PlaygroundError as error:
             return update(front=markup.hint(str(error)))
 
@@ -285,16 +271,23 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
 
     hidden = {"api_visibility": "private", "show_progress": "hidden"}
     at_once = {**hidden, "queue": False}
-    redraw = {"fn": on_axes, "inputs": [visitors.token, up, across, current], "outputs": outputs, **at_once}
-    start.click(on_start, [visitors.token, view.price, *boxes], outputs, **hidden, **DEVICE_QUEUE).then(**redraw)
+    plot = [visitors.token, up, across, judges.which]
+    redraw = {"fn": on_axes, "inputs": [*plot, current], "outputs": outputs, **at_once}
+    start.click(on_start, [visitors.token, view.price, *boxes.all], outputs, **hidden, **DEVICE_QUEUE).then(**redraw)
     resume.click(on_resume, [visitors.token, current], outputs, **hidden, **DEVICE_QUEUE).then(**redraw)
-    gr.on([up.change, across.change], trigger_mode="always_last", **redraw)
+    gr.on([up.change, across.change, judges.which.input], trigger_mode="always_last", **redraw)
+    up.change(lambda up: judge_box.shown(playground, up), up, [judges.row, judges.which], **at_once)
+    judged = judges.begin.click(
+        on_judge, [visitors.token, current, judges.which], [*outputs, judges.begin], **hidden, **DEVICE_QUEUE
+    )
+    judged.then(**redraw)
     stop.click(on_stop, None, stop, **at_once)
     changed.change(None, changed, None, js=PUT_CELLS, **hidden)
-    weigh = {"fn": on_weigh, "inputs": [view.price, *boxes], "outputs": weighed, **at_once}
-    gr.on([box.change for box in boxes], trigger_mode="always_last", **weigh)
-    tab.select(on_open, [visitors.token, up, across, current], outputs, **at_once)
-    tab.select(**weigh)
+    weigh = {"fn": on_weigh, "inputs": [view.price, *boxes.all], "outputs": weighed, **at_once}
+    gr.on([box.change for box in boxes.all], trigger_mode="always_last", **weigh)
+    tab.select(on_open, [*plot, current], outputs, **at_once)
+    tab.select(on_ways, None, up, **at_once)
+    sweep_boxes.attach(boxes, view, catalog, tab, start, weigh)
     report_buttons.offer(report, report_as, [visitors.token, current])
-    show = {"fn": on_show, "inputs": [visitors.token, up, across, wanted], "outputs": outputs, **at_once}
+    show = {"fn": on_show, "inputs": [*plot, wanted], "outputs": outputs, **at_once}
     return SweepView(vote, current, wanted, show)

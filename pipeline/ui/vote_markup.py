@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from pipeline import sweep_votes
+from pipeline.cards import JudgeCard
 from pipeline.catalog import Catalog
 from pipeline.history import Entry
 from pipeline.stats import NARROW, Interval
@@ -141,6 +142,14 @@ def people(tally: Tally) -> str:
     return (
         f"In blind votes at these settings the efficient model’s was at least as good in {share_text(tally.as_good)} "
         f"of {count(tally.scored, 'vote')}{_besides(tally)} by {count(tally.voters, 'voter')}."
+    )
+
+
+def judge(card: JudgeCard, tally: Tally) -> str:
+    """The same of a network."""
+    return (
+        f"{card.name}, which puts first {card.puts_first}, put the efficient model’s first in "
+        f"{share_text(tally.score)} of {count(tally.scored, 'picture')} at these settings."
     )
 
 

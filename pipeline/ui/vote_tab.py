@@ -332,8 +332,9 @@ def build(
                 for i, document in enumerate(documents)
             ]
             tally = playground.votes.tally(vote)
-            said = {"Verdict": vote_markup.claim(tally), **vote_markup.told(tally, playground.votes.settings(vote))}
-            write_report(path, title_of(documents[0], catalog), items, catalog, playground.prices, votes=said)
+            votes = {"Verdict": vote_markup.claim(tally), **vote_markup.told(tally, playground.votes.settings(vote))}
+            said = {"Votes": votes}
+            write_report(path, title_of(documents[0], catalog), items, catalog, playground.prices, said=said)
             return path
 
         return on_report

@@ -90,7 +90,9 @@ def test_the_report_with_the_network_off(browser, tmp_path: Path, viewport, sche
     document, _ = stored.load()
     unlike = {**document, "prompt": "<script>alert(1)</script> " * 9, "speedup": None, "fidelity": None}
     items = [Item(document, stored.FOLDER), Item(unlike, stored.FOLDER)]
-    write_report(tmp_path / "report.html", "A session", items, load_catalog(), load_prices(), votes={"Ties": "2"})
+    write_report(
+        tmp_path / "report.html", "A session", items, load_catalog(), load_prices(), said={"Votes": {"Ties": "2"}}
+    )
     context = browser.new_context(viewport=viewport, color_scheme=scheme)
     context.set_offline(True)
     page = context.new_page()

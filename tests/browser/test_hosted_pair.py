@@ -39,6 +39,7 @@ def test_both_are_drawn_and_what_they_cost_is_explained(page, browser, viewport)
     choose(visit, "MAI-Image-2.6 → 2.6-Flash (hosted)")
     estimate = visit.page.locator(".estimate-box").first
     playwright.expect(estimate).to_contain_text("$0.0584")
+    assert "per 1,000" not in estimate.inner_text()
     visit.run(f"a lighthouse, {viewport['width']} pixels")
     playwright.expect(visit.claims.last).to_have_text("50 % cheaper by list")
     playwright.expect(visit.verdict).to_contain_text("Microsoft Foundry")
@@ -52,6 +53,31 @@ def test_both_are_drawn_and_what_they_cost_is_explained(page, browser, viewport)
     playwright.expect(panel).to_contain_text("a month, paid by use, at the providers' list prices")
     assert visit.sideways() == 0 and not visit.faults
     assert KEY not in visit.page.content()
+
+
+def test_throughput_can_be_ticked_for_models_of_this_machine_only(page, browser):
+    _, url = page
+    visit = Visit(browser, url, WIDE)
+    visit.page.get_by_role("button", name="Advanced").click()
+    box = visit.page.get_by_label("Measure throughput")
+    box.check()
+    choose(visit, "MAI-Image-2.6 → 2.6-Flash (hosted)")  # and its cost is said, so nothing is refused
+    playwright.expect(box).to_be_disabled()
+    playwright.expect(box).not_to_be_checked()
+    reason = visit.page.get_by_text("Of this machine only, and MAI-Image-2.6 is drawn by Microsoft Foundry")
+    playwright.expect(reason).to_be_visible()
+    visit.page.get_by_label("Pair", exact=True).click()
+    visit.page.get_by_role("option", name="Diptych 128, 24 steps → 8 steps").click()
+    playwright.expect(box).to_be_enabled()
+    playwright.expect(reason).to_be_hidden()
+    visit.page.get_by_label("Model, efficient", exact=True).click()  # two models are a pair too
+    visit.page.get_by_role("option", name="MAI-Image-2.6-Flash").click()
+    playwright.expect(box).to_be_disabled()
+    visit.page.goto(f"{url}?pair=mai-image-2.6&prompt=a+fox")
+    visit.page.get_by_role("button", name="Advanced").click()
+    playwright.expect(box).to_be_disabled()
+    playwright.expect(reason).to_be_visible()
+    assert not visit.faults
 
 
 def test_stop_is_heard_and_a_refusal_is_one_sentence(page, browser):
@@ -93,11 +119,8 @@ def test_who_does_not_sit_at_the_machine_spends_nothing_anywhere(page, browser):
     playwright.expect(panel).to_contain_text(refusal)
     visit.tab("Sweep")
     panel = visit.page.get_by_role("tabpanel").and_(visit.page.locator(":visible")).first
-    visit.page.get_by_label("Models of the sweep").click()
-    visit.page.get_by_role("option", name="MAI-Image-2.6-Flash").click()
-    visit.page.keyboard.press("Escape")
-    visit.page.get_by_role("button", name="Remove 1", exact=True).click()
-    visit.page.get_by_label("Steps of the sweep").fill("")
+    playwright.expect(panel.locator(".token")).to_have_text(["MAI-Image-2.6", "MAI-Image-2.6-Flash"])
+    playwright.expect(visit.page.get_by_label("Steps of the sweep")).to_have_value("")
     visit.page.get_by_role("button", name="Start sweep").click()
     playwright.expect(panel).to_contain_text(refusal)
     assert len(provider.asked) == asked and not visit.faults

@@ -10,6 +10,7 @@ import pytest
 
 from pipeline import imagefile
 from pipeline.engine import Engine
+from pipeline.playground import Playground
 from pipeline.recipe import request_from_recipe
 from tests.browser.visit import PHONE, WIDE, Visit, playwright
 from tests.fakes import CountingBackend
@@ -39,8 +40,49 @@ def test_a_newcomer_sees_a_stored_comparison_then_his_own(bundled: str, browser,
     playwright.expect(visit.verdict).to_contain_text("3 against 24 steps")
     assert visit.pictures() == 2
     assert visit.page.locator(".lane-numbers .bar").count() == 2
+    estimate = visit.page.locator(".estimate-box .note")  # in the unit that stands under the pictures
+    playwright.expect(estimate).to_contain_text(re.compile(r"s, \$[\d.]+ against \$[\d.]+ per 1,000 \(measured here"))
+    assert viewport is PHONE or estimate.bounding_box()["height"] < 24  # one line
     assert visit.sideways() <= 0
     assert visit.faults == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_a_phone_the_answer_is_on_the_first_screen_and_the_pictures_begin_there(bundled: str, browser, scheme):
+    visit = Visit(browser, bundled, PHONE, scheme)
+    page = visit.page
+
+    def box(selector: str) -> dict:
+        return page.locator(selector).locator("visible=true").first.bounding_box()
+
+    def controls() -> list:
+        """Form and view buttons, as a thumb meets them."""
+        found = page.locator(".header .wrap-inner, .ask input, .ask button, .examples button, .link-box, .views button")
+        return [each for each in found.all() if each.is_visible()]
+
+    for _ in range(2):  # of the stored comparison, and of one's own
+        assert box(".verdict")["y"] <= 430
+        assert box(".picture")["y"] <= PHONE["height"] - 24
+        assert [each.inner_text() for each in controls() if each.bounding_box()["height"] < 36] == []
+        assert visit.sideways() <= 0
+        visit.run(f"a fox, {scheme}")
+    last = page.locator(".examples button").last
+    assert last.bounding_box()["x"] > PHONE["width"]  # reached by scrolling within the row
+    last.scroll_into_view_if_needed()
+    assert last.bounding_box()["x"] + last.bounding_box()["width"] <= PHONE["width"] and visit.sideways() <= 0
+    for label in ("Pair", "Hardware price, or $ an hour"):  # nothing of what is chosen is cut off
+        value = page.get_by_label(label, exact=True)
+        assert value.evaluate("(input) => input.scrollWidth - input.clientWidth") <= 0
+    page.get_by_role("button", name="Copy link").click()
+    link = page.get_by_label("Link to the settings", exact=False)
+    playwright.expect(link).to_be_visible()
+    assert link.bounding_box()["y"] > page.get_by_role("button", name="Copy link").bounding_box()["y"]
+    page.get_by_label("slider", exact=True).check()
+    playwright.expect(page.locator(".wide-view img").first).to_be_in_viewport()
+    visit.tab("History")
+    starred = page.get_by_text("Starred only")
+    playwright.expect(starred).to_be_in_viewport(ratio=1)
+    assert starred.bounding_box()["width"] > 60 and visit.sideways() <= 0 and visit.faults == []
 
 
 def test_a_downloaded_picture_carries_its_recipe(bundled: str, browser, tmp_path: Path):
@@ -267,6 +309,19 @@ def test_no_other_pair_can_be_chosen_while_two_models_run(serve, engine, backend
     playwright.expect(visit.verdict).to_contain_text("Stopped")
     playwright.expect(pair).to_be_enabled()
     assert pair.input_value() == chosen
+    assert visit.faults == []
+
+
+def test_where_another_pair_is_the_default_every_tab_says_so(serve, engine, browser, monkeypatch):
+    """As on a machine with a GPU and weights for it; the stored example is of the catalogue's first."""
+    monkeypatch.setattr(Playground, "default_pair", property(lambda self: self.catalog.pair("short")))
+    visit = Visit(browser, serve(engine), WIDE)
+    playwright.expect(visit.verdict).to_contain_text("Would fewer steps do?")
+    playwright.expect(visit.page.get_by_label("Pair", exact=True)).to_have_value("Old, short")
+    visit.run("a fox")
+    playwright.expect(visit.verdict).to_contain_text("3 against 6 steps")
+    visit.tab("Sweep")
+    playwright.expect(visit.page.get_by_label("Steps of the sweep")).to_have_value("1..5")
     assert visit.faults == []
 
 

@@ -66,6 +66,58 @@ def test_a_sweep_is_weighed_run_restored_and_reported(serve, engine: Engine, bro
     assert visit.faults == [] and visit.sideways() <= 0
 
 
+class Comparer(Sweeper):
+    """Somebody who chooses a pair first."""
+
+    def choose(self, pair: str) -> None:
+        self.tab("Compare")
+        self.page.get_by_label("Pair", exact=True).click()
+        self.page.get_by_role("option", name=pair, exact=True).click()
+        playwright.expect(self.page.locator(".estimate-box").first).to_contain_text("Estimate")
+
+    def offers(self, models: list[str], prompt: str, steps: str) -> None:
+        self.tab("Sweep")
+        panel = self.page.get_by_role("tabpanel").and_(self.page.locator(":visible")).first
+        playwright.expect(self.page.get_by_label("Steps of the sweep")).to_have_value(steps)
+        playwright.expect(self.page.get_by_label("Prompts, one a line")).to_have_value(prompt)
+        playwright.expect(panel.locator(".token")).to_have_text(models)
+
+
+def test_what_belongs_to_the_chosen_pair_is_offered_until_somebody_changes_a_box(serve, engine: Engine, browser):
+    visit = Comparer(browser, serve(engine))
+    visit.choose("Old, short")
+    visit.prompt.fill("a boat")
+    visit.offers(["Old"], "a boat", "1..5")
+    visit.said("^5 pictures")
+    visit.choose("Old and new")
+    visit.offers(["New"], "a boat", "1..4")
+    visit.said("^4 pictures")
+    visit.fill(Seeds="7, 8")
+    visit.choose("Old, short")
+    visit.prompt.fill("a fox")
+    visit.tab("Sweep")
+    visit.page.wait_for_timeout(1000)
+    visit.offers(["New"], "a boat", "1..4")
+    assert visit.page.get_by_label("Seeds of the sweep").input_value() == "7, 8"
+    assert visit.faults == []
+
+
+def test_boxes_that_a_sweep_was_started_with_are_offers_no_more(serve, engine: Engine, browser):
+    visit = Comparer(browser, serve(engine))
+    visit.start.click()
+    visit.said("All 4 done")
+    visit.choose("Old, short")
+    visit.tab("Sweep")
+    visit.page.wait_for_timeout(1000)
+    visit.offers(["New"], "a red apple", "1..4")
+    playwright.expect(visit.done).to_have_count(4)
+    visit.page.reload()
+    visit.choose("Old, short")
+    visit.offers(["Old"], "a red apple", "1..5")  # nobody has touched the new page's, and the sweep is shown
+    playwright.expect(visit.done).to_have_count(4)
+    assert visit.faults == []
+
+
 def test_an_older_sweep_is_opened_from_the_history(serve, engine: Engine, browser):
     visit = Sweeper(browser, serve(engine))
     for prompt, steps, number in (("a fox", "1, 2", 2), ("a red apple", "1, 2, 3", 3)):
@@ -136,3 +188,17 @@ def test_two_hundred_cells_come_one_by_one_and_go_together(serve, engine, browse
     visit.cards.first.get_by_role("button", name="Really delete?").click()
     playwright.expect(visit.cards).to_have_count(0)
     assert len(files) >= 200 and len(list(tmp_path.rglob("*.png"))) <= len(files) - 200
+
+
+def test_both_models_of_the_pair_over_a_set_of_prompts_in_one_choice(serve, engine, browser):
+    visit = Sweeper(browser, serve(engine))
+    sets = visit.page.get_by_label("Or both models of the pair over")
+    sets.click()
+    visit.page.get_by_role("option", name="40 general prompts").click()
+    visit.said("^80 pictures, about")
+    playwright.expect(visit.page.get_by_label("Prompts, one a line")).to_have_value(
+        re.compile("^a ripe tomato .*rope$", re.S)
+    )
+    playwright.expect(visit.page.get_by_label("Steps of the sweep")).to_have_value("")
+    playwright.expect(sets).to_have_value("")  # so that the same can be chosen again for another pair
+    assert visit.faults == []

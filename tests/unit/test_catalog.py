@@ -139,7 +139,7 @@ def test_a_users_pair_may_name_shipped_models(tmp_path):
     [
         (MINE.replace("models.mine", "models.sdxl"), "models.sdxl: that id is taken"),
         (MINE.replace('licence = "MIT"', ""), "models.mine.licence"),
-        ("[model.mine]", "'model' is neither models nor pairs"),
+        ("[model.mine]", "'model' is none of models, pairs, judges"),
     ],
 )
 def test_a_fault_of_a_users_file_is_named(tmp_path, text, said):
@@ -147,6 +147,15 @@ def test_a_fault_of_a_users_file_is_named(tmp_path, text, said):
     with pytest.raises(ModelError, match=re.escape(said)) as caught:
         load_catalog(more=path)
     assert str(path) in str(caught.value)
+
+
+def test_a_users_judge_lies_in_a_folder_or_is_pinned(tmp_path):
+    text = '[judges.mine]\nname = "Mine"\n'
+    card = load_catalog(more=own(tmp_path, text + 'path = "clips/mine"\n')).judges["mine"]
+    assert card.path == str(tmp_path / "clips/mine") and card.source == "folder mine"
+    for source in ("", 'repo = "someone/clip"\n', f'path = "mine"\nrepo = "someone/clip"\nrevision = "{"a" * 40}"\n'):
+        with pytest.raises(ModelError, match=r"judges\.mine: .*either a path or a repo with its revision"):
+            load_catalog(more=own(tmp_path, text + source))
 
 
 def test_a_branch_is_no_pin(tmp_path):

@@ -24,6 +24,7 @@ from pipeline import download, imagefile
 from pipeline.bench.random_weights import save
 from pipeline.cards import ASSETS
 from pipeline.errors import Cancelled
+from tests.clip import write_clip
 from tests.hub import CARD, REPO, Faults, Hub
 
 TOKEN = "hf_MARKERmarkerMARKERmarker"
@@ -306,6 +307,36 @@ def test_a_pair_is_fetched_in_one_go(hub, shell):
     for words in ((), ("tiny", "--pair", "twice")):
         assert shell.refused("download", *words, *mine).endswith(sentence)
     assert shell.refused("download", "--pair", "bundled").startswith("Diptych 128 needs no download")
+
+
+def test_a_judge_is_fetched_and_gives_its_folders_scores(hub, shell, tmp_path):
+    folder = write_clip(tmp_path / "clip")
+    (folder / "pytorch_model.bin").write_bytes(b"never taken")
+    (folder / "nested").mkdir()
+    (folder / "nested/model.safetensors").write_bytes(b"another's")
+    [commit] = hub.add("someone/clip", folder)
+    (shell.folder / "my.toml").write_text(
+        f'[judges.tiny]\nname = "Tiny judge"\nrepo = "someone/clip"\nrevision = "{commit}"\n'
+    )
+    mine = ("--model-file", "my.toml", "--data", "data")
+    drawn, _ = shell.run("sweep", "a fox", "--model", "diptych-128-efficient", "--steps", "2,3", *mine)
+    entry = drawn.partition("kept as ")[2].partition(";")[0]
+    sentence = shell.refused("judge", entry, "--by", "tiny", *mine)
+    assert sentence.startswith("Tiny judge is not on this machine yet; fetch its ")
+    shell.run("download", "tiny", *mine)
+    assert "nested" not in str(hub.asked) and "pytorch_model.bin" not in hub.fetched()
+
+    def judged(by: str, **more: str) -> dict:
+        [setting] = json.loads(shell.run("judge", entry, "--by", by, "--json", *mine, **more)[0].splitlines()[-1])[
+            "settings"
+        ]
+        return {name: setting[name] for name in ("label", "better", "worse", "mean", "gain")}
+
+    assert judged("tiny", HF_HUB_OFFLINE="1") == judged(str(folder))
+    told = json.loads(shell.run("models", "--json", *mine)[0].splitlines()[-1])["judges"]
+    assert {judge["id"]: judge["downloaded"] for judge in told} == {
+        "clip-vit-l-14": False, "pickscore-v1": False, "tiny": True,
+    }  # fmt: skip
 
 
 def test_the_app_fetches_what_it_was_asked_to_before_its_page_is_up(hub, shell):

@@ -101,4 +101,6 @@ def test_without_any_evidence_the_way_to_some_is_named():
     document, _ = load()
     html = markup.verdict({**document, "judged": None})
     assert "Good enough? Nobody has said at these settings; put some prompts to a blind vote (Vote tab)." in html
-    assert "In blind votes" in markup.verdict({**document, "judged": None, "people": "In blind votes it was as good."})
+    assert "In blind votes" in markup.verdict(
+        {**document, "judged": None, "opinions": "In blind votes it was as good."}
+    )

@@ -24,9 +24,10 @@ def test_everything_on_the_table_is_escaped():
     document["pairs"][0] |= {"name": hostile, "question": hostile, "how": hostile, "note": hostile, "opt_in": hostile}
     same = dict.fromkeys(("name", "summary", "how", "licence", "source"), hostile)
     document["models"][0] |= {**same, "licence_url": 'javascript:"<script>'}
+    document["judges"][0] |= dict.fromkeys(("name", "note", "puts_first", "licence", "source"), hostile)
     html = models_markup.catalogue(document)
     assert "<script" not in html and "<b>" not in html and 'javascript:"' not in html
-    assert html.count("&lt;script&gt;alert(1)") == 10
+    assert html.count("&lt;script&gt;alert(1)") == 15
 
 
 def test_what_is_offered_runs_here_and_is_not_here(monkeypatch):
@@ -37,7 +38,11 @@ def test_what_is_offered_runs_here_and_is_not_here(monkeypatch):
     assert "model:flux2-klein-4b" not in offered and "model:sdxl-lightning-lora" in offered
     assert "pair:qwen-image" not in offered, "it fits no GPU of this size"
     assert "pair:bundled" not in offered
-    assert [key for _, key in fetchable(SHIPPED, LAPTOP)] == ["pair:sd", "model:sd-2.1", "model:sd-turbo"]
+    judges = [f"judge:{name}" for name in SHIPPED.judges]
+    assert [key for _, key in fetchable(SHIPPED, LAPTOP)] == ["pair:sd", "model:sd-2.1", "model:sd-turbo", *judges]
+    assert offered["judge:clip-vit-l-14"] == "CLIP ViT-L/14, a judge, up to 1.71 GB"
+    assert cards_of(SHIPPED, "judge:clip-vit-l-14") == [SHIPPED.judges["clip-vit-l-14"]]
+    assert "openai/clip-vit-large-patch14@32bd64288804" in terms_of(SHIPPED, "judge:clip-vit-l-14")
 
 
 def test_a_key_names_models_of_the_hub_and_their_terms():

@@ -118,7 +118,7 @@ def test_the_pictures_in_it_keep_their_recipe(item, page):
 
 @pytest.mark.parametrize("prompt", HOSTILE)
 def test_a_hostile_prompt_is_a_caption_and_no_more(item, page, prompt):
-    parsed = assert_inert(page(item(prompt), title=prompt, votes={prompt: prompt}))
+    parsed = assert_inert(page(item(prompt), title=prompt, said={prompt: {prompt: prompt}}))
     assert f"“{' '.join(prompt.split())}”" in parsed.text
     assert any(prompt in attributes.get("alt", "") for tag, attributes in parsed.tags if tag == "img")
 
@@ -184,7 +184,7 @@ def test_how_the_items_were_chosen_is_said(item, page, catalog, tmp_path):
 def test_votes_and_a_plot_are_put_in(item, page):
     made = item()
     plot = Markup('<svg viewBox="0 0 9 9"><title>front</title></svg>')
-    text = page(Item(made.document, made.folder, plot=plot), votes={"Efficient preferred": "12 of 20"})
+    text = page(Item(made.document, made.folder, plot=plot), said={"Votes": {"Efficient preferred": "12 of 20"}})
     assert str(plot) in text and "12 of 20" in text
 
 
@@ -239,11 +239,11 @@ def test_a_first_letter_is_raised_and_no_other_lowered(catalog, engine, tmp_path
 def test_of_a_comparison_that_nobody_judged_that_is_said(item, page):
     made = item()
     said = "<p>Good enough? Nobody has said at these settings.</p>"
-    looked = Item({**made.document, "people": ""}, made.folder)  # as the page's own
+    looked = Item({**made.document, "opinions": ""}, made.folder)  # as the page's own
     assert said in page(looked)
     assert "Nobody has said" not in page(made), "it was not looked whether anybody has"
-    assert "Nobody has said" not in page(looked, votes={"Verdict": "Efficient preferred"})
-    asked = Item({**made.document, "people": "2 of 3 preferred it."}, made.folder)
+    assert "Nobody has said" not in page(looked, said={"Votes": {"Verdict": "Efficient preferred"}})
+    asked = Item({**made.document, "opinions": "2 of 3 preferred it."}, made.folder)
     assert "<p>Good enough? 2 of 3 preferred it.</p>" in page(asked)
 
 
@@ -293,7 +293,7 @@ def test_a_damaged_picture_is_said_and_spoils_nothing_else(item, page, left):
 
 def test_the_zip_has_page_documents_and_pictures_with_safe_names(item, catalog, tmp_path):
     items = [item("../../etc/passwd"), item("a cat")]
-    write_report(tmp_path / "report.zip", "A session", items, catalog, PRICES, votes={"Votes": "none"})
+    write_report(tmp_path / "report.zip", "A session", items, catalog, PRICES, said={"Votes": {"Votes": "none"}})
     with zipfile.ZipFile(tmp_path / "report.zip") as archive:
         assert archive.testzip() is None
         names = archive.namelist()
@@ -305,7 +305,7 @@ def test_the_zip_has_page_documents_and_pictures_with_safe_names(item, catalog, 
         _, recipe = imagefile.read(io.BytesIO(archive.read(pictures[0])))
         assert recipe["request"]["prompt"] == "../../etc/passwd"
         assert str(tmp_path) not in archive.read("report.json").decode() + archive.read("report.html").decode()
-    assert told["items"][0]["speedup"] == items[0].document["speedup"] and told["votes"] == {"Votes": "none"}
+    assert told["items"][0]["speedup"] == items[0].document["speedup"] and told["said"] == {"Votes": {"Votes": "none"}}
 
 
 def test_a_report_is_whole_or_not_there(item, catalog, tmp_path, monkeypatch):

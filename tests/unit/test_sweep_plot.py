@@ -12,11 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import InputError
+from pipeline.plot import HEIGHT, MARKS, WIDTH
 from pipeline.sweep_plot import (
-    HEIGHT,
-    MARKS,
     NAMED_MAX,
-    WIDTH,
     fidelity_front,
     fidelity_plot,
     votes_front,

@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from pipeline.wording import (
     claim,
     claims,
+    cost_text,
     count,
     dollars,
     duration,
+    expected,
     figure,
     median_claims,
     per_thousand,
@@ -54,7 +56,42 @@ def test_dollars_never_lose_more_than_the_third_digit(usd):
 
 def test_tiny_sums_by_the_thousand():
     assert per_thousand(0.0000023) == "$0.00230 per 1,000"
-    assert per_thousand(None) == ""
+
+
+@pytest.mark.parametrize(
+    ("usd", "text"),
+    [
+        ((0.00000748,), "$0.00748 per 1,000"),
+        ((0.01,), "$0.0100"),
+        ((0.0338,), "$0.0338"),
+        ((0,), "$0"),
+        ((None,), "no price known"),
+        ((0.000000731, 0.00000748), "$0.000731 against $0.00748 per 1,000"),
+        ((0.0195, 0.0389), "$0.0195 against $0.0389"),
+        ((0.00000748, 0.0389), "$0.00748 against $38.90 per 1,000"),
+        ((0, 0.00000748), "$0 against $0.00748 per 1,000"),
+        ((0.00000748, None), "$0.00748 per 1,000 against no price known"),
+        ((None, None), "no price known against no price known"),
+    ],
+)
+def test_what_pictures_cost_is_told_in_one_unit_and_no_zeros_are_counted(usd, text):
+    assert cost_text(*usd) == text
+
+
+@pytest.mark.parametrize(
+    ("usd", "each", "said"),
+    [
+        (0.000041, (0.0000037, 0.0000373), "$0.00370 against $0.0373 per 1,000"),
+        (0.000041, (), "under $0.01"),
+        (0.0584, (0.0195, 0.0389), "$0.0584"),
+        (0.02, (0.0004, 0.0036), "$0.0200"),
+        (0, (0, 0), "$0"),
+        (None, (None, None), "no price known"),
+    ],
+)
+def test_what_a_run_will_cost_can_be_read_and_compared_with_what_its_pictures_did(usd, each, said):
+    text = expected(4.93, usd, {"measured here, 3 runs": True}, each=each)
+    assert text == f"about 4.93 s, {said} (measured here, 3 runs)"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,223 @@
+"""Points over a logarithmic axis, drawn as one SVG: scales, marks, whiskers, names, legend. All text is escaped here.
+
+Nothing is said in colour or in the drawing alone: each point has its numbers as a title, and of several models each
+has its own mark, which a line below names. Knows of no sweeps, files or votes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import cycle, pairwise
+
+from markupsafe import Markup
+
+from pipeline.labels import raised
+from pipeline.pareto import pareto_front
+from pipeline.wording import dollars, seconds_text
+
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 340, 72, 20, 16, 58
+TICK_ROOM = 100
+"""Units between two ticks across: what the longest text takes on a phone, where letters are larger."""
+LETTER = 11
+"""Units that one letter takes there, about."""
+NAME_MAX = 24
+"""Letters of a name that is written beside its point."""
+MARKS = {
+    "circle": (),
+    "square": ((-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)),
+    "diamond": ((0, -1.3), (1.3, 0), (0, 1.3), (-1.3, 0)),
+    "triangle": ((0, -1.3), (1.2, 0.9), (-1.2, 0.9)),
+    "cross": (
+        (-0.45, -1.3), (0.45, -1.3), (0.45, -0.45), (1.3, -0.45), (1.3, 0.45), (0.45, 0.45),
+        (0.45, 1.3), (-0.45, 1.3), (-0.45, 0.45), (-1.3, 0.45), (-1.3, -0.45), (-0.45, -0.45),
+    ),
+}  # fmt: skip
+"""Corners of each model's mark, by its radius, so that all look equally large. A sixth model has the first again."""
+
+
+@dataclass(frozen=True)
+class Across:
+    """What goes across: ``cheaper`` is said of whoever is further left."""
+
+    name: str
+    title: str
+    text: Callable[[float], str]
+    cheaper: str
+    first: str
+
+
+ACROSS = {
+    "time": Across("Time", "time a picture, logarithmic", seconds_text, "faster", "Fastest"),
+    "cost": Across("Cost", "cost of 1,000 pictures, logarithmic", lambda usd: dollars(usd, 1), "cheaper", "Cheapest"),
+}
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A point. ``said``: it and its numbers as text; ``short``: time and height. ``place``: of the cell that it leads
+    to. ``low``, ``high``: ends of its interval, where it has one. ``written``: what stands beside it, if there is
+    room."""
+
+    place: int
+    name: str
+    x: float
+    y: float
+    said: str
+    short: str
+    model: str
+    low: float | None = None
+    high: float | None = None
+    written: str = ""
+    reference: bool = False
+
+
+def front_of(dots: Sequence[Dot]) -> list[Dot]:
+    """Those that no other one beats in both, cheapest first."""
+    return [dots[i] for i in pareto_front([(dot.x, dot.y) for dot in dots])]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """From a value to pixels. ``ticks``: round values and what they are called. ``name``: what is drawn; ``title``: the
+    same with its unit."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+    ticks: list[tuple[float, str]]
+    name: str
+    title: str
+
+    def at(self, value: float) -> float:
+        return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
+
+
+def logarithmic(dots: Sequence[Dot], across: Across) -> Scale:
+    """Ticks at 1, 2 and 5 of each decade where there is room; else fewer; where there is none, at both ends."""
+    logs = [math.log10(dot.x) for dot in dots]
+    low, high = min(logs) - 0.08, max(logs) + 0.08
+    unit = (WIDTH - RIGHT - LEFT) / (high - low)
+    for factors in ((1, 2, 5), (1, 3), (1,)):
+        decades = range(math.floor(low), math.ceil(high) + 1)
+        found = [math.log10(factor) + decade for decade in decades for factor in factors]
+        ticks = [tick for tick in found if low <= tick <= high]
+        gaps = [(after - before) * unit for before, after in pairwise(ticks)]
+        if min(gaps, default=TICK_ROOM) >= TICK_ROOM:
+            break
+    if len(ticks) < 2:
+        ticks = sorted({min(logs), max(logs)})
+    said = [(tick, across.text(10**tick)) for tick in ticks]
+    return Scale(low, high, LEFT, WIDTH - RIGHT, said, across.name, across.title)
+
+
+def figure(
+    dots: Sequence[Dot],
+    best: Sequence[Dot],
+    x: Scale,
+    y: Scale,
+    names: Markup,
+    caption: str,
+    models: Sequence[str],
+    link: str,
+) -> Markup:
+    """``best``: the front; empty where it is not known, and nothing is then drawn as if it were."""
+    corners = " ".join(f"{x.at(math.log10(dot.x)):.1f},{y.at(dot.y):.1f}" for dot in best)
+    line = Markup('<polyline points="{}" fill="none" stroke="currentColor" stroke-width="1.5" stroke-dasharray="5 4"/>')
+    marks = dict(zip(models, cycle(MARKS), strict=False))
+    drawn = [_point(dot, marks.get(dot.model, "circle"), dot in best, x, y, link) for dot in dots]
+    return Markup(
+        '<figure class="front"><svg viewBox="0 0 {w} {h}" role="{role}" aria-label="{name} against {what}">'
+        "{axes}{line}{dots}{names}</svg><figcaption>{legend}{caption}</figcaption></figure>"
+    ).format(
+        w=WIDTH,
+        h=HEIGHT,
+        role="group" if link else "img",  # an image has no links within
+        name=x.name,
+        what=y.name,
+        axes=_axes(x, y, dots),
+        line=line.format(corners) if best else "",
+        dots=Markup("").join(drawn),
+        names=names,
+        legend=_legend(dots, marks),
+        caption=caption,
+    )
+
+
+def _legend(dots: Sequence[Dot], marks: Mapping[str, str]) -> Markup:
+    """Which mark is whose, where there is more than one model."""
+    drawn = [model for model in marks if any(dot.model == model for dot in dots)]
+    if len(marks) < 2:
+        return Markup("")
+    whose = {mark: " and ".join(model for model in drawn if marks[model] == mark) for mark in MARKS}
+    said = "; ".join(f"{mark}: {names}" for mark, names in whose.items() if names)
+    return Markup('<span class="legend">{}.</span> ').format(raised(said))
+
+
+def _axes(x: Scale, y: Scale, dots: Sequence[Dot]) -> Markup:
+    parts = [_text(x.at(tick), HEIGHT - BOTTOM + 22, text, "middle") for tick, text in x.ticks]
+    line = Markup('<line x1="{}" x2="{}" y1="{y:.1f}" y2="{y:.1f}" stroke="currentColor" {more}/>')
+    for tick, text in y.ticks:
+        parts.append(line.format(LEFT, WIDTH - RIGHT, y=y.at(tick), more=Markup('opacity=".18"')))
+        parts.append(_text(LEFT - 6, y.at(tick) + 4, text, "end"))
+    for dot in dots:
+        if dot.reference:
+            parts.append(line.format(LEFT, WIDTH - RIGHT, y=y.at(dot.y), more=Markup('stroke-width="1.5"')))
+    parts.append(_text(WIDTH - RIGHT, HEIGHT - 8, x.title, "end"))
+    parts.append(_text(4, HEIGHT - 8, y.title, "start"))
+    return Markup("").join(parts)
+
+
+def _text(x: float, y: float, text: str, anchor: str) -> Markup:
+    return Markup('<text x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>').format(x, y, anchor, text)
+
+
+def _point(dot: Dot, mark: str, best: bool, x: Scale, y: Scale, link: str) -> Markup:
+    at, up = x.at(math.log10(dot.x)), y.at(dot.y)
+    drawn = Markup("")
+    if dot.low is not None and dot.high is not None:
+        drawn = Markup(
+            '<path class="whisker" d="M{a:.1f} {l:.1f}h8m-4 0V{h:.1f}m-4 0h8" fill="none" stroke="currentColor"/>'
+        ).format(a=at - 4, l=y.at(dot.low), h=y.at(dot.high))
+    if dot.reference:
+        drawn += Markup(
+            '<circle class="ring" cx="{:.1f}" cy="{:.1f}" r="11" fill="none" stroke="currentColor"/>'
+        ).format(at, up)
+    size = 6 if best else 4.5
+    if mark == "circle":
+        tag, shape = "circle", Markup('cx="{:.1f}" cy="{:.1f}" r="{}"').format(at, up, size)
+    else:
+        corners = " ".join(f"{at + size * right:.1f},{up + size * down:.1f}" for right, down in MARKS[mark])
+        tag, shape = "polygon", Markup('points="{}"').format(corners)
+    drawn += Markup(
+        '<{tag} class="mark {mark}" {shape} fill="currentColor" fill-opacity="{filled}" stroke="currentColor" '
+        'stroke-width="1.5"><title>{said}</title></{tag}>'
+    ).format(tag=tag, mark=mark, shape=shape, filled=int(best), said=dot.said)
+    if not link:
+        return drawn
+    return Markup('<a href="#{}{}" aria-label="{}">{}</a>').format(link, dot.place, dot.said, drawn)
+
+
+def names_beside(dots: Sequence[Dot], x: Scale, y: Scale) -> Markup:
+    """Beside each point what it is called, right or left of it, unless that covers another name, point or whisker."""
+    taken = []
+    for dot in dots:
+        at, up = x.at(math.log10(dot.x)), y.at(dot.y)
+        room = 12 if dot.reference else 8
+        taken.append((at - room, up - room, at + room, up + room))
+        if dot.low is not None and dot.high is not None:
+            taken.append((at - 5, y.at(dot.high), at + 5, y.at(dot.low)))
+    parts = []
+    for dot in dots:
+        at, up, length = x.at(math.log10(dot.x)), y.at(dot.y), LETTER * len(dot.written)
+        for side, anchor in ((11, "start"), (-11, "end")):
+            start = at + side if side > 0 else at + side - length
+            box = start, up - 11, start + length, up + 11
+            free = all(box[2] < b[0] or b[2] < box[0] or box[3] < b[1] or b[3] < box[1] for b in taken)
+            if 0 < len(dot.written) <= NAME_MAX and box[0] >= LEFT and box[2] <= WIDTH and free:
+                taken.append(box)
+                parts.append(_text(at + side, up + 4, dot.written, anchor))
+                break
+    return Markup("").join(parts)

@@ -1,0 +1,119 @@
+"""The boxes of the Sweep tab in which a person writes what it goes over, and what stands in them before he does."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from pipeline.axes import AXES
+from pipeline.cards import Range
+from pipeline.catalog import Catalog, Pair
+from pipeline.errors import InputError
+from pipeline.playground import Playground
+from pipeline.prompt_sets import prompt_sets, prompts_of
+from pipeline.ui.compare_view import CompareView
+
+FEW_STEPS = 8
+"""A model that takes no more can be tried at each of them."""
+FIRST_PROMPT = "a red apple"
+TAKE_OFFER = """(offer, offered, ...boxes) => {
+  const untouched = JSON.stringify(boxes) === JSON.stringify(offered);
+  return untouched ? [offer, ...offer] : [offered, ...boxes].map(() => ({__type__: "update"}));
+}"""
+"""In the browser, so that nothing is lost of what somebody types meanwhile."""
+
+
+@dataclass(frozen=True)
+class SweepBoxes:
+    """``all``: one an axis, in the order of AXES. ``sets``: fills them for two models over many prompts. ``offer``,
+    ``offered``: what stands in them if nobody has written anything, by now and before."""
+
+    all: list[gr.components.Component]
+    sets: gr.Dropdown
+    offer: gr.JSON
+    offered: gr.JSON
+
+
+def build(playground: Playground) -> SweepBoxes:
+    """With what belongs to the default pair."""
+    catalog = playground.catalog
+    named = [(card.name, card.id) for card in catalog.models.values()]
+    first = offer_of(catalog, playground.default_pair, FIRST_PROMPT)
+    at = dict(zip([axis.name for axis in AXES], first, strict=True))
+    with gr.Row():
+        models = gr.Dropdown(
+            named, value=at["models"], multiselect=True, label="Models of the sweep", min_width=240, scale=3
+        )
+        prompts = gr.Textbox(at["prompts"], label="Prompts, one a line", lines=1, max_lines=6, min_width=240, scale=3)
+        sets = gr.Dropdown(
+            [(one.name, key) for key, one in prompt_sets().items()],
+            value=None,
+            label="Or both models of the pair over",
+            min_width=220,
+            scale=2,
+        )
+    with gr.Row():
+        numbers = [
+            gr.Textbox(
+                at[axis.name],
+                label=f"{axis.name.capitalize()} of the sweep",
+                info=f"{axis.how}{'' if axis.name == 'seeds' else '; empty: its own'}",
+                max_lines=1,
+                min_width=160,
+            )
+            for axis in AXES
+            if axis.name not in ("models", "prompts")
+        ]
+    hidden = [gr.JSON(first, visible="hidden") for _ in range(2)]
+    return SweepBoxes([models, prompts, *numbers], sets, *hidden)
+
+
+def attach(
+    boxes: SweepBoxes, view: CompareView, catalog: Catalog, tab: gr.Tab, start: gr.Button, weigh: dict[str, Any]
+) -> None:
+    """``weigh``: the event that tells what the boxes come to."""
+
+    def on_offer(pair_id, prompt) -> Any:
+        with suppress(InputError):
+            return offer_of(catalog, catalog.pair(pair_id), prompt or FIRST_PROMPT)
+        return gr.skip()
+
+    def on_set(pair_id, key) -> list[Any]:
+        if key is None:
+            return [gr.skip()] * (1 + len(boxes.all))
+        pair = catalog.pair(pair_id)
+        return [None, *_filled([card.id for card in catalog.cards(pair)], prompts="\n".join(prompts_of(key)))]
+
+    at_once = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
+    # What was started with is no longer an offer.
+    start.click(None, None, boxes.offered, js="() => null", **at_once)
+    tab.select(on_offer, [view.pair, view.prompt], boxes.offer, **at_once).then(
+        None, [boxes.offer, boxes.offered, *boxes.all], [boxes.offered, *boxes.all], js=TAKE_OFFER, **at_once
+    ).then(**weigh)
+    boxes.sets.input(on_set, [view.pair, boxes.sets], [boxes.sets, *boxes.all], **at_once)
+
+
+def offer_of(catalog: Catalog, pair: Pair, prompt: str) -> list[Any]:
+    """What the boxes say of a pair until somebody changes them: its efficient model over some steps; of one that takes
+    none both models instead."""
+    card = catalog.model(pair.efficient.model)
+    if card.fixed_steps or card.steps.min == card.steps.max:
+        return _filled([each.id for each in catalog.cards(pair)], prompts=prompt)
+    steps = _steps_around(int(pair.efficient.steps or card.steps.default), card.steps)
+    return _filled([card.id], prompts=prompt, steps=steps)
+
+
+def _filled(models: list[str], **texts: str) -> list[Any]:
+    """A value for each box; what is not given is each model's own."""
+    texts = {"seeds": "7", **texts}
+    return [models, *(texts.get(axis.name, "") for axis in AXES[1:])]
+
+
+def _steps_around(usual: int, limits: Range) -> str:
+    """All from the fewest to a little above the usual ones; or these and their halves, where they are many."""
+    if usual <= FEW_STEPS:
+        return f"{limits.min:g}..{min(limits.max, usual + 2):g}"
+    return ", ".join(str(usual >> halved) for halved in (3, 2, 1, 0) if usual >> halved >= limits.min)

@@ -1,0 +1,68 @@
+"""A sweep judged by a network in a real browser: chosen, judged, plotted, kept; and where there is none, said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.cards import JudgeCard
+from pipeline.engine import Engine
+from tests.browser.test_accessibility import violations
+from tests.browser.test_report_and_prices import download
+from tests.browser.test_vote_on_a_sweep import Pollster
+from tests.browser.visit import PHONE, WIDE, playwright
+from tests.clip import write_clip
+
+
+@pytest.fixture
+def url(catalog, backend, serve, tmp_path: Path) -> str:
+    """A page that knows two judges, one of which is here."""
+    here = JudgeCard(id="lamp", name="Lamp", path=str(write_clip(tmp_path / "clip")), note="It <b>sees</b> light.")
+    absent = JudgeCard(id="far", name="Far", repo="someone/far", revision="a" * 40, weight_bytes=10**9)
+    judges = {card.id: card for card in (here, absent)}
+    return serve(Engine(catalog.model_copy(update={"judges": judges}), backend))
+
+
+@pytest.mark.parametrize("viewport", [WIDE, PHONE], ids=["wide", "phone"])
+def test_a_network_judges_a_sweep_and_what_it_said_is_kept(url, browser, viewport, tmp_path):
+    visit = Pollster(browser, url, viewport)
+    visit.fill(prompts="a fox\na cat\na hat", Steps="1, 2")
+    visit.said("^6 pictures")
+    visit.start.click()
+    visit.said("All 6 done")
+    visit.page.get_by_label("judge", exact=True).check()
+    visit.said("Lamp has not judged this sweep yet: press Judge this sweep.")
+    visit.button("Judge this sweep").click()
+    visit.said("Lamp has judged all 6.")
+    visit.plot("Time against Lamp")
+    table = visit.page.locator(".by-setting:visible")
+    playwright.expect(table).to_contain_text("3 pictures: ")
+    playwright.expect(table).to_contain_text("the reference")
+    playwright.expect(visit.page.locator(".front figcaption")).to_contain_text("It <b>sees</b> light.")
+    assert violations(visit.page) == [] and visit.sideways() <= 0
+    told = download(visit, "Report (HTML)", tmp_path).read_text(encoding="utf-8")
+    assert "<h3>Lamp</h3>" in told and "How it was judged" in told and str(tmp_path) not in told
+
+    visit.page.get_by_label("Judge", exact=True).click()
+    visit.page.get_by_role("option", name="Far · not fetched").click()
+    visit.said("Far has not judged this sweep yet")
+    visit.button("Judge this sweep").click()
+    visit.said("Far is not on this machine yet; fetch its 1.0 GB with: python -m pipeline download far")
+    playwright.expect(visit.start).to_be_enabled()
+
+    visit.page.reload()
+    visit.tab("Sweep")
+    visit.page.get_by_label("judge", exact=True).check()
+    visit.plot("Time against Lamp")
+    assert visit.faults == []
+
+
+def test_the_models_tab_has_the_judges(url, browser):
+    visit = Pollster(browser, url)
+    visit.tab("Models")
+    panel = visit.page.get_by_role("tabpanel").and_(visit.page.locator(":visible")).first
+    playwright.expect(panel).to_contain_text("Judges of a sweep")
+    playwright.expect(panel).to_contain_text("judges here: puts first the picture that fits the prompt better")
+    playwright.expect(panel).to_contain_text("would judge once fetched")
+    assert violations(visit.page) == [] and visit.faults == []

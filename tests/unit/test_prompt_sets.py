@@ -1,0 +1,36 @@
+"""Sets of prompts: all different, such as a sweep takes, and the bundled pair's what its report is of."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pipeline.__main__ import main
+from pipeline.cards import ASSETS
+from pipeline.catalog import load_catalog
+from pipeline.errors import InputError
+from pipeline.prompt_sets import prompt_sets, prompts_of
+from pipeline.sweep import plan_sweep
+from pipeline.votes import PAIRS_MAX
+
+
+@pytest.mark.parametrize("key", prompt_sets())
+def test_a_set_is_a_sweep_of_two_models_and_every_pair_of_it_can_be_voted_on(key):
+    one = prompt_sets()[key]
+    plan = plan_sweep(load_catalog(), {"models": "diptych-128, diptych-128-efficient", "prompts": list(one.prompts)})
+    assert len(plan.requests) == 2 * len(one.prompts) and len(one.prompts) <= PAIRS_MAX
+    assert str(len(one.prompts)) in one.name
+    assert [prompt.strip() for prompt in one.prompts] == list(one.prompts) and not any("\n" in p for p in one.prompts)
+
+
+def test_the_held_out_ones_are_those_of_the_report():
+    told = json.loads((ASSETS / "models" / "samples.json").read_text())["prompts"]["everyday"]
+    assert prompts_of("held-out") == told[:50] and len(told) == 100
+
+
+def test_an_unknown_set_is_one_sentence(capsys, tmp_path):
+    with pytest.raises(InputError, match="prompt-set must be one of general, held-out; got 'x'"):
+        prompts_of("x")
+    assert main(["sweep", "--prompt-set", "x", "--model", "diptych-128", "--data", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1

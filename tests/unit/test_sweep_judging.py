@@ -1,0 +1,272 @@
+"""A sweep judged by a network: what is scored, what is kept, how settings stand, and that it takes its turn."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from pipeline import sweep_judging as module
+from pipeline.cards import JudgeCard
+from pipeline.cost import load_prices
+from pipeline.errors import Cancelled, InputError
+from pipeline.history import History
+from pipeline.playground import Playground
+from pipeline.sweep_judging import Judging
+from pipeline.sweep_report import drawn, write_sweep_report
+from pipeline.sweep_run import Sweeps
+from pipeline.sweep_votes import claim, standing_document, told
+from pipeline.ui.vote_markup import judge
+from tests.clip import write_clip
+from tests.fakes import plan_of
+
+CARD = JudgeCard(id="lamp", name="Lamp", path="/nowhere/lamp", puts_first="the brighter picture", note="It sees light.")
+PRICE = load_prices().profile("36")
+
+
+class Lamp:
+    """Says how bright a picture is."""
+
+    made: list[Lamp] = []  # noqa: RUF012
+
+    def __init__(self, card: JudgeCard):
+        self.card, self.mark, self.asked = card, "1", []
+        self.made.append(self)
+
+    def score(self, image, prompt: str) -> float:
+        self.asked.append(prompt)
+        return float(np.asarray(image).mean())
+
+
+@pytest.fixture(autouse=True)
+def lamp(monkeypatch):
+    monkeypatch.setattr(module, "Judge", Lamp)
+    monkeypatch.setattr(module, "locate_judge", lambda card: ("", "1"))
+    monkeypatch.setattr(Lamp, "made", [])
+    return Lamp
+
+
+@pytest.fixture
+def sweeps(catalog, engine, tmp_path):
+    return Sweeps(catalog, engine, History(tmp_path / "history"))
+
+
+@pytest.fixture
+def judging(sweeps):
+    return Judging(sweeps)
+
+
+@pytest.fixture
+def swept(sweeps):
+    def make(**given: str):
+        entry = sweeps.history.get(sweeps.start(plan_of(sweeps.catalog, **given), PRICE))
+        list(sweeps.run(entry))
+        return sweeps.history.get(entry.id)
+
+    return make
+
+
+def brightness(sweeps, entry) -> dict[int, float]:
+    return {place: float(np.asarray(found.image).mean()) for place, found in sweeps.history.results(entry).items()}
+
+
+def test_each_picture_is_scored_once_beside_its_reference_and_counted_by_setting(judging, sweeps, swept, lamp):
+    entry = swept(models="old, new", prompts="a fox\na cat\na hat\na car\na bus", steps="2")
+    assert list(judging.judge(entry, CARD)) == [(0, 10), *((done, 10) for done in range(10)), (10, 10)]
+    assert judging.scores(entry.id, "lamp") == pytest.approx(brightness(sweeps, entry))
+    standing = judging.standing(entry, CARD)
+    bright = brightness(sweeps, entry)
+    prompts = {place: cell.request.prompt for place, cell in sweeps.history.results(entry).items()}
+    models = {place: cell.request.model for place, cell in sweeps.history.results(entry).items()}
+    old = {prompts[place]: bright[place] for place in bright if models[place] == "old"}
+    new = {prompts[place]: bright[place] for place in bright if models[place] == "new"}
+    [setting] = standing.settings
+    assert standing.reference.label == "Old" and setting.label == "New"
+    assert setting.tally.candidate == sum(new[prompt] > old[prompt] for prompt in old)
+    assert setting.tally.baseline == sum(new[prompt] < old[prompt] for prompt in old)
+    assert setting.mean == pytest.approx(np.mean(list(new.values())))
+    assert standing.reference.mean == pytest.approx(np.mean(list(old.values())))
+    assert setting.gain == pytest.approx(setting.mean - standing.reference.mean)
+
+    assert list(judging.judge(entry, CARD)) == [(10, 10)]  # nothing is left, and no judge is loaded for it
+    assert len(lamp.made) == 1 and sorted(lamp.made[0].asked) == sorted([*old, *new])
+
+
+def test_what_is_said_counts_pictures_not_votes_and_says_whose_word_it_is(judging, swept, lamp, monkeypatch):
+    monkeypatch.setattr(lamp, "score", lambda self, image, prompt: float(len(self.asked.append(prompt) or self.asked)))
+    entry = swept(models="old, new", prompts="\n".join(f"a thing {i}" for i in range(10)), steps="2")
+    list(judging.judge(entry, CARD))
+    standing = judging.standing(entry, CARD)
+    said = told(standing)
+    assert claim(standing) == "By Lamp: 1 setting preferred to the reference"
+    assert said["Judge"] == "Lamp (folder lamp), 10 pictures"
+    assert said["New"].startswith("score 100 % (72 % to 100 %), of 10 pictures: 10 better, 0 as good, 0 worse; mean ")
+    assert "it puts first the brighter picture" in said["How it was judged"]
+    assert "What a network prefers is not what people do" in said["How it was judged"]
+    assert said["How it was judged"].endswith("It sees light.") and "vote" not in said["New"]
+    document = standing_document(standing)
+    assert document["settings"][0]["better"] == 10 and document["settings"][0]["score"]["low"] > 0.7
+    assert document["reference"]["label"] == "Old" and document["reference"]["gain"] is None
+
+
+def test_the_same_picture_is_as_good(judging, swept, lamp, monkeypatch):
+    monkeypatch.setattr(lamp, "score", lambda self, image, prompt: 20.0)
+    entry = swept(steps="2, 4")
+    list(judging.judge(entry, CARD))
+    [setting] = judging.standing(entry, CARD).settings
+    assert (setting.tally.tie, setting.tally.score.share, setting.gain) == (1, 0.5, 0.0)
+
+
+def test_stop_keeps_what_is_done_and_the_next_time_goes_on_there(judging, swept, lamp):
+    entry = swept(steps="1, 2, 3, 4")
+    stop = threading.Event()
+    with pytest.raises(Cancelled, match="What is done stays"):
+        for done, _ in judging.judge(entry, CARD, stop):
+            if done == 2:
+                stop.set()
+    assert len(judging.scores(entry.id, "lamp")) == 2
+    assert list(judging.judge(entry, CARD)) == [(2, 4), (2, 4), (3, 4), (4, 4)]
+    assert [len(each.asked) for each in lamp.made] == [2, 2]
+
+
+def test_what_other_weights_said_is_not_mixed_in(judging, swept, monkeypatch):
+    entry = swept(steps="1, 2")
+    list(judging.judge(entry, CARD))
+    first = judging.scores(entry.id, "lamp")
+    monkeypatch.setattr(module, "locate_judge", lambda card: ("", "2"))
+    monkeypatch.setattr(Lamp, "__init__", lambda self, card: vars(self).update(card=card, mark="2", asked=[]))
+    monkeypatch.setattr(Lamp, "score", lambda self, image, prompt: 7.0)
+    events = judging.judge(entry, CARD)
+    assert [next(events) for _ in range(3)] == [(0, 2), (0, 2), (1, 2)]  # one of two is scored anew
+    assert set(judging.scores(entry.id, "lamp").values()) == {7.0} and len(judging.scores(entry.id, "lamp")) == 1
+    events.close()
+    assert judging.standing(entry, CARD) is None  # a score of the old weights beside one of the new says nothing
+    list(judging.judge(entry, CARD))
+    assert set(judging.scores(entry.id, "lamp").values()) == {7.0} and len(first) == 2
+
+
+def test_it_takes_its_turn_in_the_line_and_a_run_its_own_between_two_pictures(judging, swept, engine, requests, lamp):
+    entry = swept(steps="1, 2, 3")
+    ticket = engine.line.join()
+    events = judging.judge(entry, CARD)
+    assert next(events) == (0, 3)
+    waiting = threading.Thread(target=next, args=(events,))
+    waiting.start()
+    time.sleep(0.3)
+    assert waiting.is_alive() and not lamp.made  # not even loaded while somebody draws
+    ticket.leave()
+    waiting.join(10)
+    assert len(lamp.made) == 1 and len(engine.line) == 0
+    list(engine.run(requests[:1]))  # while the judging is under way
+    assert [done for done, _ in events] == [1, 2, 3]
+
+
+def test_a_full_line_or_a_fault_gives_the_place_back(judging, swept, engine, lamp, monkeypatch):
+    entry = swept(steps="1, 2")
+    monkeypatch.setattr(lamp, "score", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        list(judging.judge(entry, CARD))
+    assert len(engine.line) == 0
+
+
+def test_a_lost_picture_is_left_out(judging, swept, sweeps):
+    entry = swept(models="old, new", prompts="a fox\na cat\na hat", steps="2")
+    entry.files[0].unlink()  # so its prompt has no reference any more
+    entry.files[4].write_bytes(b"no picture")
+    list(judging.judge(entry, CARD))
+    assert sorted(judging.scores(entry.id, "lamp")) == [1, 2, 5]
+    [setting] = judging.standing(entry, CARD).settings
+    assert setting.tally.scored == 1
+
+
+def test_what_cannot_be_judged_is_one_sentence(judging, swept, sweeps, lamp, monkeypatch):
+    with pytest.raises(InputError, match="Nothing can be judged yet"):
+        list(judging.judge(swept(seeds="1, 2"), CARD))
+    entry = swept(steps="1, 2")
+    monkeypatch.setattr(lamp, "score", lambda *_: sweeps.history.delete(entry.id) or 1.0)
+    with pytest.raises(InputError, match="deleted from the history"):
+        list(judging.judge(entry, CARD))
+
+
+def test_what_was_said_goes_with_the_sweep(judging, swept, sweeps):
+    entry = swept(steps="1, 2")
+    list(judging.judge(entry, CARD))
+    assert [card.id for card in judging.judges(entry.id)] == ["lamp"]
+    sweeps.history.delete(entry.id)
+    assert judging.judges(entry.id) == [] and judging.scores(entry.id, "lamp") == {}
+
+
+def test_plot_table_and_report_tell_of_people_and_judges_apart(catalog, engine, tmp_path, lamp):
+    playground = Playground(catalog, load_prices(), engine, tmp_path)
+    entry = playground.history.get(
+        playground.sweeps.start(plan_of(catalog, models="old, new", prompts="a fox\na cat", steps="2"), PRICE)
+    )
+    list(playground.sweeps.run(entry))
+    entry = playground.history.get(entry.id)
+    with pytest.raises(InputError, match="No network has judged this sweep yet"):
+        drawn(playground, entry, "judge")
+    list(playground.judging.judge(entry, CARD))
+    shown = drawn(playground, entry, "judge")
+    assert 'aria-label="Time against lamp"' in shown and "What a network prefers is not what people do." in shown
+    assert '<th scope="col">Pictures</th>' in shown and "to the reference’s" in shown
+    write_sweep_report(tmp_path / "report.html", playground, entry)
+    text = (tmp_path / "report.html").read_text()
+    assert "<h3>lamp</h3>" in text and "How it was judged" in text and "How it was asked" not in text
+
+
+def test_a_comparison_at_the_same_settings_is_told_what_the_judge_found(judging, swept, sweeps, catalog):
+    entry = swept(models="old, new", prompts="a fox\na cat", steps="2")
+    lanes = [{"model": "old", "steps": 2, "guidance": 3.0}, {"model": "new", "steps": 2, "guidance": 1.0}]
+    document = {"width": 32, "height": 32, "lanes": lanes}
+    assert list(judging.of_settings([entry], document)) == []
+    list(judging.judge(entry, CARD))
+    [(card, tally)] = judging.of_settings([entry, entry], document)
+    assert card.id == "lamp" and tally == judging.standing(entry, CARD).settings[0].tally
+    said = judge(CARD, tally)
+    assert said.startswith("Lamp, which puts first the brighter picture, put the efficient model’s first in ")
+    assert said.endswith("of 2 pictures at these settings.")
+    for other in (
+        {**document, "width": 64},
+        {**document, "lanes": [{**lanes[0], "steps": 3}, lanes[1]]},
+        {**document, "lanes": [lanes[0], {**lanes[1], "switches": ["fp8-weights"]}]},
+        {**document, "lanes": lanes[::-1]},
+    ):
+        assert list(judging.of_settings([entry], other)) == []
+
+
+def test_a_real_network_judges_from_the_command_line(tmp_path, capsys, monkeypatch):
+    """The bundled pair's own pictures by a CLIP of random weights: what it says is chance, that it says it is not."""
+    import json
+
+    from pipeline.__main__ import main
+    from pipeline.judges import Judge
+    from pipeline.weights import locate_judge
+
+    monkeypatch.setattr(module, "Judge", Judge)
+    monkeypatch.setattr(module, "locate_judge", locate_judge)
+    folder, data = str(write_clip(tmp_path / "tiny-clip")), ["--data", str(tmp_path / "data"), "--json"]
+    pair = "diptych-128,diptych-128-efficient"
+    assert main(["sweep", "--prompts-file", _prompts(tmp_path), "--model", pair, "--seed", "1",
+                 "--out", str(tmp_path / "out"), *data]) == 0  # fmt: skip
+    out = capsys.readouterr().out
+    entry = out.partition("kept as ")[2].partition(";")[0]
+    report = tmp_path / "judged.html"
+    assert main(["judge", entry, "--by", folder, "--report", str(report), *data]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    document = json.loads(lines[-1])
+    [setting] = document["settings"]
+    assert document["sweep"] == entry and document["judge"]["id"] == "tiny-clip" and folder not in lines[-1]
+    assert setting["label"] == "Diptych 128 Efficient" and setting["better"] + setting["worse"] == 2
+    assert any(line.startswith("Verdict: By tiny-clip: 1 setting too close to call") for line in lines)
+    assert "tiny-clip" in report.read_text() and str(tmp_path) not in report.read_text()
+    assert main(["judge", entry, *data]) == 2
+    assert "CLIP ViT-L/14 is not on this machine yet" in capsys.readouterr().err
+    assert main(["judge", "nothing", "--by", folder, *data]) == 2
+
+
+def _prompts(folder) -> str:
+    path = folder / "prompts.txt"
+    path.write_text("a fox\na red apple\n")
+    return str(path)
