@@ -42,8 +42,8 @@ from pipeline.sweep_votes import told as told_of
 from pipeline.wording import (
     asked_text,
     claim,
+    cost_text,
     count,
-    dollars,
     fidelity_text,
     made_by,
     seconds_range,
@@ -157,7 +157,7 @@ def _tell(label: str, lane: dict[str, Any]) -> None:
         took += f" ({seconds_range(lane['seconds_min'], lane['seconds_max'])}, {lane['runs']} runs)"
     if lane["cache"] == "hit":
         took += " (from the cache)"
-    print(f"{label:<12} {lane['model']:<22} {work:<27} {took:>8}  {dollars(lane['cost_usd'])}  {lane['image']}")
+    print(f"{label:<12} {lane['model']:<22} {work:<27} {took:>8}  {cost_text(lane['cost_usd'])}  {lane['image']}")
     if unread := reading_text(lane.get("reading")):
         print(f"{'':<12} {lane['model']} {unread}")
 

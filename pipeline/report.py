@@ -37,6 +37,7 @@ from pipeline.timing import MEASURED, Timings, stages_of
 from pipeline.wholefile import whole_file
 from pipeline.wording import (
     claim,
+    cost_text,
     dollars,
     fidelity_text,
     figure,
@@ -203,7 +204,7 @@ def _html(
     remarks: Sequence[str],
 ) -> str:
     environment = Environment(loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined)
-    environment.filters |= {"dollars": dollars, "figure": figure, "seconds": seconds_text}
+    environment.filters |= {"dollars": dollars, "cost": cost_text, "figure": figure, "seconds": seconds_text}
     environment.filters |= {"raised": raised, "source_url": source_url}
     prompts = len({item.document["prompt"] for item in items})
     sections = [_section(item, shots, prices, prompts, bool(said)) for item, shots in zip(items, pictures, strict=True)]

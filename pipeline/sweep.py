@@ -149,7 +149,7 @@ class Forecast:
     known: Mapping[str, bool]
 
     def text(self) -> str:
-        """24 pictures, about 1.20 s, $0.0000122 (measured here, 3 runs)."""
+        """24 pictures, about 1.20 s, under $0.01 (measured here, 3 runs)."""
         return f"{count(self.pictures, 'picture')}, {expected(self.seconds, self.cost_usd, self.known)}"
 
 

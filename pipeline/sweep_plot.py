@@ -16,7 +16,7 @@ from pipeline.errors import InputError
 from pipeline.plot import ACROSS, BOTTOM, HEIGHT, TOP, Dot, Scale, figure, front_of, logarithmic, names_beside
 from pipeline.sweep_votes import Setting, Standing, mean_text, said_of, share_of
 from pipeline.tradeoff import Point, Tradeoff
-from pipeline.wording import count, dollars, percent, seconds_text, shortened
+from pipeline.wording import cost_text, count, percent, seconds_text, shortened
 
 PSNR_MAX = 60.0
 """dB. Where a cell goes that differs from its reference in no pixel, or in next to none."""
@@ -132,7 +132,7 @@ def votes_table(standing: Standing) -> Markup:
     for one in (*standing.settings, last):
         said = ["the reference", ""] if one is last else [share_of(one.tally), said_of(one.tally, standing.one)]
         means = [mean_text(one)] if judge else []
-        rows.append([one.label, *said, *means, seconds_text(one.seconds), dollars(one.cost_usd)])
+        rows.append([one.label, *said, *means, seconds_text(one.seconds), cost_text(one.cost_usd)])
     return Markup(
         '<div class="vote-table by-setting" tabindex="0" role="region" aria-label="{} by setting"><table>'
         "<thead><tr><td></td>{}</tr></thead><tbody>{}</tbody></table></div>"
@@ -159,7 +159,7 @@ def _x(of: Point | Setting, across: str) -> float:
 
 
 def _cost(of: Point | Setting) -> str:
-    return f"{seconds_text(of.seconds)}{' (from the cache)' if of.cached else ''}, {dollars(of.cost_usd)}"
+    return f"{seconds_text(of.seconds)}{' (from the cache)' if of.cached else ''}, {cost_text(of.cost_usd)}"
 
 
 def _cached(points: Sequence[Point | Setting]) -> str:

@@ -16,6 +16,7 @@ from pipeline.judged import judged_claim, judged_text
 from pipeline.reading import reading_text
 from pipeline.timing import stages_of
 from pipeline.wording import (
+    TINY_USD,
     claims,
     count,
     dollars,
@@ -33,8 +34,6 @@ from pipeline.wording import (
 
 WORTH_SAYING_S = 0.01
 """A wait or load shorter than this is left unsaid."""
-WORTH_SAYING_USD = 0.01
-"""Below a cent a picture's price is said by the thousand first."""
 
 
 def verdict(document: Mapping[str, Any], *, stored: str = "") -> str:
@@ -132,7 +131,7 @@ def lane(document: Mapping[str, Any], price: PriceProfile, longest_s: float, dev
 
 def _cost(usd: float | None) -> str:
     """A price that nobody can picture stands behind that of a thousand."""
-    if usd is None or usd >= WORTH_SAYING_USD or usd == 0:
+    if usd is None or usd >= TINY_USD or usd == 0:
         return f"<strong>{dollars(usd)}</strong>"
     return f'<strong>{per_thousand(usd)}</strong> · <span class="note">{dollars(usd)} each</span>'
 

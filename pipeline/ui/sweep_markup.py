@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.catalog import Catalog
 from pipeline.cells import Cell
 from pipeline.sweep import Plan, heads
-from pipeline.wording import dollars, guidance_text, seconds_text, steps_text
+from pipeline.wording import cost_text, guidance_text, seconds_text, steps_text
 
 CELL_ID = "sweep-cell-"
 """And the place: the anchor that the plot's points lead to."""
@@ -48,5 +48,5 @@ def cell(cell: Cell, file: Path | None, address: Callable[[Path], str | None]) -
     alt = escape(f"{said['model']}, {steps_text(said)}, {guidance_text(said)}: {said['prompt']}")
     picture = f'<img src="{escape(where)}" alt="{alt}" loading="lazy">' if where else '<span class="note">gone</span>'
     reused = " · from the cache" if said["cache"] == "hit" else ""
-    time, cost = seconds_text(said["seconds"]["total"]), dollars(said["cost_usd"])
+    time, cost = seconds_text(said["seconds"]["total"]), cost_text(said["cost_usd"])
     return f'{picture}<span class="cell-said"><b>{time}</b> · {cost}{reused}</span>'

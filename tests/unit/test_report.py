@@ -213,7 +213,7 @@ def test_total_and_cost_are_the_first_numbers_of_a_sweep_and_names_keep_their_ca
     assert heads == ["Total", "Cost", "Encode", "Denoise", "Decode", "Runs"]
     row = re.search(r"<tr><th scope=\"row\">(.*?)</tr>", stages)[1]
     assert re.sub("<[^>]+>", "|", row).replace("||", "|") == (
-        "Old, guidance 1|11.0 ms|$0.00000244|2.00 ms|6.00 ms|3.00 ms|1|"
+        "Old, guidance 1|11.0 ms|$0.00244 per 1,000|2.00 ms|6.00 ms|3.00 ms|1|"
     )
     assert '<figcaption><span class="role">Old, guidance 3</span>' in text
     verdict = text.partition('<div class="verdict">')[2].partition("</div>")[0]

@@ -156,7 +156,7 @@ def test_the_numbers_of_the_votes_are_there_as_text():
     voted = standing((0.1, tally(1, 9, tie=2, bad=3)), (0.2, tally(0, 0)))
     titles = [title.text for title in drawing(votes_plot(voted)).iter("title")]
     assert titles[0] == (
-        "setting 0: 100 ms, $0.00100, score 17 % (5 % to 45 %), of 12 votes: 1 better, 2 as good, 9 worse; "
+        "setting 0: 100 ms, $1.00 per 1,000, score 17 % (5 % to 45 %), of 12 votes: 1 better, 2 as good, 9 worse; "
         "besides 3 both bad"
     )
     assert len(titles) == 2  # no votes, no point
