@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import compare, imagefile
+from pipeline.cards import JudgeCard
 from pipeline.catalog import ROLES, Catalog, load_catalog
 from pipeline.device import find_facts
 from pipeline.errors import InputError, PlaygroundError
@@ -39,6 +40,7 @@ from pipeline.sweep_run import LeftOut, Working
 from pipeline.sweep_votes import claim as claim_of
 from pipeline.sweep_votes import standing_document
 from pipeline.sweep_votes import told as told_of
+from pipeline.weights import locate_judge
 from pipeline.wording import (
     asked_text,
     claim,
@@ -223,6 +225,9 @@ def _sweep(options: argparse.Namespace) -> dict[str, Any]:
     sweeps = playground.sweeps
     playground.check_price(options.price)
     check_target(options.report)
+    judge = judge_of(playground.catalog, options.judge) if options.judge else None
+    if judge:
+        locate_judge(judge)  # told before anything is drawn
     entry = _entry(options, playground)
     plan = sweeps.plan(entry)
     results = {place: result for place, result in playground.history.results(entry).items() if place in plan.requests}
@@ -246,9 +251,9 @@ def _sweep(options: argparse.Namespace) -> dict[str, Any]:
         cell["image"] = result and _save(result, Path(options.out))
         _tell(cell_label(document, cell, playground.catalog.name(cell["model"])), cell)
     print(_seed_line(document))
-    if options.report:
-        write_sweep_report(Path(options.report), playground, entry)
-        print(f"report: {options.report}")
+    if judge:
+        document["judged"] = _judged(playground, playground.history.get(entry.id), judge)
+    _sweep_report(options.report, playground, entry)
     return document
 
 
@@ -294,6 +299,13 @@ def _judge(options: argparse.Namespace) -> dict[str, Any]:
     check_target(options.report)
     entry = playground.history.get(options.entry)
     card = judge_of(playground.catalog, options.by)
+    document = {"sweep": entry.id, **_judged(playground, entry, card)}
+    _sweep_report(options.report, playground, entry)
+    return document
+
+
+def _judged(playground: Playground, entry: Entry, card: JudgeCard) -> dict[str, Any]:
+    """Have a sweep judged to its end, and tell what was said."""
     for done, total in playground.judging.judge(entry, card):
         _line(f"{card.name}: {done} of {total} pictures")
     _line("")
@@ -301,10 +313,13 @@ def _judge(options: argparse.Namespace) -> dict[str, Any]:
     if standing is None:
         raise InputError("None of this sweep's pictures can be read any more; make the sweep anew.")
     print("\n".join(f"{label}: {text}" for label, text in {"Verdict": claim_of(standing), **told_of(standing)}.items()))
-    if options.report:
-        write_sweep_report(Path(options.report), playground, entry)
-        print(f"report: {options.report}")
-    return {"sweep": entry.id, "judge": card.model_dump(exclude={"path"}), **standing_document(standing)}
+    return {"judge": card.model_dump(exclude={"path"}), **standing_document(standing)}
+
+
+def _sweep_report(target: str | None, playground: Playground, entry: Entry) -> None:
+    if target:
+        write_sweep_report(Path(target), playground, entry)
+        print(f"report: {target}")
 
 
 def _models(options: argparse.Namespace) -> dict[str, Any]:

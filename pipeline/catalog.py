@@ -107,7 +107,7 @@ class Catalog(Data):
         return [self.model(model) for model in dict.fromkeys(pair.lane(role).model for role in ROLES)]
 
     def named(self, names: str) -> list[ModelCard | JudgeCard]:
-        """Models of pairs, and judges, by their ids with commas between them. Raises InputError with the known ids."""
+        """Models of pairs, and judges, by their ids with commas between them. Raises InputError for an unknown one."""
         each = [name.strip() for name in names.split(",")]
         return [card for name in each for card in self._named(name)]
 

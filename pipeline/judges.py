@@ -2,7 +2,8 @@
 
 A judge is a CLIP (Radford et al. 2021, arXiv 2103.00020) in transformers' layout, as it is or trained on people's
 choices (PickScore: Kirstain et al. 2023, arXiv 2305.01569). What it says of a picture is 100 × the cosine between the
-picture's embedding and the prompt's (Hessel et al. 2021, arXiv 2104.08718). It runs on the processor, so that no model
+picture's embedding and the prompt's: CLIP's own logit, and CLIPScore (Hessel et al. 2021, arXiv 2104.08718) but for its
+factor and its cut at nought. It runs on the processor, so that no model
 has to leave a GPU for it. Knows of no sweeps and no pages; transformers is imported where a judge is loaded.
 """
 
@@ -32,7 +33,8 @@ def judge_of(catalog: Catalog, name: object) -> JudgeCard:
     folder = Path(name).expanduser() if isinstance(name, str) and name else None
     if folder is None or not folder.is_dir():
         raise InputError(f"judge must be one of {', '.join(known)}, or a folder with a CLIP in it; got {shown(name)}.")
-    return JudgeCard(id=folder.resolve().name, name=folder.resolve().name, path=str(folder.resolve()))
+    folder = folder.resolve()
+    return JudgeCard(id=f"folder:{folder.name}", name=folder.name, path=str(folder))  # no catalogue has such an id
 
 
 class Judge:
@@ -43,31 +45,32 @@ class Judge:
         self.card = card
         folder, self.mark = locate_judge(card)
         self._model, self._pictures, self._words = _loaded(card, folder)
+        self._reads = min(self._words.model_max_length, self._model.config.text_config.max_position_embeddings)
 
     def score(self, image: Image.Image, prompt: str) -> float:
         """100 × cosine, so from -100 to 100; of a CLIP and a picture that fits, some 20 to 35. Of a prompt that is too
         long, what it reads of it counts. Raises ModelError where no number comes out."""
         import torch
 
-        seen = self._pictures(images=image.convert("RGB"), return_tensors="pt")
-        heard = self._words([prompt], truncation=True, return_tensors="pt")
-        with torch.inference_mode():
-            said = self._model(**seen, input_ids=heard["input_ids"], attention_mask=heard["attention_mask"])
-            cosine = torch.nn.functional.cosine_similarity(said.image_embeds, said.text_embeds).item()
+        try:
+            seen = self._pictures(images=image.convert("RGB"), return_tensors="pt")
+            heard = self._words([prompt], truncation=True, max_length=self._reads, return_tensors="pt")
+            with torch.inference_mode():
+                said = self._model(**seen, input_ids=heard["input_ids"], attention_mask=heard["attention_mask"])
+                cosine = torch.nn.functional.cosine_similarity(said.image_embeds, said.text_embeds).item()
+        except (ValueError, RuntimeError, IndexError) as error:  # its parts do not fit each other
+            raise ModelError(
+                f"{self.card.name} cannot judge a picture ({type(error).__name__}); name another judge."
+            ) from error
         if not math.isfinite(cosine):
             raise ModelError(f"{self.card.name} gives no number for a picture; its weights are damaged: fetch it anew.")
         return 100 * cosine
-
-    def reads(self, prompt: str) -> bool:
-        """Whether it reads all of a prompt."""
-        return len(self._words(prompt)["input_ids"]) <= self._words.model_max_length
 
 
 def _loaded(card: JudgeCard, folder: Path) -> tuple[Any, Any, Any]:
     """The network, what makes its input of a picture, and what makes it of words."""
     import torch
     import transformers
-    from safetensors import SafetensorError
     from transformers import AutoTokenizer, CLIPModel
 
     # Pillow's, whether torchvision is there or not: they resize differently, and so would the scores differ.
@@ -82,8 +85,12 @@ def _loaded(card: JudgeCard, folder: Path) -> tuple[Any, Any, Any]:
         )
         words = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         pictures = by_pillow.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError, AttributeError, RuntimeError, SafetensorError) as error:
+    except ModelError:
+        raise
+    except Exception as error:  # whatever the libraries raise, a user gets one sentence
         raise ModelError(f"{fault} ({type(error).__name__}); fetch it anew, or name another judge.") from error
     if found["missing_keys"]:  # they would be drawn at random, and so would be what it says
         raise ModelError(f"{fault}: some of its weights are not there; fetch it anew, or name another judge.")
+    if len(words) != model.config.text_config.vocab_size:  # it would take every word for another
+        raise ModelError(f"{fault}: its tokenizer is not the one it was trained with; fetch it anew.")
     return model.eval(), pictures, words

@@ -72,13 +72,15 @@ def parser() -> argparse.ArgumentParser:
     grid = commands.add_parser(
         "sweep", parents=[picture, everywhere], help="a grid over any two of models, prompts, seeds and settings"
     )
-    grid.add_argument("prompt", nargs="?")
-    grid.add_argument("--prompts-file", metavar="FILE", help="instead of PROMPT: one prompt a line")
-    grid.add_argument("--prompt-set", metavar="ID", help=f"instead of PROMPT: {' or '.join(prompt_sets())}")
+    drawn = grid.add_mutually_exclusive_group()
+    drawn.add_argument("prompt", nargs="?")
+    drawn.add_argument("--prompts-file", metavar="FILE", help="instead of PROMPT: one prompt a line")
+    drawn.add_argument("--prompt-set", metavar="ID", help=f"instead of PROMPT: {' or '.join(prompt_sets())}")
     grid.add_argument("--model", metavar="ID,ID,…")
     for axis in AXES:
         if axis.name not in ("models", "prompts"):
             grid.add_argument(f"--{axis.name}", metavar="V,V,…", help=axis.how)
+    grid.add_argument("--judge", metavar="ID", help="then have this network judge it, as judge does")
     grid.add_argument("--resume", metavar="ENTRY", help="go on with a sweep that was stopped or killed")
     grid.add_argument("--report", metavar="FILE", help="also write one offline page (.html), or a zip with all files")
 

@@ -10,12 +10,13 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 from pipeline import imagefile
 from pipeline.cards import JudgeCard
-from pipeline.errors import Cancelled, InputError
+from pipeline.errors import BusyError, Cancelled, InputError
 from pipeline.history import Entry
 from pipeline.judges import Judge
 from pipeline.labels import setting_of
@@ -26,18 +27,38 @@ from pipeline.votes import Tally
 from pipeline.weights import locate_judge
 
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS scores (
+CREATE TABLE IF NOT EXISTS judges (
     entry TEXT NOT NULL REFERENCES entries (id) ON DELETE CASCADE,
-    place INTEGER NOT NULL,
     judge TEXT NOT NULL,
     mark TEXT NOT NULL,
+    card TEXT NOT NULL,
+    began_at REAL NOT NULL,
+    PRIMARY KEY (entry, judge, mark)
+) STRICT;
+CREATE TABLE IF NOT EXISTS scores (
+    entry TEXT NOT NULL,
+    judge TEXT NOT NULL,
+    mark TEXT NOT NULL,
+    place INTEGER NOT NULL,
     score REAL NOT NULL,
-    PRIMARY KEY (entry, place, judge)
-) STRICT
+    PRIMARY KEY (entry, judge, mark, place),
+    FOREIGN KEY (entry, judge, mark) REFERENCES judges ON DELETE CASCADE
+) STRICT;
 """
+"""A judge is kept with what is known of it, for a later catalogue may not have it; ``mark`` changes with its weights,
+and what two of them said is never mixed."""
 LOAD_S, FIRST_S = 5.0, 2.0
 """What loading a judge and scoring a first picture are expected to take of the device."""
 HEARTBEAT_S = 0.5
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """What one judge said of a sweep, by place."""
+
+    card: JudgeCard
+    mark: str
+    scores: dict[int, float]
 
 
 class Judging:
@@ -46,80 +67,123 @@ class Judging:
     def __init__(self, sweeps: Sweeps):
         self.sweeps = sweeps
         self._history = sweeps.history
+        self._one = threading.Lock()
         with self._history.transaction() as database:
-            database.execute(SCHEMA)
+            for statement in SCHEMA.split(";")[:-1]:
+                database.execute(statement)
 
     def judge(self, entry: Entry, card: JudgeCard, stop: threading.Event | None = None) -> Iterator[tuple[int, int]]:
         """Score what of a sweep was not scored yet; tells how far it is, as done and total, before each picture and at
-        the end. Pictures that cannot be read are left out.
+        the end, when fewer are done than there are if some could not be read.
 
-        Raises InputError where nothing can be put beside anything, ModelError of the judge's own files, Cancelled once
-        ``stop`` is set, PlaygroundError if a score cannot be kept.
+        Raises InputError where nothing can be put beside anything, ModelError of the judge's own files, BusyError while
+        this process judges another (a judge takes gigabytes), Cancelled once ``stop`` is set, PlaygroundError if a
+        score cannot be kept.
         """
         stop = stop or threading.Event()
-        places = sorted({place for pair in pairs_of(self.sweeps, entry) for place in pair})
-        if not places:
+        wanted = sorted({place for pair in pairs_of(self.sweeps, entry) for place in pair})
+        if not wanted:
             raise InputError(
                 "Nothing can be judged yet: a judge compares pictures of one prompt, seed and size. Finish two such, "
                 "or sweep models, steps, guidance or switches."
             )
-        known = self.scores(entry.id, card.id, locate_judge(card)[1])
-        left = [place for place in places if place not in known]
-        if left:
-            yield from ((len(known) + done, len(places)) for done in self._score(entry, card, left, stop))
-        yield len(places), len(places)
+        mark, total = locate_judge(card)[1], len(wanted)
+        known = next((one.scores for one in self._heard(entry.id) if (one.card.id, one.mark) == (card.id, mark)), {})
+        left = [place for place in wanted if place not in known]
+        if not left:
+            yield total, total
+            return
+        for done in self._score(entry, card, mark, left, stop):
+            yield total - len(left) + done, total
 
-    def _score(self, entry: Entry, card: JudgeCard, places: list[int], stop: threading.Event) -> Iterator[int]:
-        """Tells before each of ``places`` how many of them are done."""
+    def _score(
+        self, entry: Entry, card: JudgeCard, mark: str, places: list[int], stop: threading.Event
+    ) -> Iterator[int]:
+        """Tells before each of ``places``, and at the end, how many of them are done."""
         yield 0
-        line, took = self.sweeps.engine.line, FIRST_S
+        if not self._one.acquire(blocking=False):
+            raise BusyError("A sweep is being judged already; wait for its end, or stop it there.")
+        try:
+            yield from self._scored(entry, card, mark, places, stop)
+        finally:
+            self._one.release()
+
+    def _scored(
+        self, entry: Entry, card: JudgeCard, mark: str, places: list[int], stop: threading.Event
+    ) -> Iterator[int]:
+        line, took, done = self.sweeps.engine.line, FIRST_S, 0
         with _turn(line, LOAD_S, stop):
             judge = Judge(card)
+        self._write(
+            "INSERT OR IGNORE INTO judges (entry, judge, mark, card, began_at) VALUES (?,?,?,?,?)",
+            (entry.id, card.id, mark, card.model_dump_json(), time.time()),
+        )
         cells = {cell.place: cell.document for cell in self.sweeps.cells.of(entry.id)}
-        for done, place in enumerate(places):
+        for place in places:
             yield done
-            try:
-                picture, _ = imagefile.read(entry.files[place])
-            except (OSError, InputError):  # damaged, or gone meanwhile
-                continue
             with _turn(line, took, stop):
                 began = time.monotonic()
+                try:
+                    picture, _ = imagefile.read(entry.files[place])
+                except (OSError, InputError):  # damaged, or gone with its sweep, which is then said
+                    self._history.get(entry.id)
+                    continue
                 score = judge.score(picture, cells[place]["prompt"])
                 took = time.monotonic() - began
-            self._put(entry.id, place, judge, score)
-
-    def scores(self, entry: str, judge: str, mark: str | None = None) -> dict[int, float]:
-        """By place; ``mark``: of these very weights only, else of those that spoke last."""
-        rows = self._rows(entry, judge)
-        if rows and mark is None:
-            mark = rows[-1]["mark"]
-        return {row["place"]: row["score"] for row in rows if row["mark"] == mark}
+            self._write(
+                "INSERT OR REPLACE INTO scores (entry, judge, mark, place, score) VALUES (?,?,?,?,?)",
+                (entry.id, card.id, mark, place, score),
+            )
+            done += 1
+        yield done
 
     def judges(self, entry: str) -> list[JudgeCard]:
-        """Those that have said anything of a sweep, whoever spoke last first."""
-        rows = self._history.rows(
-            "SELECT judge FROM scores WHERE entry = ? GROUP BY judge ORDER BY MAX(rowid) DESC", (entry,)
-        )
-        names = [row["judge"] for row in rows]
-        return [self.sweeps.catalog.judges.get(name, JudgeCard(id=name, name=name, path=name)) for name in names]
+        """Those that have said anything of a sweep, whoever began last first."""
+        return [heard.card for heard in self._best(entry).values()]
 
     def standing(self, entry: Entry, card: JudgeCard) -> Standing | None:
         """How the settings stand by what is kept; None where that is nothing."""
-        scores = self.scores(entry.id, card.id)
-        return standing_by(card, scores, self.sweeps, entry, pairs_of(self.sweeps, entry)) if scores else None
+        heard = self._best(entry.id).get(card.id)
+        return heard and standing_by(heard.card, heard.scores, self.sweeps, entry, pairs_of(self.sweeps, entry))
+
+    def _best(self, entry: str) -> dict[str, _Heard]:
+        """By the judge's id; of one that was asked with several weights those that have said the most, then the
+        newest."""
+        found: dict[str, _Heard] = {}
+        for heard in self._heard(entry):
+            known = found.get(heard.card.id)
+            if heard.scores and (known is None or len(known.scores) < len(heard.scores)):
+                found[heard.card.id] = heard
+        return found
+
+    def _heard(self, entry: str) -> list[_Heard]:
+        """Newest first."""
+        scores: dict[tuple[str, str], dict[int, float]] = {}
+        for row in self._history.rows("SELECT judge, mark, place, score FROM scores WHERE entry = ?", (entry,)):
+            scores.setdefault((row["judge"], row["mark"]), {})[row["place"]] = row["score"]
+        rows = self._history.rows(
+            "SELECT judge, mark, card FROM judges WHERE entry = ? ORDER BY began_at DESC", (entry,)
+        )
+        return [
+            _Heard(JudgeCard.model_validate_json(row["card"]), row["mark"], scores.get((row["judge"], row["mark"]), {}))
+            for row in rows
+        ]
 
     def of_settings(self, entries: Iterable[Entry], document: Mapping[str, Any]) -> Iterator[tuple[JudgeCard, Tally]]:
         """What each judge said of a comparison's efficient setting beside its predecessor's, in the first of these
-        sweeps, newest first, in which it saw both."""
+        sweeps, newest first, in which it saw both. A sweep that cannot be planned any more says nothing."""
         wanted, told = [setting_of(lane) for lane in document["lanes"]], set()
+        models = {lane["model"] for lane in document["lanes"]}
         for entry in entries:
-            if any(entry.document[side] != document[side] for side in ("width", "height")):
+            said = entry.document
+            unlike = any(said[side] != document[side] for side in ("width", "height"))
+            if unlike or said["fixed"].get("negative_prompt") or not models <= set(said["models"]):
                 continue
             for card in self.judges(entry.id):
-                found = None if card.id in told else self._beside(entry, card, *wanted)
-                if found:
-                    told.add(card.id)
-                    yield card, found
+                with suppress(InputError):
+                    if card.id not in told and (found := self._beside(entry, card, *wanted)):
+                        told.add(card.id)
+                        yield card, found
 
     def _beside(self, entry: Entry, card: JudgeCard, predecessor: tuple, efficient: tuple) -> Tally | None:
         standing = self.standing(entry, card)
@@ -129,19 +193,11 @@ class Judging:
         alike = (one.tally for one in standing.voted if setting_of(cells[one.place]) == efficient)
         return next(alike, None)
 
-    def _rows(self, entry: str, judge: str) -> list:
-        return self._history.rows(
-            "SELECT place, mark, score FROM scores WHERE entry = ? AND judge = ? ORDER BY rowid", (entry, judge)
-        )
-
-    def _put(self, entry: str, place: int, judge: Judge, score: float) -> None:
+    def _write(self, statement: str, values: tuple) -> None:
         with self._history.told("kept in"):
             try:
                 with self._history.transaction() as database:
-                    database.execute(
-                        "INSERT OR REPLACE INTO scores (entry, place, judge, mark, score) VALUES (?,?,?,?,?)",
-                        (entry, place, judge.card.id, judge.mark, score),
-                    )
+                    database.execute(statement, values)
             except sqlite3.IntegrityError:
                 raise InputError("This sweep was deleted from the history, so its judging has stopped.") from None
 

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from pipeline.errors import InputError
 from pipeline.plot import ACROSS, BOTTOM, HEIGHT, TOP, Dot, Scale, figure, front_of, logarithmic, names_beside
-from pipeline.sweep_votes import Setting, Standing, mean_text, said_of, share_of
+from pipeline.sweep_votes import NO_PERSON, Setting, Standing, mean_text, said_of, share_of
 from pipeline.tradeoff import Point, Tradeoff
 from pipeline.wording import cost_text, count, percent, seconds_text, shortened
 
@@ -94,8 +94,8 @@ def _what_the_score_is(standing: Standing) -> str:
     if standing.judge:
         return (
             f"The score is the share of pictures that {standing.judge.name} puts before the reference’s ({reference}, "
-            f"in a ring) of the same prompt and seed: it puts first {standing.judge.puts_first}. As good as the "
-            f"reference is 50 %. What a network prefers is not what people do. {standing.judge.note}".rstrip()
+            f"in a ring) of the same prompt and seed, equal ones half: it puts first {standing.judge.puts_first}. "
+            f"As good as the reference is 50 %. {NO_PERSON} {standing.judge.note}".rstrip()
         )
     return (
         "The score is the share of votes for it, a tie being half a vote for either, so a picture as good as "

@@ -119,7 +119,7 @@ def write_vote_report(path: Path, playground: Playground, vote: Entry) -> None:
 
 def _said(standing: Standing, vote: Entry | None = None) -> dict[str, dict[str, str]]:
     """By whom, and what."""
-    by = standing.judge.name if standing.judge else "Votes"
+    by = f"{standing.judge.name} ({standing.judge.source})" if standing.judge else "Votes"
     return {by: {"Verdict": claim(standing), **told(standing, vote)}}
 
 

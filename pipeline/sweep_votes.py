@@ -22,10 +22,12 @@ from pipeline.request import ImageRequest
 from pipeline.sweep_run import Sweeps
 from pipeline.tradeoff import best, chosen, names_of, rank
 from pipeline.votes import PAIRS_MAX, Cast, Tally, Votes, chance, tally_of
-from pipeline.wording import count, share_text
+from pipeline.wording import count, seconds_text, share_text
 
 ROLES = ("reference", "setting")
 """Of the two pictures of a pair, the baseline first."""
+
+NO_PERSON = "What a network prefers is not what people do; a vote says that."
 
 Cells = Mapping[int, Mapping[str, Any]]
 """Documents of finished cells, by place."""
@@ -217,6 +219,8 @@ def standing_by(
     ]
     if not scored:
         return None
+    # What has nothing beside it says nothing of its setting against the others.
+    scores = {place: scores[place] for pair in scored for place in (pair["reference"], pair["place"])}
     casts = [
         Cast(i, judge.id, _preferred(scores[pair["reference"]], scores[pair["place"]]), 0.0)
         for i, pair in enumerate(scored)
@@ -253,8 +257,8 @@ def _standing(
             any(cells[place]["cache"] == "hit" for place in alike),
             catalog.name(key[0]),
             min(cells[place]["runs"] for place in alike),
-            fmean(scores[place] for place in alike if place in scores) if scores else None,
-            fmean(scores[pair["place"]] - scores[pair["reference"]] for pair in beside) if scores and beside else None,
+            _mean(scores[place] for place in alike if place in scores),
+            _mean(scores[pair["place"]] - scores[pair["reference"]] for pair in beside if scores),
         )
     first = settings.pop(reference)
     why = chosen(catalog, cells.values(), [cells[first.place]])
@@ -274,6 +278,12 @@ def standing_document(standing: Standing) -> dict[str, Any]:
 
     settings = [{**one(setting), **counted(setting.tally)} for setting in standing.settings]
     return {"claim": claim(standing), "reference": one(standing.reference), "settings": settings}
+
+
+def _mean(numbers: Iterable[float]) -> float | None:
+    """None of none."""
+    found = list(numbers)
+    return fmean(found) if found else None
 
 
 def pair_label(catalog: Catalog, vote: Entry, pair: Mapping[str, Any]) -> str:
@@ -321,7 +331,8 @@ def told(standing: Standing, vote: Entry | None = None) -> dict[str, str]:
     for setting in standing.settings:
         if setting.tally.votes:
             means = f"; {mean_text(setting)}" if standing.judge else ""
-            found[setting.label] = f"score {share_of(setting.tally)}, of {said_of(setting.tally, standing.one)}{means}"
+            said = f"score {share_of(setting.tally)}, of {said_of(setting.tally, standing.one)}{means}"
+            found[setting.label] = f"{said}; {seconds_text(setting.seconds)} against {seconds_text(reference.seconds)}"
     if vote and len(vote.document["pairs"]) < vote.document["finished"]:
         found["What was asked"] = (
             f"{len(vote.document['pairs'])} of {vote.document['finished']:,} finished pictures, spread evenly over the "
@@ -340,7 +351,10 @@ def told(standing: Standing, vote: Entry | None = None) -> dict[str, str]:
 
 
 def mean_text(setting: Setting) -> str:
-    """What a network said of a setting's pictures, in its own unit: mean 31.2, -0.3 to the reference's."""
+    """What a network said of a setting's pictures, in its own unit: mean 31.2, -0.3 to the reference's. Empty where it
+    said nothing."""
+    if setting.mean is None:
+        return ""
     gain = "" if setting.gain is None else f", {setting.gain:+.2f} to the reference’s"
     return f"mean {setting.mean:.2f}{gain}".replace("-", "−")
 
@@ -350,6 +364,6 @@ def _how_judged(judge: JudgeCard) -> str:
     return (
         f"of each picture and its reference of the same prompt and seed it puts first {judge.puts_first}: the one with "
         "the higher 100 × cosine of picture and prompt. The score is the share of pictures that it puts before their "
-        "reference, equal ones half; 95 % Wilson intervals, for prompts and seeds like these; one in twenty of them "
-        f"misses by chance. What a network prefers is not what people do; a vote says that.{note}"
+        "reference, equal ones half; 95 % Wilson intervals, for more such prompts, or more seeds of the one prompt; "
+        f"one in twenty of them misses by chance. {NO_PERSON}{note}"
     )

@@ -24,6 +24,8 @@ COMMON = ("text_encoder", "tokenizer", "vae")
 and low-rank weights are put."""
 INDEX = "model_index.json"
 JUDGE_FILES = ("config.json", "preprocessor_config.json")
+JUDGE_WORDS = ("tokenizer.json", "vocab.json")
+"""Either will do. Without one transformers makes a tokenizer that knows no word, and says nothing."""
 LORA = "lora"
 
 
@@ -121,16 +123,18 @@ def locate_judge(card: JudgeCard) -> tuple[Path, str]:
     if card.path:
         folder = Path(card.path)
         lacks = [name for name in JUDGE_FILES if not (folder / name).is_file()]
+        lacks += [] if any((folder / name).is_file() for name in JUDGE_WORDS) else [JUDGE_WORDS[0]]
         lacks += [] if _has_weights(folder) else ["safetensors weights"]
         if lacks:
             raise ModelError(
                 f"{card.name} lacks {lacks[0]} in its {card.source}; a CLIP in transformers' layout is needed."
             )
         return folder, _digest(folder, sorted(path for path in folder.iterdir() if path.is_file()))
-    files = [cached(card.repo, card.revision, name) for name in (*JUDGE_FILES, "model.safetensors")]
-    if None in files:
+    files = {name: cached(card.repo, card.revision, name) for name in (*JUDGE_FILES, *JUDGE_WORDS, "model.safetensors")}
+    words = [files.pop(name) for name in JUDGE_WORDS]
+    if not any(words) or None in files.values():
         raise NotDownloaded(_not_here(card))
-    return files[0].parent, card.revision
+    return files[JUDGE_FILES[0]].parent, card.revision
 
 
 def is_here(card: ModelCard | JudgeCard) -> bool:

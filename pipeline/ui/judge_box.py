@@ -17,7 +17,9 @@ from pipeline.ui import markup
 from pipeline.ui.jobs import Jobs
 from pipeline.ui.visitors import Visitors
 from pipeline.weights import is_here
+from pipeline.wording import count
 
+BUSY = "A run of this page is on; wait for its end, or stop it first."
 TOLD_EVERY_S = 0.3
 
 log = logging.getLogger(__name__)
@@ -33,22 +35,28 @@ class JudgeBox:
 def build(playground: Playground) -> JudgeBox:
     """Hidden until a plot by a judge is asked for."""
     judges = playground.catalog.judges
+    first = judge_of(playground.catalog, None).id if judges else None
     with gr.Row(visible=False, elem_classes="views", equal_height=True) as row:
-        which = gr.Dropdown(_choices(playground), value=next(iter(judges), None), label="Judge", min_width=240, scale=0)
+        which = gr.Dropdown(_choices(playground), value=first, label="Judge", min_width=240, scale=0)
         begin = gr.Button("Judge this sweep", size="sm", min_width=140, scale=0)
     return JudgeBox(row, which, begin)
 
 
-def _choices(playground: Playground) -> list[tuple[str, str]]:
+def _choices(playground: Playground, entry: str | None = None) -> list[tuple[str, str]]:
+    """The catalogue's, and any other that has judged this sweep, as from the command line."""
+    known = playground.catalog.judges
+    others = [card for card in playground.judging.judges(entry) if card.id not in known] if entry else []
     return [
-        (f"{card.name}{'' if is_here(card) else ' · not fetched'}", card.id)
-        for card in playground.catalog.judges.values()
+        *((f"{card.name}{'' if is_here(card) else ' · not fetched'}", card.id) for card in known.values()),
+        *((f"{card.name} ({card.source})", card.id) for card in others),
     ]
 
 
-def shown(playground: Playground, up: str) -> Any:
+def shown(playground: Playground, up: str, entry: str | None) -> list[Any]:
     """The box, where a plot by a judge is asked for; with what is here now."""
-    return [gr.Row(visible=up == "judge"), gr.Dropdown(_choices(playground))]
+    if up != "judge":
+        return [gr.Row(visible=False), gr.skip()]
+    return [gr.Row(visible=True), gr.Dropdown(_choices(playground, entry))]
 
 
 def offered(playground: Playground, visitors: Visitors, request: gr.Request) -> bool:
@@ -59,22 +67,27 @@ def offered(playground: Playground, visitors: Visitors, request: gr.Request) -> 
 def judging(
     playground: Playground, jobs: Jobs, visitors: Visitors, token: object, entry: object, which: object,
     request: gr.Request,
-) -> Iterator[tuple[str, bool]]:  # fmt: skip
-    """Have the chosen judge look at the sweep on the page; yields what to say, and whether it is still at it."""
+) -> Iterator[tuple[str, bool | None]]:  # fmt: skip
+    """Have the chosen judge look at the sweep on the page; yields what to say, and whether it is still at it; None
+    where something else of this page is, which goes on."""
     session, told = request.session_hash, 0.0
+    if jobs.busy(session):
+        yield markup.fault(BUSY), None
+        return
     try:
-        if jobs.busy(session):
-            raise InputError("A run of this page is on; wait for its end, or stop it first.")
         if not entry:
             raise InputError("There is no sweep on the page: press Start sweep first.")
         kept = visitors.get(entry, token, request)
-        card = judge_of(playground.catalog, which if which in playground.catalog.judges else None)
+        if which not in playground.catalog.judges:  # never a folder that a visitor names
+            raise InputError("This judge is not of the catalogue: have it judge from the command line.")
+        card = playground.catalog.judges[which]
         with jobs.running(session, f"sweep {session}") as stop:
             for done, total in playground.judging.judge(kept, card, stop):
                 if time.monotonic() - told >= TOLD_EVERY_S:
                     told = time.monotonic()
                     yield markup.hint(f"{card.name} has judged {done} of {total} pictures."), True
-        yield markup.hint(f"{card.name} has judged all {total}."), False
+        lost = f" {count(total - done, 'picture')} cannot be read." if done < total else ""
+        yield markup.hint(f"{card.name} has judged {done} of {total} pictures.{lost}"), False
     except Cancelled as error:
         yield markup.hint(str(error)), False
     except PlaygroundError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ import gradio as gr
 
 from pipeline.axes import AXES
 from pipeline.cards import Range
-from pipeline.catalog import Catalog, Pair
+from pipeline.catalog import ROLES, Catalog, Pair
 from pipeline.errors import InputError
 from pipeline.playground import Playground
 from pipeline.prompt_sets import prompt_sets, prompts_of
@@ -51,7 +52,7 @@ def build(playground: Playground) -> SweepBoxes:
         sets = gr.Dropdown(
             [(one.name, key) for key, one in prompt_sets().items()],
             value=None,
-            label="Or both models of the pair over",
+            label="Or the pair over many prompts",
             min_width=220,
             scale=2,
         )
@@ -82,10 +83,9 @@ def attach(
         return gr.skip()
 
     def on_set(pair_id, key) -> list[Any]:
-        if key is None:
-            return [gr.skip()] * (1 + len(boxes.all))
-        pair = catalog.pair(pair_id)
-        return [None, *_filled([card.id for card in catalog.cards(pair)], prompts="\n".join(prompts_of(key)))]
+        with suppress(InputError):
+            return [None, *over_many(catalog, catalog.pair(pair_id), prompts_of(key))]
+        return [gr.skip()] * (1 + len(boxes.all))
 
     at_once = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
     # What was started with is no longer an offer.
@@ -104,6 +104,17 @@ def offer_of(catalog: Catalog, pair: Pair, prompt: str) -> list[Any]:
         return _filled([each.id for each in catalog.cards(pair)], prompts=prompt)
     steps = _steps_around(int(pair.efficient.steps or card.steps.default), card.steps)
     return _filled([card.id], prompts=prompt, steps=steps)
+
+
+def over_many(catalog: Catalog, pair: Pair, prompts: Sequence[str]) -> list[Any]:
+    """The same for many prompts: both models; of one model its two settings, as far as they are steps."""
+    text, models = "\n".join(prompts), [card.id for card in catalog.cards(pair)]
+    if len(models) > 1:
+        return _filled(models, prompts=text)
+    usual = catalog.model(models[0]).steps.default
+    steps = dict.fromkeys(f"{pair.lane(role).steps or usual:g}" for role in ROLES)
+    own = offer_of(catalog, pair, text)
+    return _filled(models, prompts=text, steps=", ".join(steps)) if len(steps) > 1 else own
 
 
 def _filled(models: list[str], **texts: str) -> list[Any]:

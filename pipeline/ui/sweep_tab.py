@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -183,7 +184,7 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
     ) -> Iterator[list[Any]]:
         try:
             if jobs.busy(request.session_hash):
-                raise InputError("A run of this page is on; wait for its end, or stop it first.")
+                raise InputError(judge_box.BUSY)
             plan = planned(chosen, [prompt_lines, seeds, steps, guidance, switches])
             visitors.check_spending(plan.requests.values(), request)
             owner = visitors.owner(token)
@@ -195,6 +196,8 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
 
     def on_resume(token, entry, request: gr.Request) -> Iterator[list[Any]]:
         try:
+            if jobs.busy(request.session_hash):
+                raise InputError(judge_box.BUSY)
             kept = visitors.get(entry, token, request)
             plan = playground.sweeps.plan(kept)
             visitors.check_spending([plan.requests[place] for place in playground.sweeps.left(kept)], request)
@@ -206,8 +209,12 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
     def on_judge(token, entry, which, request: gr.Request) -> Iterator[list[Any]]:
         """With Stop, as for the sweep itself, whose name the job goes by."""
         for text, busy in judge_box.judging(playground, jobs, visitors, token, entry, which, request):
-            rest = {"start": gr.Button(interactive=not busy), "stop": gr.Button("Stop sweep", interactive=busy)}
-            yield [*update(said=text, **rest), gr.Button(interactive=not busy)]
+            if busy is None:
+                yield [*update(said=text), gr.skip()]
+                continue
+            free = gr.Button(interactive=not busy)
+            halt = gr.Button("Stop sweep", interactive=busy)
+            yield [*update(said=text, start=free, stop=halt, resume=free), free]
 
     def on_open(token, up, across, which, entry, request: gr.Request) -> list[Any]:
         """The newest sweep of this visitor, unless one is on the page; for that one the votes that came meanwhile."""
@@ -276,7 +283,7 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
     start.click(on_start, [visitors.token, view.price, *boxes.all], outputs, **hidden, **DEVICE_QUEUE).then(**redraw)
     resume.click(on_resume, [visitors.token, current], outputs, **hidden, **DEVICE_QUEUE).then(**redraw)
     gr.on([up.change, across.change, judges.which.input], trigger_mode="always_last", **redraw)
-    up.change(lambda up: judge_box.shown(playground, up), up, [judges.row, judges.which], **at_once)
+    up.change(partial(judge_box.shown, playground), [up, current], [judges.row, judges.which], **at_once)
     judged = judges.begin.click(
         on_judge, [visitors.token, current, judges.which], [*outputs, judges.begin], **hidden, **DEVICE_QUEUE
     )

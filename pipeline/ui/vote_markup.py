@@ -11,7 +11,7 @@ from pipeline.catalog import Catalog
 from pipeline.history import Entry
 from pipeline.stats import NARROW, Interval
 from pipeline.sweep_plot import votes_table
-from pipeline.sweep_votes import Standing
+from pipeline.sweep_votes import Standing, said_of
 from pipeline.votes import Ballot, Tally, Votes, by_pair, roles_of, tally_of
 from pipeline.wording import count, share_text
 
@@ -148,8 +148,8 @@ def people(tally: Tally) -> str:
 def judge(card: JudgeCard, tally: Tally) -> str:
     """The same of a network."""
     return (
-        f"{card.name}, which puts first {card.puts_first}, put the efficient model’s first in "
-        f"{share_text(tally.score)} of {count(tally.scored, 'picture')} at these settings."
+        f"{card.name}, a network that puts first {card.puts_first}, says of the efficient model’s at these settings: "
+        f"{said_of(tally, 'picture')}, so a score of {share_text(tally.score)}."
     )
 
 

@@ -34,7 +34,7 @@ def test_a_network_judges_a_sweep_and_what_it_said_is_kept(url, browser, viewpor
     visit.page.get_by_label("judge", exact=True).check()
     visit.said("Lamp has not judged this sweep yet: press Judge this sweep.")
     visit.button("Judge this sweep").click()
-    visit.said("Lamp has judged all 6.")
+    visit.said("Lamp has judged 6 of 6 pictures.")
     visit.plot("Time against Lamp")
     table = visit.page.locator(".by-setting:visible")
     playwright.expect(table).to_contain_text("3 pictures: ")
@@ -42,7 +42,7 @@ def test_a_network_judges_a_sweep_and_what_it_said_is_kept(url, browser, viewpor
     playwright.expect(visit.page.locator(".front figcaption")).to_contain_text("It <b>sees</b> light.")
     assert violations(visit.page) == [] and visit.sideways() <= 0
     told = download(visit, "Report (HTML)", tmp_path).read_text(encoding="utf-8")
-    assert "<h3>Lamp</h3>" in told and "How it was judged" in told and str(tmp_path) not in told
+    assert "<h3>Lamp (folder clip)</h3>" in told and "How it was judged" in told and str(tmp_path) not in told
 
     visit.page.get_by_label("Judge", exact=True).click()
     visit.page.get_by_role("option", name="Far · not fetched").click()

@@ -192,7 +192,7 @@ def test_two_hundred_cells_come_one_by_one_and_go_together(serve, engine, browse
 
 def test_both_models_of_the_pair_over_a_set_of_prompts_in_one_choice(serve, engine, browser):
     visit = Sweeper(browser, serve(engine))
-    sets = visit.page.get_by_label("Or both models of the pair over")
+    sets = visit.page.get_by_label("Or the pair over many prompts")
     sets.click()
     visit.page.get_by_role("option", name="40 general prompts").click()
     visit.said("^80 pictures, about")

@@ -39,7 +39,7 @@ def test_a_score_is_a_hundred_times_the_cosine_of_what_transformers_embeds(made)
 
     judge, model = Judge(judge_of(SHIPPED, str(made))), CLIPModel.from_pretrained(made).eval()
     seen, heard = CLIPImageProcessorPil.from_pretrained(made), AutoTokenizer.from_pretrained(made)
-    scores = set()
+    scores, words = set(), set()
     for i, prompt in enumerate(("a fox", "a cat", "a red apple")):
         with torch.no_grad():
             picked = model.vision_model(**seen(picture(i), return_tensors="pt")).pooler_output
@@ -48,7 +48,8 @@ def test_a_score_is_a_hundred_times_the_cosine_of_what_transformers_embeds(made)
         expected = 100 * float(left @ right / (left.norm() * right.norm()))
         assert judge.score(picture(i), prompt) == pytest.approx(expected, abs=1e-3)
         scores.add(round(expected, 2))
-    assert len(scores) == 3
+        words.add(round(judge.score(picture(0), prompt), 2))
+    assert len(scores) == len(words) == 3  # each word counts, and not its first letter only
 
 
 def test_any_picture_and_any_prompt_has_a_score(made):
@@ -57,7 +58,7 @@ def test_any_picture_and_any_prompt_has_a_score(made):
         assert -100 <= judge.score(image, "a fox") <= 100
     long = "a fox " * 90
     assert judge.score(picture(1), long) == judge.score(picture(1), long + "and a hat")  # what it reads counts
-    assert judge.reads("a" * READS) and not judge.reads(long)
+    assert judge.score(picture(1), long[: READS // 2]) != judge.score(picture(1), long)
     assert -100 <= judge.score(picture(1), "狐 🦊 \N{NO-BREAK SPACE}") <= 100
 
 
@@ -78,7 +79,7 @@ def test_an_unknown_judge_is_one_sentence(name):
 
 def test_a_folder_goes_by_its_name_and_tells_no_path(made):
     card = judge_of(SHIPPED, str(made))
-    assert card.id == card.name == "tiny-clip" and card.source == "folder tiny-clip"
+    assert (card.id, card.name, card.source) == ("folder:tiny-clip", "tiny-clip", "folder tiny-clip")
 
 
 def test_its_mark_changes_with_its_weights(folder):
@@ -92,7 +93,7 @@ def test_its_mark_changes_with_its_weights(folder):
 @pytest.mark.parametrize(
     ("gone", "said"),
     [("config.json", "lacks config.json"), ("preprocessor_config.json", "lacks preprocessor_config.json"),
-     ("model.safetensors", "lacks safetensors weights")],
+     ("model.safetensors", "lacks safetensors weights"), ("tokenizer.json", "lacks tokenizer.json")],
 )  # fmt: skip
 def test_a_folder_that_lacks_something_says_what(folder, gone, said):
     (folder / gone).unlink()
@@ -128,6 +129,32 @@ def test_weights_that_are_not_there_are_never_drawn_at_random(folder):
     save_file(left, weights, {"format": "pt"})
     with pytest.raises(ModelError, match="some of its weights are not there"):
         Judge(judge_of(SHIPPED, str(folder)))
+
+
+def test_another_networks_tokenizer_is_refused(folder):
+    from pipeline.bench.random_weights import tokenizer
+
+    words = tokenizer(READS)
+    words.add_tokens(["fox", "cat"])
+    words.save_pretrained(folder)
+    with pytest.raises(ModelError, match="its tokenizer is not the one it was trained with"):
+        Judge(judge_of(SHIPPED, str(folder)))
+
+
+def test_a_tokenizer_without_a_limit_reads_what_the_network_can(folder):
+    settings = folder / "tokenizer_config.json"
+    told = json.loads(settings.read_text())
+    del told["model_max_length"]
+    settings.write_text(json.dumps(told))
+    assert -100 <= Judge(judge_of(SHIPPED, str(folder))).score(picture(1), "a fox " * 90) <= 100
+
+
+def test_parts_that_do_not_fit_each_other_are_one_sentence(folder):
+    settings = folder / "preprocessor_config.json"
+    told = json.loads(settings.read_text())
+    settings.write_text(json.dumps({**told, "crop_size": {"height": 48, "width": 48}}))
+    with pytest.raises(ModelError, match=r"tiny-clip cannot judge a picture \(ValueError\)"):
+        Judge(judge_of(SHIPPED, str(folder))).score(picture(1), "a fox")
 
 
 def test_no_number_is_no_score(folder):

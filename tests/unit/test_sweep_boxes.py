@@ -7,7 +7,7 @@ import pytest
 from pipeline.axes import AXES
 from pipeline.catalog import Catalog, load_catalog
 from pipeline.sweep import plan_sweep
-from pipeline.ui.sweep_boxes import offer_of
+from pipeline.ui.sweep_boxes import offer_of, over_many
 
 SHIPPED = load_catalog()
 
@@ -49,3 +49,19 @@ def test_many_steps_are_halved_and_where_there_are_none_to_choose_both_models_ar
 @pytest.mark.parametrize("pair", SHIPPED.pairs)
 def test_every_offer_can_be_made(pair):
     assert 1 < len(plan_sweep(SHIPPED, offered(SHIPPED, pair)).requests) <= 12
+
+
+@pytest.mark.parametrize(
+    ("pair", "models", "steps"),
+    [
+        ("bundled", ["diptych-128", "diptych-128-efficient"], ""),
+        ("fewer-steps", ["diptych-128"], "24, 8"),  # one model: what is compared are its two settings
+        ("diptych-128-efficient:diptych-128-efficient", ["diptych-128-efficient"], "2..5"),
+        ("mai-image-2.6", ["mai-image-2.6", "mai-image-2.6-flash"], ""),
+    ],
+)
+def test_over_many_prompts_every_pair_has_something_to_be_compared(pair, models, steps):
+    boxes = over_many(SHIPPED, SHIPPED.pair(pair), ["a boat", "a fox"])
+    said = dict(zip([axis.name for axis in AXES], boxes, strict=True))
+    assert (said["models"], said["steps"], said["prompts"]) == (models, steps, "a boat\na fox")
+    assert len(plan_sweep(SHIPPED, said).requests) >= 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,13 +12,13 @@ import pytest
 from pipeline import sweep_judging as module
 from pipeline.cards import JudgeCard
 from pipeline.cost import load_prices
-from pipeline.errors import Cancelled, InputError
+from pipeline.errors import BusyError, Cancelled, InputError
 from pipeline.history import History
 from pipeline.playground import Playground
 from pipeline.sweep_judging import Judging
 from pipeline.sweep_report import drawn, write_sweep_report
 from pipeline.sweep_run import Sweeps
-from pipeline.sweep_votes import claim, standing_document, told
+from pipeline.sweep_votes import NO_PERSON, claim, standing_document, told
 from pipeline.ui.vote_markup import judge
 from tests.clip import write_clip
 from tests.fakes import plan_of
@@ -68,6 +69,12 @@ def swept(sweeps):
     return make
 
 
+def scores(judging, entry) -> dict[int, float]:
+    """What is kept of the lamp's word."""
+    heard = judging._best(entry.id).get("lamp")
+    return heard.scores if heard else {}
+
+
 def brightness(sweeps, entry) -> dict[int, float]:
     return {place: float(np.asarray(found.image).mean()) for place, found in sweeps.history.results(entry).items()}
 
@@ -75,7 +82,7 @@ def brightness(sweeps, entry) -> dict[int, float]:
 def test_each_picture_is_scored_once_beside_its_reference_and_counted_by_setting(judging, sweeps, swept, lamp):
     entry = swept(models="old, new", prompts="a fox\na cat\na hat\na car\na bus", steps="2")
     assert list(judging.judge(entry, CARD)) == [(0, 10), *((done, 10) for done in range(10)), (10, 10)]
-    assert judging.scores(entry.id, "lamp") == pytest.approx(brightness(sweeps, entry))
+    assert scores(judging, entry) == pytest.approx(brightness(sweeps, entry))
     standing = judging.standing(entry, CARD)
     bright = brightness(sweeps, entry)
     prompts = {place: cell.request.prompt for place, cell in sweeps.history.results(entry).items()}
@@ -104,7 +111,7 @@ def test_what_is_said_counts_pictures_not_votes_and_says_whose_word_it_is(judgin
     assert said["Judge"] == "Lamp (folder lamp), 10 pictures"
     assert said["New"].startswith("score 100 % (72 % to 100 %), of 10 pictures: 10 better, 0 as good, 0 worse; mean ")
     assert "it puts first the brighter picture" in said["How it was judged"]
-    assert "What a network prefers is not what people do" in said["How it was judged"]
+    assert NO_PERSON in said["How it was judged"]
     assert said["How it was judged"].endswith("It sees light.") and "vote" not in said["New"]
     document = standing_document(standing)
     assert document["settings"][0]["better"] == 10 and document["settings"][0]["score"]["low"] > 0.7
@@ -126,25 +133,24 @@ def test_stop_keeps_what_is_done_and_the_next_time_goes_on_there(judging, swept,
         for done, _ in judging.judge(entry, CARD, stop):
             if done == 2:
                 stop.set()
-    assert len(judging.scores(entry.id, "lamp")) == 2
+    assert len(scores(judging, entry)) == 2
     assert list(judging.judge(entry, CARD)) == [(2, 4), (2, 4), (3, 4), (4, 4)]
     assert [len(each.asked) for each in lamp.made] == [2, 2]
 
 
-def test_what_other_weights_said_is_not_mixed_in(judging, swept, monkeypatch):
+def test_what_other_weights_said_is_not_mixed_in_and_counts_once_it_is_whole(judging, swept, monkeypatch):
     entry = swept(steps="1, 2")
     list(judging.judge(entry, CARD))
-    first = judging.scores(entry.id, "lamp")
+    first = scores(judging, entry)
     monkeypatch.setattr(module, "locate_judge", lambda card: ("", "2"))
-    monkeypatch.setattr(Lamp, "__init__", lambda self, card: vars(self).update(card=card, mark="2", asked=[]))
     monkeypatch.setattr(Lamp, "score", lambda self, image, prompt: 7.0)
     events = judging.judge(entry, CARD)
     assert [next(events) for _ in range(3)] == [(0, 2), (0, 2), (1, 2)]  # one of two is scored anew
-    assert set(judging.scores(entry.id, "lamp").values()) == {7.0} and len(judging.scores(entry.id, "lamp")) == 1
     events.close()
-    assert judging.standing(entry, CARD) is None  # a score of the old weights beside one of the new says nothing
+    assert scores(judging, entry) == first and judging.standing(entry, CARD).settings[0].tally.scored == 1
     list(judging.judge(entry, CARD))
-    assert set(judging.scores(entry.id, "lamp").values()) == {7.0} and len(first) == 2
+    assert set(scores(judging, entry).values()) == {7.0} and len(first) == 2
+    assert [card.id for card in judging.judges(entry.id)] == ["lamp"]
 
 
 def test_it_takes_its_turn_in_the_line_and_a_run_its_own_between_two_pictures(judging, swept, engine, requests, lamp):
@@ -163,27 +169,66 @@ def test_it_takes_its_turn_in_the_line_and_a_run_its_own_between_two_pictures(ju
     assert [done for done, _ in events] == [1, 2, 3]
 
 
-def test_a_full_line_or_a_fault_gives_the_place_back(judging, swept, engine, lamp, monkeypatch):
+def test_a_fault_gives_the_place_back_and_the_next_one_can_judge(judging, swept, engine, lamp, monkeypatch):
     entry = swept(steps="1, 2")
-    monkeypatch.setattr(lamp, "score", lambda *_: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        list(judging.judge(entry, CARD))
+    with monkeypatch.context() as broken:
+        broken.setattr(lamp, "score", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            list(judging.judge(entry, CARD))
     assert len(engine.line) == 0
+    engine.line.max_waiting = 0
+    ticket = engine.line.join()
+    with pytest.raises(BusyError, match="already waiting"):
+        list(judging.judge(entry, CARD))
+    ticket.leave()
+    assert list(judging.judge(entry, CARD))[-1] == (2, 2)
 
 
-def test_a_lost_picture_is_left_out(judging, swept, sweeps):
+def test_one_at_a_time_since_a_judge_takes_gigabytes(judging, swept, lamp):
+    entry, other = swept(steps="1, 2"), swept(steps="2, 3")
+    events = judging.judge(entry, CARD)
+    assert [next(events), next(events)] == [(0, 2), (0, 2)]
+    for again in (entry, other):
+        with pytest.raises(BusyError, match="A sweep is being judged already"):
+            list(judging.judge(again, CARD))
+    events.close()  # its reader has gone
+    list(judging.judge(other, CARD))
+    list(judging.judge(entry, CARD))
+    assert len(scores(judging, entry)) == len(scores(judging, other)) == 2
+
+
+def test_a_lost_picture_is_left_out_and_told(judging, swept, sweeps):
     entry = swept(models="old, new", prompts="a fox\na cat\na hat", steps="2")
     entry.files[0].unlink()  # so its prompt has no reference any more
     entry.files[4].write_bytes(b"no picture")
+    assert list(judging.judge(entry, CARD))[-1] == (3, 4)
+    assert sorted(scores(judging, entry)) == [1, 2, 5]
+    standing = judging.standing(entry, CARD)
+    assert standing.settings[0].tally.scored == 1
+    assert standing.reference.mean == scores(judging, entry)[2]  # of what stands beside something only
+
+
+def test_a_setting_of_which_nothing_was_judged_has_no_score_and_costs_nothing_else(judging, swept, sweeps, tmp_path):
+    playground = Playground(sweeps.catalog, load_prices(), sweeps.engine, tmp_path)
+    entry = swept(steps="1, 2, 3")
+    entry.files[0].write_bytes(b"no picture")
     list(judging.judge(entry, CARD))
-    assert sorted(judging.scores(entry.id, "lamp")) == [1, 2, 5]
-    [setting] = judging.standing(entry, CARD).settings
-    assert setting.tally.scored == 1
+    lost, judged = judging.standing(entry, CARD).settings
+    assert (lost.mean, lost.gain, lost.tally.score) == (None, None, None) and judged.mean is not None
+    assert "nothing said" in drawn(playground, entry, "judge")
+    write_sweep_report(tmp_path / "report.html", playground, entry)
+    assert standing_document(judging.standing(entry, CARD))["settings"][0]["mean"] is None
 
 
 def test_what_cannot_be_judged_is_one_sentence(judging, swept, sweeps, lamp, monkeypatch):
     with pytest.raises(InputError, match="Nothing can be judged yet"):
         list(judging.judge(swept(seeds="1, 2"), CARD))
+    entry = swept(steps="1, 2")
+    events = judging.judge(entry, CARD)
+    assert [next(events), next(events)] == [(0, 2), (0, 2)]
+    sweeps.history.delete(entry.id)
+    with pytest.raises(InputError):
+        list(events)
     entry = swept(steps="1, 2")
     monkeypatch.setattr(lamp, "score", lambda *_: sweeps.history.delete(entry.id) or 1.0)
     with pytest.raises(InputError, match="deleted from the history"):
@@ -195,7 +240,7 @@ def test_what_was_said_goes_with_the_sweep(judging, swept, sweeps):
     list(judging.judge(entry, CARD))
     assert [card.id for card in judging.judges(entry.id)] == ["lamp"]
     sweeps.history.delete(entry.id)
-    assert judging.judges(entry.id) == [] and judging.scores(entry.id, "lamp") == {}
+    assert judging.judges(entry.id) == [] and scores(judging, entry) == {}
 
 
 def test_plot_table_and_report_tell_of_people_and_judges_apart(catalog, engine, tmp_path, lamp):
@@ -209,11 +254,11 @@ def test_plot_table_and_report_tell_of_people_and_judges_apart(catalog, engine, 
         drawn(playground, entry, "judge")
     list(playground.judging.judge(entry, CARD))
     shown = drawn(playground, entry, "judge")
-    assert 'aria-label="Time against lamp"' in shown and "What a network prefers is not what people do." in shown
+    assert 'aria-label="Time against Lamp"' in shown and NO_PERSON in shown and "It sees light." in shown
     assert '<th scope="col">Pictures</th>' in shown and "to the reference’s" in shown
     write_sweep_report(tmp_path / "report.html", playground, entry)
     text = (tmp_path / "report.html").read_text()
-    assert "<h3>lamp</h3>" in text and "How it was judged" in text and "How it was asked" not in text
+    assert "<h3>Lamp (folder lamp)</h3>" in text and "How it was judged" in text and "How it was asked" not in text
 
 
 def test_a_comparison_at_the_same_settings_is_told_what_the_judge_found(judging, swept, sweeps, catalog):
@@ -225,8 +270,10 @@ def test_a_comparison_at_the_same_settings_is_told_what_the_judge_found(judging,
     [(card, tally)] = judging.of_settings([entry, entry], document)
     assert card.id == "lamp" and tally == judging.standing(entry, CARD).settings[0].tally
     said = judge(CARD, tally)
-    assert said.startswith("Lamp, which puts first the brighter picture, put the efficient model’s first in ")
-    assert said.endswith("of 2 pictures at these settings.")
+    assert said.startswith(
+        "Lamp, a network that puts first the brighter picture, says of the efficient model’s at these"
+    )
+    assert ": 2 pictures: " in said and " so a score of " in said
     for other in (
         {**document, "width": 64},
         {**document, "lanes": [{**lanes[0], "steps": 3}, lanes[1]]},
@@ -234,6 +281,13 @@ def test_a_comparison_at_the_same_settings_is_told_what_the_judge_found(judging,
         {**document, "lanes": lanes[::-1]},
     ):
         assert list(judging.of_settings([entry], other)) == []
+    without = swept(models="old, new", prompts="a fox\na cat", steps="2", negative_prompt="rain")
+    list(judging.judge(without, CARD))
+    assert list(judging.of_settings([without], document)) == []
+    gone = replace(
+        entry, document={**entry.document, "values": {**entry.document["values"], "models": ["old", "gone"]}}
+    )
+    assert [card.id for card, _ in judging.of_settings([gone, entry], document)] == ["lamp"]
 
 
 def test_a_real_network_judges_from_the_command_line(tmp_path, capsys, monkeypatch):
@@ -257,10 +311,16 @@ def test_a_real_network_judges_from_the_command_line(tmp_path, capsys, monkeypat
     lines = capsys.readouterr().out.splitlines()
     document = json.loads(lines[-1])
     [setting] = document["settings"]
-    assert document["sweep"] == entry and document["judge"]["id"] == "tiny-clip" and folder not in lines[-1]
+    assert document["sweep"] == entry and document["judge"]["id"] == "folder:tiny-clip" and folder not in lines[-1]
     assert setting["label"] == "Diptych 128 Efficient" and setting["better"] + setting["worse"] == 2
     assert any(line.startswith("Verdict: By tiny-clip: 1 setting too close to call") for line in lines)
     assert "tiny-clip" in report.read_text() and str(tmp_path) not in report.read_text()
+    assert main(["sweep", "--resume", entry, "--judge", folder, "--out", str(tmp_path / "out"), *data]) == 0
+    out = capsys.readouterr().out
+    assert {"settings": json.loads(out.splitlines()[-1])["judged"]["settings"]} == {"settings": [setting]}
+    assert main(["sweep", "a fox", "--model", pair, "--judge", "pickscore-v1", *data]) == 2
+    told = capsys.readouterr()
+    assert "PickScore v1 is not on this machine yet" in told.err and "kept as" not in told.out
     assert main(["judge", entry, *data]) == 2
     assert "CLIP ViT-L/14 is not on this machine yet" in capsys.readouterr().err
     assert main(["judge", "nothing", "--by", folder, *data]) == 2
