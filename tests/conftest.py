@@ -35,6 +35,9 @@ os.environ |= {
     for name in ("XDG_DATA_HOME", "XDG_CACHE_HOME", "HF_HOME", "GRADIO_TEMP_DIR")
 }
 os.environ["HF_HUB_OFFLINE"] = "1"
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Two processes whose threads are as many as the cores wait for each other most of the time.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")
