@@ -7,15 +7,11 @@ import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from pipeline.hosted import Hosted
+from pipeline.hosted import Data, Hosted
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
-
-
-class Data(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Range(Data):

@@ -13,8 +13,9 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from pipeline.cards import ASSETS, Data, JudgeCard, ModelCard, Sizes
+from pipeline.cards import ASSETS, JudgeCard, ModelCard, Sizes
 from pipeline.errors import InputError, ModelError, shown
+from pipeline.hosted import Data
 
 Role = Literal["predecessor", "efficient"]
 ROLES: tuple[Role, ...] = ("predecessor", "efficient")

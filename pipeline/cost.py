@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from pipeline.cards import ASSETS
 from pipeline.catalog import first_fault
 from pipeline.errors import InputError, PlaygroundError, shown
-from pipeline.hosted import HostedCall, HostedPrice
+from pipeline.hosted import Data, HostedCall, HostedPrice
 from pipeline.wording import dollars
 
 DAYS_A_MONTH = 30
@@ -27,11 +27,7 @@ SECONDS_A_DAY = 86_400
 OWN = "a price of your own"
 
 
-class _Data(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class PriceProfile(_Data):
+class PriceProfile(Data):
     """What one hour of a machine costs."""
 
     id: str
@@ -54,7 +50,7 @@ class PriceProfile(_Data):
         return cls(id=price["profile"], name=name, usd_per_hour=usd, source=source, as_of=as_of)
 
 
-class PriceTable(_Data):
+class PriceTable(Data):
     profiles: dict[str, PriceProfile]
     hosted: tuple[HostedPrice, ...]
 

@@ -27,11 +27,13 @@ Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Variable = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
 
 
-class _Data(BaseModel):
+class Data(BaseModel):
+    """A table of a data file: what it does not know is a fault, and nothing changes once it is read."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class HostedPrice(_Data):
+class HostedPrice(Data):
     """What a provider asks for one picture, by its price list."""
 
     name: str
@@ -46,7 +48,7 @@ class HostedPrice(_Data):
     note: str = ""
 
 
-class HostedCall(_Data):
+class HostedCall(Data):
     """What is known of one picture that a provider draws."""
 
     provider: str
@@ -61,7 +63,7 @@ class HostedCall(_Data):
     """As the provider counted them; None before, and where it does not say."""
 
 
-class Hosted(_Data):
+class Hosted(Data):
     """How a provider is asked for a picture with one of its models."""
 
     provider: str

@@ -46,13 +46,17 @@ class Spending:
 
     def check(self, expected_usd: float) -> None:
         """Raises InputError if so much more would be too much: what cannot be paid to its end is not begun."""
-        left = self.most_usd - self.spent_usd
-        if expected_usd > left:
+        if expected_usd > self.most_usd - self.spent_usd:
             raise InputError(
-                f"This costs up to {dollars(expected_usd)} at list prices, and {dollars(max(0.0, left))} of the "
-                f"{dollars(self.most_usd)} that hosted pictures may cost here are left; ask for less, or start anew "
-                "with a larger --spend."
+                self._too_much(f"This costs up to {dollars(expected_usd)} at list prices", "ask for less, or ")
             )
+
+    def _too_much(self, this: str, instead: str = "") -> str:
+        left = dollars(max(0.0, self.most_usd - self.spent_usd))
+        return (
+            f"{this}, and {left} of the {dollars(self.most_usd)} that hosted pictures may cost here are left; "
+            f"{instead}start anew with a larger --spend."
+        )
 
     @contextmanager
     def paying(self, expected_usd: float, what: str) -> Iterator[list[float]]:
@@ -60,11 +64,7 @@ class Spending:
         much. What was asked for and given up is taken as paid, as the provider may have drawn it; see Refused."""
         with self._lock:
             if self.spent_usd + expected_usd > self.most_usd:
-                raise ModelError(
-                    f"{what} costs {dollars(expected_usd)}, and {dollars(self.most_usd - self.spent_usd)} of the "
-                    f"{dollars(self.most_usd)} that hosted pictures may cost here are left; start anew with a larger "
-                    "--spend."
-                )
+                raise ModelError(self._too_much(f"{what} costs {dollars(expected_usd)}"))
             self.spent_usd += expected_usd
         paid = [expected_usd]
         try:

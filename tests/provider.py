@@ -15,6 +15,12 @@ from typing import Any
 
 from PIL import Image
 
+from pipeline.catalog import Catalog
+from pipeline.compare import plan
+from pipeline.engine import Engine
+from pipeline.events import Result, final_results
+from pipeline.request import ImageRequest
+
 KEY = "key-of-a-test"
 CARDS = """
 [models.grand]
@@ -147,3 +153,13 @@ def serving() -> Iterator[Provider]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def asked_for(cards: Catalog, pair: str = "hosted", **fields: object) -> dict[str, ImageRequest]:
+    """A comparison of the two hosted models of ``CARDS``, or of another pair."""
+    return plan(cards, cards.pair(pair), "a red apple", **{"seed": 7, **fields})
+
+
+def run(engine: Engine, *requests: ImageRequest, **how: object) -> list[Result]:
+    """To the end."""
+    return final_results(engine.run(list(requests), **how))

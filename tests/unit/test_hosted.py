@@ -13,16 +13,16 @@ from pipeline.backends import hosted as module
 from pipeline.backends.everywhere import Everywhere
 from pipeline.backends.hosted import HostedBackend, body
 from pipeline.catalog import load_catalog
-from pipeline.compare import compare_document, device_of, plan, repriced
+from pipeline.compare import compare_document, device_of, repriced
 from pipeline.cost import load_prices, picture_formula
 from pipeline.engine import Engine
 from pipeline.errors import Cancelled, InputError, ModelError, PlaygroundError
-from pipeline.events import Done, Queued, Step, final_results
+from pipeline.events import Done, Queued, Step
 from pipeline.recipe import recipe_of, result_from_recipe
 from pipeline.request import make_request
 from pipeline.spending import Spending
 from tests.fakes import CATALOG
-from tests.provider import CARDS, KEY
+from tests.provider import CARDS, KEY, asked_for, run
 
 PRICE = load_prices().profile("hf-t4-small")
 
@@ -31,14 +31,6 @@ PRICE = load_prices().profile("hf-t4-small")
 def engine(hosted_engine):
     """In place of the usual one."""
     return hosted_engine
-
-
-def run(engine, *requests, **how):
-    return final_results(engine.run(list(requests), **how))
-
-
-def asked_for(cards, pair="hosted", **fields):
-    return plan(cards, cards.pair(pair), "a red apple", **{"seed": 7, **fields})
 
 
 def test_each_is_asked_in_its_own_words(engine, cards, provider):

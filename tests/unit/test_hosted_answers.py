@@ -12,25 +12,15 @@ import pytest
 from PIL import Image
 
 from pipeline.backends import hosted as module
-from pipeline.compare import plan
 from pipeline.errors import ModelError
-from pipeline.events import final_results
 from pipeline.request import make_request
-from tests.provider import KEY
+from tests.provider import KEY, asked_for, run
 
 
 @pytest.fixture
 def engine(hosted_engine):
     """In place of the usual one."""
     return hosted_engine
-
-
-def run(engine, *requests, **how):
-    return final_results(engine.run(list(requests), **how))
-
-
-def asked_for(cards):
-    return plan(cards, cards.pair("hosted"), "a red apple", seed=7)
 
 
 ERROR = {"error": {"code": "content_safety_violation", "message": "Input  violated\nthe policies."}}
