@@ -34,7 +34,7 @@ from pipeline.recipe import recipe_of
 from pipeline.report import Item, check_target, title_of, write_report
 from pipeline.request import REPEAT_MAX, ImageRequest, make_request, random_seed, whole
 from pipeline.stored import remake
-from pipeline.sweep import forecast, plan_sweep, sweep_document
+from pipeline.sweep import forecast, over_pair, plan_sweep, sweep_document
 from pipeline.sweep_report import write_sweep_report
 from pipeline.sweep_run import LeftOut, Working
 from pipeline.sweep_votes import claim as claim_of
@@ -268,6 +268,9 @@ def _entry(options: argparse.Namespace, playground: Playground) -> Entry:
     else:
         given = {"models": options.model, "prompts": _prompts(options), "seeds": options.seeds or options.seed}
         given |= {"steps": options.steps, "guidance": options.guidance, "switches": options.switches}
+        if options.pair:
+            compared = over_pair(playground.catalog, playground.catalog.pair(options.pair))
+            given |= {"models": compared["models"], "steps": options.steps or compared["steps"]}
         fixed = {"negative_prompt": options.negative_prompt, "width": options.width, "height": options.height}
         plan = plan_sweep(playground.catalog, given, **fixed)
         price = playground.price(options.price)

@@ -12,7 +12,7 @@ from math import prod
 from typing import Any
 
 from pipeline.axes import AXES, CELLS_MAX, NO_SWITCH, Axis, Value, switches_of, values
-from pipeline.catalog import Catalog
+from pipeline.catalog import ROLES, Catalog, Pair
 from pipeline.cells import Cell
 from pipeline.compare import estimated_cost, lane_document, price_document
 from pipeline.cost import PriceProfile
@@ -91,6 +91,15 @@ def plan_sweep(
     _check_lines(faults, len(found[rows.name]) if rows else 1, len(found[columns.name]) if columns else 1)
     skipped = {place: str(error) for place, error in faults.items()}
     return Plan(found, rows, columns, dict(fixed), requests, skipped)
+
+
+def over_pair(catalog: Catalog, pair: Pair) -> dict[str, list[str]]:
+    """What a sweep goes over to compare a pair, as :func:`plan_sweep` takes it: both models; of one model the steps of
+    its two sides, where they differ."""
+    models = [card.id for card in catalog.cards(pair)]
+    usual = catalog.model(models[0]).steps.default
+    steps = list(dict.fromkeys(f"{pair.lane(role).steps or usual:g}" for role in ROLES))
+    return {"models": models, "steps": steps if len(models) == 1 < len(steps) else []}
 
 
 def _requests(

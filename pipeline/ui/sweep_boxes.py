@@ -11,10 +11,11 @@ import gradio as gr
 
 from pipeline.axes import AXES
 from pipeline.cards import Range
-from pipeline.catalog import ROLES, Catalog, Pair
+from pipeline.catalog import Catalog, Pair
 from pipeline.errors import InputError
 from pipeline.playground import Playground
 from pipeline.prompt_sets import prompt_sets, prompts_of
+from pipeline.sweep import over_pair
 from pipeline.ui.compare_view import CompareView
 
 FEW_STEPS = 8
@@ -107,14 +108,11 @@ def offer_of(catalog: Catalog, pair: Pair, prompt: str) -> list[Any]:
 
 
 def over_many(catalog: Catalog, pair: Pair, prompts: Sequence[str]) -> list[Any]:
-    """The same for many prompts: both models; of one model its two settings, as far as they are steps."""
-    text, models = "\n".join(prompts), [card.id for card in catalog.cards(pair)]
-    if len(models) > 1:
-        return _filled(models, prompts=text)
-    usual = catalog.model(models[0]).steps.default
-    steps = dict.fromkeys(f"{pair.lane(role).steps or usual:g}" for role in ROLES)
-    own = offer_of(catalog, pair, text)
-    return _filled(models, prompts=text, steps=", ".join(steps)) if len(steps) > 1 else own
+    """The same for many prompts: what compares the pair; where nothing differs, its one model over some steps."""
+    text, found = "\n".join(prompts), over_pair(catalog, pair)
+    if len(found["models"]) == 1 and not found["steps"]:
+        return offer_of(catalog, pair, text)
+    return _filled(found["models"], prompts=text, steps=", ".join(found["steps"]))
 
 
 def _filled(models: list[str], **texts: str) -> list[Any]:

@@ -11,7 +11,7 @@ from pipeline.cards import ASSETS
 from pipeline.catalog import load_catalog
 from pipeline.errors import InputError
 from pipeline.prompt_sets import prompt_sets, prompts_of
-from pipeline.sweep import plan_sweep
+from pipeline.sweep import over_pair, plan_sweep
 from pipeline.votes import PAIRS_MAX
 
 
@@ -27,6 +27,20 @@ def test_a_set_is_a_sweep_of_two_models_and_every_pair_of_it_can_be_voted_on(key
 def test_the_held_out_ones_are_those_of_the_report():
     told = json.loads((ASSETS / "models" / "samples.json").read_text())["prompts"]["everyday"]
     assert prompts_of("held-out") == told[:50] and len(told) == 100
+
+
+@pytest.mark.parametrize(
+    ("pair", "lanes"),
+    [
+        ("bundled", {("diptych-128", 24), ("diptych-128-efficient", 3)}),
+        ("fewer-steps", {("diptych-128", 24), ("diptych-128", 8)}),
+    ],
+)
+def test_a_pair_is_compared_at_its_own_settings(pair, lanes):
+    catalog = load_catalog()
+    plan = plan_sweep(catalog, {"prompts": prompts_of("held-out"), **over_pair(catalog, catalog.pair(pair))})
+    assert {(request.model, request.steps) for request in plan.requests.values()} == lanes
+    assert len(plan.requests) == 100
 
 
 def test_an_unknown_set_is_one_sentence(capsys, tmp_path):

@@ -301,8 +301,7 @@ def test_a_real_network_judges_from_the_command_line(tmp_path, capsys, monkeypat
     monkeypatch.setattr(module, "Judge", Judge)
     monkeypatch.setattr(module, "locate_judge", locate_judge)
     folder, data = str(write_clip(tmp_path / "tiny-clip")), ["--data", str(tmp_path / "data"), "--json"]
-    pair = "diptych-128,diptych-128-efficient"
-    assert main(["sweep", "--prompts-file", _prompts(tmp_path), "--model", pair, "--seed", "1",
+    assert main(["sweep", "--prompts-file", _prompts(tmp_path), "--pair", "bundled", "--seed", "1",
                  "--out", str(tmp_path / "out"), *data]) == 0  # fmt: skip
     out = capsys.readouterr().out
     entry = out.partition("kept as ")[2].partition(";")[0]
@@ -318,7 +317,7 @@ def test_a_real_network_judges_from_the_command_line(tmp_path, capsys, monkeypat
     assert main(["sweep", "--resume", entry, "--judge", folder, "--out", str(tmp_path / "out"), *data]) == 0
     out = capsys.readouterr().out
     assert {"settings": json.loads(out.splitlines()[-1])["judged"]["settings"]} == {"settings": [setting]}
-    assert main(["sweep", "a fox", "--model", pair, "--judge", "pickscore-v1", *data]) == 2
+    assert main(["sweep", "a fox", "--pair", "bundled", "--judge", "pickscore-v1", *data]) == 2
     told = capsys.readouterr()
     assert "PickScore v1 is not on this machine yet" in told.err and "kept as" not in told.out
     assert main(["judge", entry, *data]) == 2
