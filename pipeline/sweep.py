@@ -22,6 +22,8 @@ from pipeline.events import Result
 from pipeline.request import ImageRequest, make_request, random_seed
 from pipeline.wording import count, expected
 
+COLUMNS_MAX = 8
+"""What a page of 1360 pixels shows beside each other."""
 PROMPTS_MAX = 100_000
 """Characters: a sweep is kept before its first picture is, and nobody's text shall fill the disk."""
 
@@ -61,10 +63,10 @@ def plan_sweep(
 ) -> Plan:
     """``given``: what a person wrote for every axis, by its name; at most two may have several values.
 
-    No seed is a random one; no steps and no guidance are each model's own. ``swapped``: what would be rows becomes
-    columns. ``kept``: it was planned before, by rules that may have been others. Raises InputError. A value that only
-    some of several models can do leaves cells out (``skipped``); one that none can do is an error.
-    """
+    No seed is a random one; no steps and no guidance are each model's own. The first axis that varies makes rows,
+    unless the other one is too long for columns. ``swapped``: what would be rows becomes columns. ``kept``: it was
+    planned before, by rules that may have been others. Raises InputError. A value that only some of several models
+    can do leaves cells out (``skipped``); one that none can do is an error."""
     found = {axis.name: values(axis, given.get(axis.name)) for axis in AXES}
     if not found["models"]:
         raise InputError(f"models must name at least one of {', '.join(catalog.models)}; got none.")
@@ -85,12 +87,17 @@ def plan_sweep(
         size = catalog.common_sizes(found["models"]).default
         fixed |= {name: size for name in ("width", "height") if fixed.get(name) is None}
     rows, columns = [None, None, *several][-2:]  # one axis alone is a row of columns
-    if swapped:
+    if swapped or (not kept and _is_wide(found, rows, columns)):
         rows, columns = columns, rows
     requests, faults = _requests(catalog, found, rows, columns, fixed)
     _check_lines(faults, len(found[rows.name]) if rows else 1, len(found[columns.name]) if columns else 1)
     skipped = {place: str(error) for place, error in faults.items()}
     return Plan(found, rows, columns, dict(fixed), requests, skipped)
+
+
+def _is_wide(found: Mapping[str, tuple], rows: Axis | None, columns: Axis | None) -> bool:
+    """Whether a page would scroll sideways to show it and not, with its columns as rows, downwards."""
+    return bool(rows and columns) and len(found[rows.name]) <= COLUMNS_MAX < len(found[columns.name])
 
 
 def over_pair(catalog: Catalog, pair: Pair) -> dict[str, list[str]]:

@@ -9,7 +9,7 @@ import pytest
 from pipeline.cost import load_prices
 from pipeline.errors import InputError
 from pipeline.estimate import Estimate
-from pipeline.sweep import forecast, head_document, heads, plan_again, plan_sweep
+from pipeline.sweep import COLUMNS_MAX, forecast, head_document, heads, plan_again, plan_sweep
 from pipeline.wording import expected
 from tests.fakes import plan_of
 
@@ -27,6 +27,18 @@ def test_two_axes_make_a_grid_row_by_row(catalog):
     assert settings(plan, "steps", "guidance") == [(1, 1), (1, 3), (2, 1), (2, 3), (4, 1), (4, 3)]
     assert set(settings(plan, "prompt", "seed", "model")) == {("a fox", 7, "old")}
     assert heads(plan, plan.rows, catalog) == ["1 step", "2 steps", "4 steps"]
+
+
+def test_what_is_too_long_for_columns_goes_down_and_stays_so(catalog):
+    many = "\n".join(f"a thing {i}" for i in range(COLUMNS_MAX + 1))
+    plan = plan_of(catalog, models="old, new", prompts=many, steps="2")
+    assert (plan.rows.name, plan.columns.name) == ("prompts", "models")
+    assert [plan.requests[place].model for place in (0, 1, 2)] == ["old", "new", "old"]  # a pair beside each other
+    again = plan_again(catalog, head_document(plan, PRICE, ""))
+    assert (again.rows, again.columns, again.requests) == (plan.rows, plan.columns, plan.requests)
+    few = plan_of(catalog, models="old, new", prompts=many.rpartition("\n")[0], steps="2")
+    long = plan_of(catalog, prompts=many, seeds=f"1..{COLUMNS_MAX + 1}")  # both too long: as ever
+    assert (few.rows.name, long.rows.name) == ("models", "prompts")
 
 
 def test_swapped_turns_rows_into_columns(catalog):
