@@ -34,7 +34,7 @@ from pipeline.recipe import recipe_of
 from pipeline.report import Item, check_target, title_of, write_report
 from pipeline.request import REPEAT_MAX, ImageRequest, make_request, random_seed, whole
 from pipeline.stored import remake
-from pipeline.sweep import forecast, over_pair, plan_sweep, sweep_document
+from pipeline.sweep import forecast, has_pairs, over_pair, plan_sweep, sweep_document
 from pipeline.sweep_report import write_sweep_report
 from pipeline.sweep_run import LeftOut, Working
 from pipeline.sweep_votes import claim as claim_of
@@ -225,7 +225,7 @@ def _sweep(options: argparse.Namespace) -> dict[str, Any]:
     sweeps = playground.sweeps
     playground.check_price(options.price)
     check_target(options.report)
-    judge = judge_of(playground.catalog, options.judge) if options.judge else None
+    judge = None if options.judge is None else judge_of(playground.catalog, options.judge)
     if judge:
         locate_judge(judge)  # told before anything is drawn
     entry = _entry(options, playground)
@@ -251,9 +251,11 @@ def _sweep(options: argparse.Namespace) -> dict[str, Any]:
         cell["image"] = result and _save(result, Path(options.out))
         _tell(cell_label(document, cell, playground.catalog.name(cell["model"])), cell)
     print(_seed_line(document))
-    if judge:
-        document["judged"] = _judged(playground, playground.history.get(entry.id), judge)
-    _sweep_report(options.report, playground, entry)
+    try:
+        if judge:
+            document["judged"] = _judged(playground, playground.history.get(entry.id), judge)
+    finally:
+        _sweep_report(options.report, playground, entry)
     return document
 
 
@@ -269,10 +271,12 @@ def _entry(options: argparse.Namespace, playground: Playground) -> Entry:
         given = {"models": options.model, "prompts": _prompts(options), "seeds": options.seeds or options.seed}
         given |= {"steps": options.steps, "guidance": options.guidance, "switches": options.switches}
         if options.pair:
-            compared = over_pair(playground.catalog, playground.catalog.pair(options.pair))
-            given |= {"models": compared["models"], "steps": options.steps or compared["steps"]}
+            own = {name: value for name, value in given.items() if value is not None}
+            given = {**over_pair(playground.catalog, playground.catalog.pair(options.pair)), **own}
         fixed = {"negative_prompt": options.negative_prompt, "width": options.width, "height": options.height}
         plan = plan_sweep(playground.catalog, given, **fixed)
+        if options.judge is not None and not has_pairs(plan):
+            raise InputError("There is nothing to judge in this sweep: name several models, steps or switches.")
         price = playground.price(options.price)
         left = [plan.requests[place] for place in plan.order()]
         playground.check_spending(left, use_cache=not options.fresh)
@@ -312,7 +316,7 @@ def _judged(playground: Playground, entry: Entry, card: JudgeCard) -> dict[str, 
     for done, total in playground.judging.judge(entry, card):
         _line(f"{card.name}: {done} of {total} pictures")
     _line("")
-    standing = playground.judging.standing(entry, card)
+    standing = playground.judging.standing(entry, card, locate_judge(card)[1])
     if standing is None:
         raise InputError("None of this sweep's pictures can be read any more; make the sweep anew.")
     print("\n".join(f"{label}: {text}" for label, text in {"Verdict": claim_of(standing), **told_of(standing)}.items()))

@@ -78,7 +78,7 @@ def parser() -> argparse.ArgumentParser:
     drawn.add_argument("--prompt-set", metavar="ID", help=f"instead of PROMPT: {' or '.join(prompt_sets())}")
     whose = grid.add_mutually_exclusive_group()
     whose.add_argument("--model", metavar="ID,ID,…")
-    whose.add_argument("--pair", metavar="ID", help="both models of a pair, or the two settings of its one model")
+    whose.add_argument("--pair", metavar="ID", help="both models of a pair, or of MODEL:MODEL")
     for axis in AXES:
         if axis.name not in ("models", "prompts"):
             grid.add_argument(f"--{axis.name}", metavar="V,V,…", help=axis.how)

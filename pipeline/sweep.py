@@ -12,7 +12,7 @@ from math import prod
 from typing import Any
 
 from pipeline.axes import AXES, CELLS_MAX, NO_SWITCH, Axis, Value, switches_of, values
-from pipeline.catalog import ROLES, Catalog, Pair
+from pipeline.catalog import ROLES, Catalog, Lane, Pair, Role
 from pipeline.cells import Cell
 from pipeline.compare import estimated_cost, lane_document, price_document
 from pipeline.cost import PriceProfile
@@ -101,12 +101,33 @@ def _is_wide(found: Mapping[str, tuple], rows: Axis | None, columns: Axis | None
 
 
 def over_pair(catalog: Catalog, pair: Pair) -> dict[str, list[str]]:
-    """What a sweep goes over to compare a pair, as :func:`plan_sweep` takes it: both models; of one model the steps of
-    its two sides, where they differ."""
+    """What a sweep goes over to compare a pair, as :func:`plan_sweep` takes it: both models with their own settings, or
+    of one model the one setting in which its two sides differ. Raises InputError where that is not all."""
     models = [card.id for card in catalog.cards(pair)]
-    usual = catalog.model(models[0]).steps.default
-    steps = list(dict.fromkeys(f"{pair.lane(role).steps or usual:g}" for role in ROLES))
-    return {"models": models, "steps": steps if len(models) == 1 < len(steps) else []}
+    sides = [_settings(catalog, pair, role) for role in ROLES]
+    if len(models) > 1:
+        if any(side != _settings(catalog, pair, role, own=False) for side, role in zip(sides, ROLES, strict=True)):
+            raise InputError(f"{pair.name} has settings of its own, which a sweep cannot vary: name models and steps.")
+        return {"models": models}
+    differ = [name for name in sides[0] if sides[0][name] != sides[1][name]]
+    if len(differ) > 1:
+        raise InputError(f"{pair.name} differs in {' and '.join(differ)}, and a sweep varies one: name their values.")
+    return {"models": models, **{name: [side[name] for side in sides] for name in differ}}
+
+
+def has_pairs(plan: Plan) -> bool:
+    """Whether any two of its pictures are of one prompt, seed and size, so that people or a judge can compare them."""
+    alike = [(of.prompt, of.seed, of.width, of.height) for of in plan.requests.values()]
+    return len(set(alike)) < len(alike)
+
+
+def _settings(catalog: Catalog, pair: Pair, role: Role, own: bool = True) -> dict[str, str]:
+    """Of one side, as a person writes them; without its ``own`` they are its model's."""
+    lane = pair.lane(role) if own else Lane(model=pair.lane(role).model)
+    card = catalog.model(lane.model)
+    steps = card.steps.default if lane.steps is None else lane.steps
+    guidance = card.guidance.default if lane.guidance is None else lane.guidance
+    return {"steps": f"{steps:g}", "guidance": f"{guidance:g}", "switches": "+".join(lane.switches) or NO_SWITCH}
 
 
 def _requests(

@@ -14,6 +14,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
 from pipeline import imagefile
 from pipeline.cards import JudgeCard
 from pipeline.errors import BusyError, Cancelled, InputError
@@ -141,9 +143,11 @@ class Judging:
         """Those that have said anything of a sweep, whoever began last first."""
         return [heard.card for heard in self._best(entry).values()]
 
-    def standing(self, entry: Entry, card: JudgeCard) -> Standing | None:
-        """How the settings stand by what is kept; None where that is nothing."""
+    def standing(self, entry: Entry, card: JudgeCard, mark: str | None = None) -> Standing | None:
+        """How the settings stand by what is kept; None where that is nothing. ``mark``: by these very weights."""
         heard = self._best(entry.id).get(card.id)
+        if mark is not None:
+            heard = next((one for one in self._heard(entry.id) if (one.card.id, one.mark) == (card.id, mark)), None)
         return heard and standing_by(heard.card, heard.scores, self.sweeps, entry, pairs_of(self.sweeps, entry))
 
     def _best(self, entry: str) -> dict[str, _Heard]:
@@ -164,10 +168,12 @@ class Judging:
         rows = self._history.rows(
             "SELECT judge, mark, card FROM judges WHERE entry = ? ORDER BY began_at DESC", (entry,)
         )
-        return [
-            _Heard(JudgeCard.model_validate_json(row["card"]), row["mark"], scores.get((row["judge"], row["mark"]), {}))
-            for row in rows
-        ]
+        found = []
+        for row in rows:
+            with suppress(ValidationError):  # of another version
+                card = JudgeCard.model_validate_json(row["card"])
+                found.append(_Heard(card, row["mark"], scores.get((row["judge"], row["mark"]), {})))
+        return found
 
     def of_settings(self, entries: Iterable[Entry], document: Mapping[str, Any]) -> Iterator[tuple[JudgeCard, Tally]]:
         """What each judge said of a comparison's efficient setting beside its predecessor's, in the first of these

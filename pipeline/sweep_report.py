@@ -35,7 +35,7 @@ def drawn(
     judge: str | None = None,
 ) -> Markup:
     """The plot of what is finished; by votes or a judge with its numbers below. ``across``, ``link``: as in
-    pipeline.sweep_plot. ``judge``: which; None is whichever spoke last.
+    pipeline.sweep_plot. ``judge``: which; None is whichever began last.
 
     Raises InputError, with what to do, where there is nothing to draw.
     """
@@ -50,8 +50,9 @@ def drawn(
     if up == "judge":
         standing = next((one for one in _judged(playground, entry) if judge in (None, one.judge.id)), None)
         if standing is None:
-            name = playground.catalog.judges[judge].name if judge else "No network"
-            raise InputError(f"{name} has {'not ' if judge else ''}judged this sweep yet: press Judge this sweep.")
+            card = playground.catalog.judges.get(judge)
+            who = f"{card.name} has not" if card else "No such network has"
+            raise InputError(f"{who} judged this sweep yet: press Judge this sweep.")
         return votes_plot(standing, across, link) + votes_table(standing)
     found, labels = _fidelity(playground, entry)
     few = len(found.points) < POINTS_MIN  # only then is it worth a look at the votes
@@ -60,7 +61,7 @@ def drawn(
 
 
 def _judged(playground: Playground, entry: Entry) -> Iterator[Standing]:
-    """What each network said of it, whoever spoke last first."""
+    """What each network said of it, whoever began last first."""
     for card in playground.judging.judges(entry.id):
         if standing := playground.judging.standing(entry, card):
             yield standing

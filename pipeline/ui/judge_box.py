@@ -52,11 +52,12 @@ def _choices(playground: Playground, entry: str | None = None) -> list[tuple[str
     ]
 
 
-def shown(playground: Playground, up: str, entry: str | None) -> list[Any]:
-    """The box, where a plot by a judge is asked for; with what is here now."""
-    if up != "judge":
-        return [gr.Row(visible=False), gr.skip()]
-    return [gr.Row(visible=True), gr.Dropdown(_choices(playground, entry))]
+def shown(playground: Playground, up: str, entry: str | None, which: str | None) -> list[Any]:
+    """The box, where a plot by a judge is asked for; with what there is now, and what is chosen among it."""
+    choices = _choices(playground, entry)
+    if which not in [judge for _, judge in choices]:
+        which = choices[0][1] if choices else None
+    return [gr.Row(visible=up == "judge"), gr.Dropdown(choices, value=which)]
 
 
 def offered(playground: Playground, visitors: Visitors, request: gr.Request) -> bool:

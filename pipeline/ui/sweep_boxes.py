@@ -84,9 +84,11 @@ def attach(
         return gr.skip()
 
     def on_set(pair_id, key) -> list[Any]:
-        with suppress(InputError):
+        try:
             return [None, *over_many(catalog, catalog.pair(pair_id), prompts_of(key))]
-        return [gr.skip()] * (1 + len(boxes.all))
+        except InputError as error:
+            gr.Info(str(error))
+        return [None, *[gr.skip()] * len(boxes.all)]
 
     at_once = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
     # What was started with is no longer an offer.
@@ -110,9 +112,10 @@ def offer_of(catalog: Catalog, pair: Pair, prompt: str) -> list[Any]:
 def over_many(catalog: Catalog, pair: Pair, prompts: Sequence[str]) -> list[Any]:
     """The same for many prompts: what compares the pair; where nothing differs, its one model over some steps."""
     text, found = "\n".join(prompts), over_pair(catalog, pair)
-    if len(found["models"]) == 1 and not found["steps"]:
+    if len(found) == 1 == len(found["models"]):
         return offer_of(catalog, pair, text)
-    return _filled(found["models"], prompts=text, steps=", ".join(found["steps"]))
+    models = found.pop("models")
+    return _filled(models, prompts=text, **{name: ", ".join(values) for name, values in found.items()})
 
 
 def _filled(models: list[str], **texts: str) -> list[Any]:

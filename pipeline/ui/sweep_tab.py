@@ -99,8 +99,9 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
         except InputError as error:
             return markup.hint(str(error))
 
-    def whole(entry: Entry, plot: Any) -> list[Any]:
-        """All of a kept sweep at once: for whoever comes back."""
+    def whole(entry: Entry, plot: Any, busy: bool = False) -> list[Any]:
+        """All of a kept sweep at once: for whoever comes back. ``busy``: something of this page goes on, and is to be
+        stopped yet."""
         plan = playground.sweeps.plan(entry)
         done = {cell.place: html_of(entry, cell) for cell in playground.sweeps.cells.of(entry.id)}
         left = len(plan.requests) - len(done)
@@ -112,9 +113,9 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
             front=plot,
             changed="[]",
             current=entry.id,
-            start=gr.Button(interactive=True),
-            stop=gr.Button(interactive=False),
-            resume=gr.Button(f"Go on: {left} left", visible=bool(left)),
+            start=gr.skip() if busy else gr.Button(interactive=True),
+            stop=gr.skip() if busy else gr.Button(interactive=False),
+            resume=gr.Button(f"Go on: {left} left", visible=bool(left), interactive=not busy),
         )
 
     def comparing(entry: Entry) -> Iterator[list[Any]]:
@@ -239,7 +240,7 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
             return update()
         try:
             kept = visitors.get(wanted, token, request)
-            return whole(kept, plotted(kept, up, across, which))
+            return whole(kept, plotted(kept, up, across, which), jobs.busy(request.session_hash))
         except PlaygroundError as error:  # made with models or settings that are no more
             return update(said=markup.fault(f"This sweep cannot be shown: {error}"))
 
@@ -283,7 +284,8 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
     start.click(on_start, [visitors.token, view.price, *boxes.all], outputs, **hidden, **DEVICE_QUEUE).then(**redraw)
     resume.click(on_resume, [visitors.token, current], outputs, **hidden, **DEVICE_QUEUE).then(**redraw)
     gr.on([up.change, across.change, judges.which.input], trigger_mode="always_last", **redraw)
-    up.change(partial(judge_box.shown, playground), [up, current], [judges.row, judges.which], **at_once)
+    offer = {"inputs": [up, current, judges.which], "outputs": [judges.row, judges.which], **at_once}
+    gr.on([up.change, current.change], partial(judge_box.shown, playground), **offer)
     judged = judges.begin.click(
         on_judge, [visitors.token, current, judges.which], [*outputs, judges.begin], **hidden, **DEVICE_QUEUE
     )

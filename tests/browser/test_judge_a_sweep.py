@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,40 @@ def test_a_network_judges_a_sweep_and_what_it_said_is_kept(url, browser, viewpor
     visit.page.get_by_label("judge", exact=True).check()
     visit.plot("Time against Lamp")
     assert visit.faults == []
+
+
+def test_a_judge_that_only_another_sweep_has_is_offered_there_and_nowhere_else(url, browser, tmp_path):
+    visit = Pollster(browser, url)
+    visit.fill(Steps="1, 2")
+    visit.start.click()
+    visit.said("All 2 done")
+    judged_elsewhere(tmp_path)  # as the command line does, with a folder
+    visit.page.reload()
+    visit.tab("Sweep")
+    visit.page.get_by_label("judge", exact=True).check()
+    judge = visit.page.get_by_label("Judge", exact=True)
+    judge.click()
+    visit.page.get_by_role("option", name="Lamp (folder clip)").click()
+    visit.plot("Time against Lamp")
+    visit.fill(Steps="2, 3")
+    visit.start.click()
+    visit.said("All 2 done")
+    visit.said("Lamp has not judged this sweep yet")
+    playwright.expect(judge).to_have_value("Lamp")  # the catalogue's
+    visit.page.get_by_label("fidelity", exact=True).check()
+    visit.page.get_by_label("votes", exact=True).check()
+    visit.said("Nobody has voted on this sweep yet")
+    assert visit.faults == []
+
+
+def judged_elsewhere(data: Path) -> None:
+    """What the sweeps of this history were told by a judge, told by one that the catalogue does not have."""
+    card = JudgeCard(id="folder:clip", name="Lamp", path=str(data / "clip"))
+    with sqlite3.connect(data / "history" / "history.sqlite") as database:
+        for (entry,) in database.execute("SELECT id FROM entries WHERE kind = 'sweep'").fetchall():
+            database.execute("INSERT INTO judges VALUES (?,?,'1',?,1)", (entry, card.id, card.model_dump_json()))
+            rows = [(entry, card.id, place, 20.0 + place) for place in (0, 1)]
+            database.executemany("INSERT INTO scores VALUES (?,?,'1',?,?)", rows)
 
 
 def test_the_models_tab_has_the_judges(url, browser):

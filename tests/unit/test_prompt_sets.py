@@ -8,10 +8,10 @@ import pytest
 
 from pipeline.__main__ import main
 from pipeline.cards import ASSETS
-from pipeline.catalog import load_catalog
+from pipeline.catalog import Lane, Pair, load_catalog
 from pipeline.errors import InputError
 from pipeline.prompt_sets import prompt_sets, prompts_of
-from pipeline.sweep import over_pair, plan_sweep
+from pipeline.sweep import has_pairs, over_pair, plan_sweep
 from pipeline.votes import PAIRS_MAX
 
 
@@ -41,6 +41,29 @@ def test_a_pair_is_compared_at_its_own_settings(pair, lanes):
     plan = plan_sweep(catalog, {"prompts": prompts_of("held-out"), **over_pair(catalog, catalog.pair(pair))})
     assert {(request.model, request.steps) for request in plan.requests.values()} == lanes
     assert len(plan.requests) == 100
+
+
+@pytest.mark.parametrize("key", load_catalog().pairs)
+def test_every_shipped_pair_can_be_swept_and_has_something_to_judge(key):
+    catalog = load_catalog()
+    plan = plan_sweep(catalog, {"prompts": ["a fox", "a cat"], "seeds": "7", **over_pair(catalog, catalog.pair(key))})
+    assert has_pairs(plan) and len(plan.requests) == 4
+
+
+def test_a_pairs_own_settings_are_varied_or_refused_and_never_dropped(catalog):
+    def pair(predecessor: Lane, efficient: Lane) -> Pair:
+        return catalog.pair("both").model_copy(update={"predecessor": predecessor, "efficient": efficient})
+
+    old = Lane(model="old")
+    assert over_pair(catalog, pair(old, Lane(model="old", guidance=1.5)))["guidance"] == ["3", "1.5"]
+    assert over_pair(catalog, pair(old, Lane(model="old", switches=("fp8-weights",))))["switches"] == [
+        "none", "fp8-weights",
+    ]  # fmt: skip
+    assert over_pair(catalog, pair(old, Lane(model="new", steps=2))) == {"models": ["old", "new"]}  # as it has anyway
+    with pytest.raises(InputError, match="has settings of its own, which a sweep cannot vary"):
+        over_pair(catalog, pair(old, Lane(model="new", steps=1)))
+    with pytest.raises(InputError, match="differs in steps and guidance, and a sweep varies one"):
+        over_pair(catalog, pair(old, Lane(model="old", steps=2, guidance=1.0)))
 
 
 def test_an_unknown_set_is_one_sentence(capsys, tmp_path):

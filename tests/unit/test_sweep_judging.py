@@ -151,6 +151,11 @@ def test_what_other_weights_said_is_not_mixed_in_and_counts_once_it_is_whole(jud
     list(judging.judge(entry, CARD))
     assert set(scores(judging, entry).values()) == {7.0} and len(first) == 2
     assert [card.id for card in judging.judges(entry.id)] == ["lamp"]
+    by_first = judging.standing(entry, CARD, "1")  # put back: never the others' numbers under its name
+    assert by_first.settings[0].mean == first[0] and judging.standing(entry, CARD, "3") is None
+    with judging._history.transaction() as database:
+        database.execute("UPDATE judges SET card = '{}' WHERE mark = '2'")  # as another version might keep it
+    assert scores(judging, entry) == first
 
 
 def test_it_takes_its_turn_in_the_line_and_a_run_its_own_between_two_pictures(judging, swept, engine, requests, lamp):
@@ -250,8 +255,9 @@ def test_plot_table_and_report_tell_of_people_and_judges_apart(catalog, engine, 
     )
     list(playground.sweeps.run(entry))
     entry = playground.history.get(entry.id)
-    with pytest.raises(InputError, match="No network has judged this sweep yet"):
-        drawn(playground, entry, "judge")
+    for wanted in (None, "folder:gone"):
+        with pytest.raises(InputError, match=r"^No such network has judged this sweep yet"):
+            drawn(playground, entry, "judge", judge=wanted)
     list(playground.judging.judge(entry, CARD))
     shown = drawn(playground, entry, "judge")
     assert 'aria-label="Time against Lamp"' in shown and NO_PERSON in shown and "It sees light." in shown
@@ -319,6 +325,10 @@ def test_a_real_network_judges_from_the_command_line(tmp_path, capsys, monkeypat
     assert {"settings": json.loads(out.splitlines()[-1])["judged"]["settings"]} == {"settings": [setting]}
     assert main(["sweep", "a fox", "--pair", "bundled", "--judge", "pickscore-v1", *data]) == 2
     told = capsys.readouterr()
+    one = ["--model", "diptych-128-efficient", "--judge", folder, *data]
+    assert main(["sweep", "a fox", *one]) == 2
+    refused = capsys.readouterr()
+    assert "nothing to judge in this sweep" in refused.err and "kept as" not in refused.out
     assert "PickScore v1 is not on this machine yet" in told.err and "kept as" not in told.out
     assert main(["judge", entry, *data]) == 2
     assert "CLIP ViT-L/14 is not on this machine yet" in capsys.readouterr().err
