@@ -15,6 +15,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -227,6 +228,7 @@ def _section(item: Item, pictures: list[Picture], prices: PriceTable, prompts: i
     return {
         "document": document,
         "comparison": is_comparison(document),
+        "more": _more_prompts(document),
         "headline": headline(document, [picture.name for picture in pictures]),
         "pictures": pictures,
         "models": list({picture.name: picture for picture in pictures}.values()),
@@ -266,8 +268,12 @@ def headline(document: Mapping[str, Any], names: Sequence[str]) -> tuple[str, st
     if not is_comparison(document):
         what = f"{len(lanes)} pictures" if len(lanes) > 1 else "One picture"
         totals = [lane["seconds"]["total"] for lane in lanes]
-        by = " and ".join(dict.fromkeys(names))
-        return f"{what} by {by}", f"A picture took {seconds_range(min(totals), max(totals))}."
+        by = list(dict.fromkeys(names))
+        took = f"A picture took {seconds_range(min(totals), max(totals))}"
+        if len(by) > 1 and {document["rows"], document["columns"]} <= {"models", "prompts", "seeds", None}:
+            each = {name: median(total for total, of in zip(totals, names, strict=True) if of == name) for name in by}
+            took += f", in the median {' and '.join(f'{seconds_text(each[name])} by {name}' for name in by)}"
+        return f"{what} by {' and '.join(by)}", f"{took}."
     old, new = lanes
     sentence = (
         f"The efficient model, {names[1]}, took {seconds_text(new['seconds']['total'])} for its picture; the "
@@ -279,6 +285,12 @@ def headline(document: Mapping[str, Any], names: Sequence[str]) -> tuple[str, st
         sentence += f" The difference in time is {told}."
     title = "Out of the cache: no speed-up claimed" if document["speedup"] is None else claim(document)
     return title, sentence
+
+
+def _more_prompts(document: Mapping[str, Any]) -> str:
+    """What is drawn beside the document's own prompt: empty, or "4 more prompts"."""
+    others = {lane.get("prompt", document["prompt"]) for lane in lanes_of(document)} - {document["prompt"]}
+    return f"{len(others)} more {'prompt' if len(others) == 1 else 'prompts'}" if others else ""
 
 
 def _good_enough(document: Mapping[str, Any], told: bool) -> str:

@@ -335,6 +335,23 @@ def test_none_and_both_kinds_are_fine():
         check_target(target)
 
 
+def test_a_sweep_over_prompts_says_how_many_and_how_long_each_model_took(catalog, engine, tmp_path, page):
+    sweeps = Sweeps(catalog, engine, History(tmp_path / "history"))
+
+    def text(**given: str) -> str:
+        plan = plan_sweep(catalog, {"seeds": "1", "steps": "2", **given})
+        entry = sweeps.start(plan, PRICES.profiles["hf-l4"])
+        list(sweeps.run(sweeps.history.get(entry)))
+        kept = sweeps.history.get(entry)
+        return page(Item(sweep_document(kept.document, sweeps.cells.of(entry)), pictures=kept.files))
+
+    many = text(models="old, new", prompts="a fox\na cat\na hat")
+    assert "“a fox” and 2 more prompts</h2>" in many and many.count('alt="New, a hat: a hat"') == 1
+    assert "A picture took 7.00 to 9.00 ms, in the median 9.00 ms by Old and 7.00 ms by New." in many
+    assert "“a fox”</h2>" in text(models="old, new", prompts="a fox")
+    assert "in the median" not in text(models="old, new", prompts="a fox", steps="1, 2")  # of no one setting
+
+
 def test_the_headline_is_said_in_words(item):
     title, sentence = headline(item(repeat=3).document, ["Old", "New"])
     assert title == "about 2.4 × faster, about 59 % cheaper"
