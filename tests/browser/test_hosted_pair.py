@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -26,10 +27,16 @@ def page(tmp_path_factory: pytest.TempPathFactory):
 
 
 def choose(visit: Visit, name: str) -> None:
-    """And wait as a person does until the page shows it."""
-    visit.page.get_by_label("Pair", exact=True).click()
-    visit.page.get_by_role("option", name=name, exact=False).click()
-    playwright.expect(visit.page.locator(".estimate-box").first).to_contain_text("$0.05")
+    """And wait as a person does until the page shows it. The list of pairs comes once more when the page knows its
+    visitor; whoever was quicker than that on a busy machine chooses again."""
+    said = visit.page.locator(".estimate-box").first
+    for patience in (10_000, 30_000):
+        visit.page.get_by_label("Pair", exact=True).click()
+        visit.page.get_by_role("option", name=name, exact=False).click()
+        with suppress(AssertionError):
+            playwright.expect(said).to_contain_text("$0.05", timeout=patience)
+            return
+    playwright.expect(said).to_contain_text("$0.05")
 
 
 @pytest.mark.parametrize("viewport", [WIDE, PHONE], ids=["wide", "phone"])
