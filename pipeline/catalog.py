@@ -7,9 +7,9 @@ A new model is data: nothing in the code names a single model.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -86,7 +86,7 @@ class Catalog(Data):
 
     def model(self, model_id: object) -> ModelCard:
         """The card of ``model_id``. Raises InputError with the known ids."""
-        return _known(self.models, "model", model_id)
+        return known(self.models, "model", model_id)
 
     def name(self, model_id: str) -> str:
         """What a model is called; one that the catalogue has no more, or never had, goes by its id."""
@@ -101,7 +101,7 @@ class Catalog(Data):
             return self.default_pair
         if isinstance(pair_id, str) and pair_id not in self.pairs and ":" in pair_id:
             return self._own_pair(*pair_id.split(":", 1))
-        return _known(self.pairs, "pair", pair_id)
+        return known(self.pairs, "pair", pair_id)
 
     def cards(self, pair: Pair) -> list[ModelCard]:
         """The models of a pair, the predecessor first; one that is on both sides once."""
@@ -153,7 +153,8 @@ class Catalog(Data):
         )
 
 
-def _known(table: dict, kind: str, key: object):
+def known(table: Mapping[str, Any], kind: str, key: object) -> Any:
+    """The table's entry. Raises InputError with the ids that there are."""
     if not isinstance(key, str) or key not in table:
         raise InputError(f"{kind} must be one of {', '.join(table)}; got {shown(key)}.")
     return table[key]

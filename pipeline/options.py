@@ -8,7 +8,6 @@ from typing import NoReturn
 
 from pipeline.axes import AXES
 from pipeline.catalog import ROLES
-from pipeline.prompt_sets import prompt_sets
 from pipeline.request import number
 from pipeline.spending import MOST_USD
 
@@ -75,7 +74,7 @@ def parser() -> argparse.ArgumentParser:
     drawn = grid.add_mutually_exclusive_group()
     drawn.add_argument("prompt", nargs="?")
     drawn.add_argument("--prompts-file", metavar="FILE", help="instead of PROMPT: one prompt a line")
-    drawn.add_argument("--prompt-set", metavar="ID", help=f"instead of PROMPT: {' or '.join(prompt_sets())}")
+    drawn.add_argument("--prompt-set", metavar="ID", help="instead of PROMPT: a set of many, such as general")
     whose = grid.add_mutually_exclusive_group()
     whose.add_argument("--model", metavar="ID,ID,…")
     whose.add_argument("--pair", metavar="ID", help="both models of a pair, or of MODEL:MODEL")

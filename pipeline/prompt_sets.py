@@ -7,7 +7,7 @@ import tomllib
 from dataclasses import dataclass
 
 from pipeline.cards import ASSETS
-from pipeline.errors import InputError, shown
+from pipeline.catalog import known
 
 HELD_OUT = 50
 """Of the bundled pair's 100: enough for a first answer, and few enough for a vote."""
@@ -30,7 +30,4 @@ def prompt_sets() -> dict[str, PromptSet]:
 
 def prompts_of(name: str) -> list[str]:
     """The prompts of a set. Raises InputError with the known ids."""
-    known = prompt_sets()
-    if name not in known:
-        raise InputError(f"prompt-set must be one of {', '.join(known)}; got {shown(name)}.")
-    return list(known[name].prompts)
+    return list(known(prompt_sets(), "prompt-set", name).prompts)

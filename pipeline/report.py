@@ -39,6 +39,7 @@ from pipeline.wholefile import whole_file
 from pipeline.wording import (
     claim,
     cost_text,
+    count,
     dollars,
     fidelity_text,
     figure,
@@ -290,7 +291,7 @@ def headline(document: Mapping[str, Any], names: Sequence[str]) -> tuple[str, st
 def _more_prompts(document: Mapping[str, Any]) -> str:
     """What is drawn beside the document's own prompt: empty, or "4 more prompts"."""
     others = {lane.get("prompt", document["prompt"]) for lane in lanes_of(document)} - {document["prompt"]}
-    return f"{len(others)} more {'prompt' if len(others) == 1 else 'prompts'}" if others else ""
+    return count(len(others), "more prompt") if others else ""
 
 
 def _good_enough(document: Mapping[str, Any], told: bool) -> str:

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from pipeline import imagefile
 from pipeline.cards import JudgeCard
+from pipeline.engine import HEARTBEAT_S
 from pipeline.errors import BusyError, Cancelled, InputError
 from pipeline.history import Entry
 from pipeline.judges import Judge
@@ -51,7 +52,6 @@ CREATE TABLE IF NOT EXISTS scores (
 and what two of them said is never mixed."""
 LOAD_S, FIRST_S = 5.0, 2.0
 """What loading a judge and scoring a first picture are expected to take of the device."""
-HEARTBEAT_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,8 @@ class Judging:
                 "or sweep models, steps, guidance or switches."
             )
         mark, total = locate_judge(card)[1], len(wanted)
-        known = next((one.scores for one in self._heard(entry.id) if (one.card.id, one.mark) == (card.id, mark)), {})
-        left = [place for place in wanted if place not in known]
+        heard = self._by(entry.id, card, mark)
+        left = [place for place in wanted if heard is None or place not in heard.scores]
         if not left:
             yield total, total
             return
@@ -145,10 +145,20 @@ class Judging:
 
     def standing(self, entry: Entry, card: JudgeCard, mark: str | None = None) -> Standing | None:
         """How the settings stand by what is kept; None where that is nothing. ``mark``: by these very weights."""
-        heard = self._best(entry.id).get(card.id)
-        if mark is not None:
-            heard = next((one for one in self._heard(entry.id) if (one.card.id, one.mark) == (card.id, mark)), None)
-        return heard and standing_by(heard.card, heard.scores, self.sweeps, entry, pairs_of(self.sweeps, entry))
+        heard = self._best(entry.id).get(card.id) if mark is None else self._by(entry.id, card, mark)
+        return heard and self._standing(entry, heard)
+
+    def standings(self, entry: Entry) -> Iterator[Standing]:
+        """By each judge that has said anything, as :meth:`judges` orders them."""
+        every = (self._standing(entry, heard) for heard in self._best(entry.id).values())
+        return filter(None, every)
+
+    def _standing(self, entry: Entry, heard: _Heard) -> Standing | None:
+        return standing_by(heard.card, heard.scores, self.sweeps, entry, pairs_of(self.sweeps, entry))
+
+    def _by(self, entry: str, card: JudgeCard, mark: str) -> _Heard | None:
+        """What these very weights said."""
+        return next((one for one in self._heard(entry) if (one.card.id, one.mark) == (card.id, mark)), None)
 
     def _best(self, entry: str) -> dict[str, _Heard]:
         """By the judge's id; of one that was asked with several weights those that have said the most, then the
@@ -185,16 +195,16 @@ class Judging:
             unlike = any(said[side] != document[side] for side in ("width", "height"))
             if unlike or said["fixed"].get("negative_prompt") or not models <= set(said["models"]):
                 continue
-            for card in self.judges(entry.id):
-                with suppress(InputError):
-                    if card.id not in told and (found := self._beside(entry, card, *wanted)):
+            with suppress(InputError):
+                for standing in self.standings(entry):
+                    card = standing.judge
+                    if card.id not in told and (found := self._beside(entry, standing, *wanted)):
                         told.add(card.id)
                         yield card, found
 
-    def _beside(self, entry: Entry, card: JudgeCard, predecessor: tuple, efficient: tuple) -> Tally | None:
-        standing = self.standing(entry, card)
+    def _beside(self, entry: Entry, standing: Standing, predecessor: tuple, efficient: tuple) -> Tally | None:
         cells = {cell.place: cell.document for cell in self.sweeps.cells.of(entry.id)}
-        if standing is None or setting_of(cells[standing.reference.place]) != predecessor:
+        if setting_of(cells[standing.reference.place]) != predecessor:
             return None
         alike = (one.tally for one in standing.voted if setting_of(cells[one.place]) == efficient)
         return next(alike, None)

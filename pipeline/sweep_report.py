@@ -4,7 +4,6 @@ was not compared yet is compared here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -46,25 +45,18 @@ def drawn(
             raise InputError(
                 "Nobody has voted on this sweep yet: press Vote on this sweep, vote, and send others the vote's link."
             )
-        return votes_plot(standing, across, link) + votes_table(standing)
-    if up == "judge":
-        standing = next((one for one in _judged(playground, entry) if judge in (None, one.judge.id)), None)
+    elif up == "judge":
+        standing = next((one for one in playground.judging.standings(entry) if judge in (None, one.judge.id)), None)
         if standing is None:
             card = playground.catalog.judges.get(judge)
             who = f"{card.name} has not" if card else "No such network has"
             raise InputError(f"{who} judged this sweep yet: press Judge this sweep.")
-        return votes_plot(standing, across, link) + votes_table(standing)
-    found, labels = _fidelity(playground, entry)
-    few = len(found.points) < POINTS_MIN  # only then is it worth a look at the votes
-    votes = few and (of_sweep(playground.votes, sweeps, entry) or votable(sweeps, entry))
-    return fidelity_plot(found, labels, across, link, "Choose votes." if votes else "")
-
-
-def _judged(playground: Playground, entry: Entry) -> Iterator[Standing]:
-    """What each network said of it, whoever began last first."""
-    for card in playground.judging.judges(entry.id):
-        if standing := playground.judging.standing(entry, card):
-            yield standing
+    else:
+        found, labels = _fidelity(playground, entry)
+        few = len(found.points) < POINTS_MIN  # only then is it worth a look at the votes
+        votes = few and (of_sweep(playground.votes, sweeps, entry) or votable(sweeps, entry))
+        return fidelity_plot(found, labels, across, link, "Choose votes." if votes else "")
+    return votes_plot(standing, across, link) + votes_table(standing)
 
 
 def _fidelity(playground: Playground, entry: Entry) -> tuple[Tradeoff, dict[int, str]]:
@@ -92,7 +84,7 @@ def write_sweep_report(path: Path, playground: Playground, entry: Entry) -> None
     with suppress(InputError):
         found = _fidelity(playground, kept)
         plot, front = fidelity_plot(*found), [fidelity_front(*found)]
-    for one in filter(None, (standing, *_judged(playground, kept))):
+    for one in filter(None, (standing, *playground.judging.standings(kept))):
         plot += _voted(one)
         said |= _said(one)
         front.append(votes_front(one))

@@ -18,7 +18,7 @@ from pipeline.recipe import request_from_recipe
 from pipeline.ui import compare_updates as updates
 from pipeline.ui import markup, restore_updates
 from pipeline.ui.compare_tab import FORGET_LINK, requests_of, settings_of
-from pipeline.ui.compare_view import CompareView, pair_choices
+from pipeline.ui.compare_view import CompareView, pair_choices, pair_dropdown
 from pipeline.ui.jobs import Jobs
 from pipeline.ui.opinions import opinions_of
 from pipeline.ui.visitors import NEW_TOKEN, Visitors
@@ -80,8 +80,9 @@ def attach(
         except PlaygroundError:
             log.exception("the history cannot be read")
             return restore_updates.told(view, UNREADABLE)
-        if playground.default_pair is not catalog.default_pair:  # the stored example is of the other one
-            return updates.pair_chosen(view, catalog, playground.default_pair)
+        pair = playground.default_pair
+        if pair is not catalog.default_pair:  # the stored example is of the other one
+            return updates.pair_chosen(view, catalog, pair) | {view.pair: gr.Dropdown(**pair_dropdown(catalog, pair))}
         return {view.verdict: gr.skip()}
 
     def on_file(path, pair_id, request: gr.Request) -> dict:

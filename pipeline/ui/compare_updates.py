@@ -25,7 +25,6 @@ from pipeline.ui.compare_view import (
     guidance_slider,
     heading,
     negative_info,
-    pair_dropdown,
     size_slider,
     steps_slider,
     switches_box,
@@ -169,8 +168,7 @@ def pair_chosen(view: CompareView, catalog: Catalog, pair: Pair) -> Updates:
         cards = {role: catalog.model(pair.lane(role).model) for role in ROLES}
         requests = {role: make_request(card, "x") for role, card in cards.items()}
         said = markup.message(str(error), "error")
-    box = {view.pair: gr.Dropdown(**pair_dropdown(catalog, pair))}
-    return controls(view, catalog, pair, requests) | cleared(view) | box | {view.verdict: said}
+    return controls(view, catalog, pair, requests) | cleared(view) | {view.verdict: said}
 
 
 def controls(view: CompareView, catalog: Catalog, pair: Pair, requests: Mapping[Role, ImageRequest]) -> Updates:

@@ -56,8 +56,7 @@ def attach(view: CompareView, playground: Playground, weigh: Mapping[str, Any]) 
     parts = [part for lane in lanes for part in lane.parts]
     switches = [lane.switches for lane in lanes]
     models = [lane.model for lane in lanes]
-    pair = {"fn": on_pair, "inputs": view.pair}
-    pair["outputs"] = [view.pair, view.negative, view.width, view.height, *parts, *shown]
+    pair = {"fn": on_pair, "inputs": view.pair, "outputs": [view.negative, view.width, view.height, *parts, *shown]}
     # Not checked by Gradio: a busy browser may still send the switches of the pair before.
     offer = {"fn": on_switches, "inputs": [view.pair, *switches], "outputs": switches, "preprocess": False, **at_once}
     # input: a pair that a link or the history has set is not the visitor's choice, and keeps its settings.
