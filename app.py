@@ -40,7 +40,9 @@ def options(argv: list[str] | None = None) -> argparse.Namespace:
         "sits at this machine only; also: DIPTYCH_SPEND)",
     )
     parser.add_argument("--share", action="store_true", help="a public link through Gradio's tunnel")
-    parser.add_argument("--offline", action="store_true", help="never reach for the Hub or a provider")
+    parser.add_argument(
+        "--offline", action="store_true", help="never reach for the Hub or a provider (also: DIPTYCH_OFFLINE=1)"
+    )
     return parser.parse_args(argv)
 
 
@@ -52,11 +54,14 @@ def main() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("GRADIO_MCP_SERVER", "True")
     if chosen.offline:
-        os.environ["HF_HUB_OFFLINE"] = os.environ["DIPTYCH_OFFLINE"] = "1"
+        os.environ["DIPTYCH_OFFLINE"] = "1"
     from pipeline import download
     from pipeline.errors import PlaygroundError
+    from pipeline.hosted import offline
     from pipeline.playground import open_playground
 
+    if offline():
+        os.environ["HF_HUB_OFFLINE"] = "1"
     try:
         playground = open_playground(chosen.data, chosen.price, chosen.model_file, spend=chosen.spend)
         playground.check_data()
@@ -80,6 +85,8 @@ def main() -> None:
     readiness = Readiness(playground)
     try:
         page = build_page(playground, readiness)
+    except PlaygroundError as error:  # the history cannot be opened
+        fail(str(error))
     except OSError as error:
         fail(f"The page's files cannot be written ({error}); choose another folder with --data.")
     if zerogpu.active():

@@ -18,10 +18,12 @@ from typing import Any
 from pipeline import compare, imagefile
 from pipeline.cards import JudgeCard
 from pipeline.catalog import ROLES, Catalog, load_catalog
+from pipeline.claims import claim, fidelity_text, significance_text, throughput_text
 from pipeline.device import find_facts
 from pipeline.errors import InputError, PlaygroundError
 from pipeline.events import Event, Loading, Queued, Result, Step, final_results
 from pipeline.history import Entry
+from pipeline.hosted import offline
 from pipeline.judged import judged_text
 from pipeline.judges import judge_of
 from pipeline.labels import cell_label
@@ -43,28 +45,29 @@ from pipeline.sweep_votes import told as told_of
 from pipeline.weights import locate_judge
 from pipeline.wording import (
     asked_text,
-    claim,
     cost_text,
     count,
-    fidelity_text,
     made_by,
     seconds_range,
     seconds_text,
     seed_text,
-    significance_text,
     size_text,
     steps_text,
-    throughput_text,
 )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit status."""
     options = parser().parse_args(argv)
+    if offline():
+        os.environ["HF_HUB_OFFLINE"] = "1"  # before the Hub's library is imported, which reads it once
+    for stream in (sys.stdout, sys.stderr):
+        # Into a file or a pipe, Windows writes in a code page that has no arrow and no minus.
+        stream.reconfigure(errors="replace")
     try:
         document = RUN[options.command](options)
         if options.json:
-            print(json.dumps(document, ensure_ascii=False, allow_nan=False))
+            print(json.dumps(document, allow_nan=False))
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read our output has seen enough, as head does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be flushed
@@ -296,7 +299,7 @@ def _prompts(options: argparse.Namespace) -> list[str] | str:
     if not options.prompts_file:
         return [options.prompt or ""]
     try:
-        return Path(options.prompts_file).read_text(encoding="utf-8")
+        return Path(options.prompts_file).read_text(encoding="utf-8-sig")  # some editors begin it with a mark
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"prompts-file {options.prompts_file} cannot be read ({error}); name a text file.") from error
 

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from pathlib import Path
 
-from pipeline.cards import DTYPE_BYTES, Dtype, ModelCard, Range, Sizes
+from pipeline.cards import DTYPE_BYTES, REPO, Dtype, ModelCard, Range, Sizes
 from pipeline.catalog import Catalog
 from pipeline.errors import ModelError
 from pipeline.weights import INDEX, NotDownloaded, cached
 from pipeline.wording import slug
 
-HUB_ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+?)(?:@(?P<revision>[0-9a-f]{40}))?")
+HUB_ID = re.compile(rf"(?P<repo>{REPO})(?:@(?P<revision>[0-9a-f]{{40}}))?")
 """owner/name, and a commit after an @."""
 HEADER_MAX = 10**8
 """Bytes of a safetensors file's header; its readers take no larger one."""
@@ -48,7 +49,8 @@ def catalog_with(catalog: Catalog, model: str) -> Catalog:
     found under what was given and under its id.
 
     Anything else is left to the catalogue, which knows how to say that there is no such model.
-    Raises ModelError if the folder is no pipeline, NotDownloaded if the repository is not on this disk.
+    Raises ModelError if there is no such folder or it is no pipeline, NotDownloaded if the repository is not on this
+    disk.
     """
     if model in catalog.models:
         return catalog
@@ -60,6 +62,8 @@ def catalog_with(catalog: Catalog, model: str) -> Catalog:
         card = _card(catalog, model, folder, id=own, name=folder.name or own, path=str(folder))
     elif found := HUB_ID.fullmatch(model):
         card = _hub_card(catalog, found["repo"], found["revision"], model)
+    elif set(model) & {"/", os.sep}:
+        raise ModelError(f"There is no folder {model}, and the Hub has no such names; name a folder with a pipeline.")
     else:
         return catalog
     return catalog.model_copy(update={"models": catalog.models | {model: card, card.id: card}})

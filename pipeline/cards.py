@@ -47,6 +47,10 @@ class Sizes(Data):
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 DTYPE_BYTES: dict[Dtype, int] = {"float32": 4, "bfloat16": 2, "float16": 2}
+REPO = "/".join([r"[A-Za-z0-9_]+(?:[.-][A-Za-z0-9_]+)*"] * 2)
+"""OWNER/NAME as the Hub has them, so that ./NAME and ../NAME are none: the Hub's library raises an error of its own for
+what is no such name."""
+Repo = Annotated[str, Field(pattern=rf"^{REPO}$")]
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 """A commit of a Hub repository. A branch or a tag is no pin: what it names can change."""
 
@@ -55,7 +59,7 @@ class Part(Data):
     """One component that comes from elsewhere than the model's own repository or folder: ``repo`` of the Hub, or
     ``path`` of this disk, which in a user's own catalogue may begin at the catalogue's folder."""
 
-    repo: str | None = None
+    repo: Repo | None = None
     path: str | None = None
     revision: Commit | None = None
     file: str | None = None
@@ -84,7 +88,7 @@ class ModelCard(Data):
     summary: str
     path: str | None = None
     """Folder of a model that is not downloaded: below assets/ for a bundled one, absolute for a user's own."""
-    repo: str | None = None
+    repo: Repo | None = None
     """Hub repository of a downloaded one."""
     hosted: Hosted | None = None
     """How a provider is asked for it, where none of its weights ever come here."""
@@ -198,7 +202,7 @@ class JudgeCard(Data):
 
     id: str
     name: str
-    repo: str | None = None
+    repo: Repo | None = None
     revision: Commit | None = None
     path: str | None = None
     licence: str = "your own"

@@ -173,7 +173,7 @@ def load_catalog(path: Path = ASSETS / "catalog.toml", more: Path | None = None)
 def _raw(path: Path, required: bool) -> dict[str, dict]:
     """The tables of a catalogue file, every entry with its id."""
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors begin it with a mark
         needed = {"models", "pairs"} if required else set()
         if lacking := sorted(needed - raw.keys()):
             raise KeyError(lacking[0])

@@ -29,7 +29,12 @@ def parser() -> argparse.ArgumentParser:
 
     everywhere = argparse.ArgumentParser(add_help=False)
     everywhere.add_argument("--json", action="store_true", help="print one JSON document as the last line")
-    everywhere.add_argument("--data", metavar="DIR", help="where history, votes and caches are kept")
+    everywhere.add_argument(
+        "--data",
+        metavar="DIR",
+        default=os.environ.get("DIPTYCH_DATA"),
+        help="where history, votes and caches are kept (also: DIPTYCH_DATA)",
+    )
     everywhere.add_argument("--model-file", metavar="TOML", help="your own models and pairs, beside the shipped ones")
 
     prompted = argparse.ArgumentParser(add_help=False)
@@ -40,7 +45,12 @@ def parser() -> argparse.ArgumentParser:
     picture.add_argument("--seed", type=number, metavar="N", help="default: a random one, which is printed")
     picture.add_argument("--width", type=number, metavar="N", help="pixels")
     picture.add_argument("--height", type=number, metavar="N", help="pixels")
-    picture.add_argument("--price", metavar="PROFILE", help="a profile of assets/prices.toml, or dollars per hour")
+    picture.add_argument(
+        "--price",
+        metavar="PROFILE",
+        default=os.environ.get("DIPTYCH_PRICE") or None,
+        help="a profile of assets/prices.toml, or dollars per hour (also: DIPTYCH_PRICE)",
+    )
     picture.add_argument(
         "--spend",
         metavar="USD",

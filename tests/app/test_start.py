@@ -6,12 +6,12 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import httpx
 import pytest
 
+from pipeline.bench.app import app, free_port
 from pipeline.cards import ASSETS
 
 
@@ -24,7 +24,7 @@ def start(*options: str, **variables: str) -> subprocess.CompletedProcess:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--price", "gold"], "price must be one of"),
+        (["--price", "gold"], "price must be dollars per hour"),
         (["--port", "99999"], "cannot listen on port 99999"),
         (["--data", "{file}"], "choose another with --data"),
     ],
@@ -40,9 +40,17 @@ def test_a_bad_option_is_one_line_and_status_2(options: list[str], words: str, t
     assert done.stderr.strip().count("\n") == 0
 
 
+def test_a_damaged_history_is_one_line_and_status_2(tmp_path: Path):
+    (tmp_path / "history").mkdir()
+    (tmp_path / "history/history.sqlite").write_text("not a database " * 400)
+    done = start("--data", str(tmp_path))
+    assert done.returncode == 2
+    assert "history" in done.stderr and "Traceback" not in done.stderr
+
+
 def test_variables_stand_for_options_where_none_can_be_given(tmp_path: Path):
     done = start(DIPTYCH_PRICE="gold", DIPTYCH_DATA=str(tmp_path / "data"))
-    assert done.returncode == 2 and "price must be one of" in done.stderr
+    assert done.returncode == 2 and "price must be dollars per hour" in done.stderr
     assert (tmp_path / "data").is_dir()
     assert start(
         "--price", "7", DIPTYCH_PRICE="gold", DIPTYCH_DATA=str(tmp_path / "data"), DIPTYCH_FETCH="none"
@@ -61,33 +69,14 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path):
 
 @pytest.mark.parametrize(("said", "status"), [("False", 404), (None, 200)])
 def test_gradios_variables_choose_the_port_and_whether_there_are_mcp_tools(said: str | None, status: int, tmp_path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     old = tmp_path / "temp" / "of another app.txt"
     old.parent.mkdir()
     old.write_text("not ours")
     os.utime(old, (1, 1))
-    env = os.environ | {"GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(old.parent)}
-    env |= {"GRADIO_MCP_SERVER": said} if said else {}
-    command = [sys.executable, "app.py", "--data", str(tmp_path), "--offline"]
-    with subprocess.Popen(command, cwd=ASSETS.parent, env=env, stdout=subprocess.DEVNULL) as app:
-        try:
-            deadline = time.monotonic() + 60
-            while (page := answer(port, "")) is None and time.monotonic() < deadline:
-                time.sleep(0.2)
-            assert page == 200
-            assert answer(port, "gradio_api/mcp/schema") == status
-            assert old.exists() and any((old.parent / "diptych").iterdir())
-        finally:
-            app.terminate()
-
-
-def answer(port: int, path: str) -> int | None:
-    try:
-        return httpx.get(f"http://127.0.0.1:{port}/{path}", timeout=30).status_code
-    except httpx.TransportError:
-        return None
+    env = os.environ | {"GRADIO_TEMP_DIR": str(old.parent)} | ({"GRADIO_MCP_SERVER": said} if said else {})
+    with app("--offline", data=tmp_path, env=env, port=free_port()) as page:
+        assert httpx.get(f"{page.url}gradio_api/mcp/schema", timeout=30).status_code == status
+        assert old.exists() and any((old.parent / "diptych").iterdir())
 
 
 def test_the_pages_own_files_outlive_the_sweeps_however_old_they_are(tmp_path: Path, monkeypatch):

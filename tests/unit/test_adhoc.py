@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from pipeline.adhoc import catalog_with
 from pipeline.backends import How
 from pipeline.backends.local import LocalBackend
-from pipeline.bench.random_weights import part_bytes, save
+from pipeline.bench.random_weights import part_bytes
 from pipeline.catalog import load_catalog
 from pipeline.errors import ModelError
 from pipeline.request import make_request
@@ -25,8 +25,8 @@ SHIPPED = load_catalog()
 
 
 @pytest.fixture(scope="module")
-def flux(tmp_path_factory) -> Path:
-    return save("FluxPipeline", tmp_path_factory.mktemp("flux"))
+def flux(checkpoint) -> Path:
+    return checkpoint("FluxPipeline")
 
 
 def test_a_folder_of_a_known_class_begins_with_what_that_class_wants(flux):
@@ -127,3 +127,9 @@ def test_a_hub_id_that_is_not_here_names_the_command_and_a_known_id_stays_as_it_
         catalog_with(SHIPPED, "someone/nothing")
     assert catalog_with(SHIPPED, "sdxl") is SHIPPED
     assert catalog_with(SHIPPED, "no such model") is SHIPPED
+
+
+@pytest.mark.parametrize("name", ["./my-model", "../sd-turbo", "models/my--model", "a/b/c", "/nowhere"])
+def test_a_mistyped_folder_is_no_hub_id(name):
+    with pytest.raises(ModelError, match=f"There is no folder {name}"):
+        catalog_with(load_catalog(), name)

@@ -128,6 +128,14 @@ def test_a_users_own_models_come_beside_the_shipped_ones(tmp_path):
     assert card.source == "folder mine"
 
 
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path):
+    """As Windows' own editors write it."""
+    path = tmp_path / "mine.toml"
+    text = '[pairs.mine]\nname = "M"\nquestion = "Q?"\npredecessor = { model = "sd-2.1" }\nsame_path = false\n'
+    path.write_text(text + 'efficient = { model = "sdxl" }\n', "utf-8-sig")
+    assert "mine" in load_catalog(more=path).pairs
+
+
 def test_a_users_pair_may_name_shipped_models(tmp_path):
     text = '[pairs.own]\nname = "O"\nquestion = "Q?"\npredecessor = { model = "sdxl" }\nsame_path = false\n'
     catalog = load_catalog(more=own(tmp_path, text + 'efficient = { model = "sdxl", steps = 10 }\n'))

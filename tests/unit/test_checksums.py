@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
 
 import pytest
 
 from pipeline import cards as cards_module
 from pipeline import checksums
+from pipeline.cards import ASSETS
 from pipeline.errors import ModelError
 
 
@@ -54,3 +56,15 @@ def test_a_truncated_weight_file_is_damaged(card):
     (card.folder / "model_index.json").write_bytes(b"model_ind")
     with pytest.raises(ModelError, match=r"damaged file .*model_index\.json"):
         checksums.check_files(card)
+
+
+def test_a_clone_that_rewrites_line_ends_leaves_the_bundled_models_alone(tmp_path):
+    """As Git for Windows does by default."""
+    command = ["git", "-c", "core.autocrlf=true", "checkout-index", "--force", f"--prefix={tmp_path}/", "--all"]
+    if not (ASSETS.parent / ".git").exists():
+        pytest.skip("not in a clone")
+    subprocess.run(command, cwd=ASSETS, check=True)
+    for model in ("diptych-128", "diptych-128-efficient"):
+        sums = (tmp_path / "assets/models" / model / checksums.SUMS).read_text().splitlines()
+        for expected, name in (line.split("  ") for line in sums):
+            assert hashlib.sha256((tmp_path / "assets/models" / model / name).read_bytes()).hexdigest() == expected

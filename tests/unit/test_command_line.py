@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from pipeline import imagefile
 from pipeline.cards import ASSETS
 from pipeline.cost import load_prices
 from pipeline.engine import Engine
+from pipeline.options import parser
 from pipeline.playground import Playground
 from pipeline.recipe import request_from_recipe
 from pipeline.sweep_votes import open_vote
@@ -230,3 +232,33 @@ def test_a_reader_that_has_seen_enough_is_no_error():
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ASSETS.parent) as process:
         process.stdout.close()
         assert (process.stderr.read(), process.wait(60)) == (b"", 141)
+
+
+def test_a_code_page_without_our_signs_stops_nothing(playground):
+    """As Windows has where output goes into a file: no arrow, no minus."""
+    command = [sys.executable, "-m", "pipeline", "models", "--json"]
+    env = {**os.environ, "PYTHONIOENCODING": "cp1252", "DIPTYCH_DATA": str(playground.data)}
+    ran = subprocess.run(command, capture_output=True, cwd=ASSETS.parent, env=env)
+    assert ran.returncode == 0, ran.stderr
+    assert "→" in json.loads(ran.stdout.splitlines()[-1])["pairs"][0]["name"]
+
+
+def test_variables_stand_for_options(monkeypatch):
+    monkeypatch.setenv("DIPTYCH_DATA", "here")
+    monkeypatch.setenv("DIPTYCH_PRICE", "hf-l4")
+    asked = parser().parse_args(["compare", "a fox"])
+    assert (asked.data, asked.price) == ("here", "hf-l4")
+
+
+def test_a_file_of_prompts_may_begin_with_a_byte_order_mark(capsys, tmp_path: Path):
+    (tmp_path / "prompts.txt").write_text("a fox\na cat\n", "utf-8-sig")
+    said = document(capsys, "sweep", "--prompts-file", "prompts.txt", "--model", "new")
+    assert [cell["prompt"] for cell in said["cells"]] == ["a fox", "a cat"]
+
+
+def test_offline_by_its_variable_reaches_for_no_hub(tmp_path: Path):
+    command = [sys.executable, "-m", "pipeline", "download", "z-image", "--data", str(tmp_path)]
+    env = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
+    env |= {"DIPTYCH_OFFLINE": "1", "HF_ENDPOINT": "http://127.0.0.1:1"}
+    ran = subprocess.run(command, capture_output=True, text=True, cwd=ASSETS.parent, env=env)
+    assert ran.returncode == 2 and "offline" in ran.stderr and "127.0.0.1" not in ran.stderr
