@@ -10,17 +10,25 @@ import contextlib
 import os
 import re
 from ipaddress import ip_address
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pipeline.errors import ModelError
 
+if TYPE_CHECKING:
+    from pipeline.request import ImageRequest
+
 OFFLINE = "DIPTYCH_OFFLINE"
-"""Set where nothing may be asked of the network."""
+"""Set where nothing may be asked of the network; see :func:`offline`."""
+NO = ("", "0", "false", "no", "off")
 KEY = re.compile(r"[!-~]+")
 """What a header can carry."""
+HEADER = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
+"""What one can be called (RFC 9110)."""
+PROMPT_TOKENS_MORE = 20
+"""At most, that a provider puts round a prompt and counts with it; a guess, several times what is seen."""
 
 Taken = Literal["seed", "steps", "guidance", "negative_prompt"]
 Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -61,6 +69,8 @@ class HostedCall(Data):
     output_tokens: int | None = None
     prompt_tokens: int | None = None
     """As the provider counted them; None before, and where it does not say."""
+    cut_short: str | None = None
+    """How many runs were made of those that were asked for, and why no more; None where all were."""
 
 
 class Hosted(Data):
@@ -77,7 +87,7 @@ class Hosted(Data):
     """What the provider calls the model, or the user's deployment of it."""
     key_variable: Variable | None = None
     """Environment variable with the key; None where none is asked for."""
-    key_header: str = "Authorization"
+    key_header: Annotated[str, Field(pattern=HEADER)] = "Authorization"
     """In which the key goes: in this one after the word Bearer, in any other alone."""
     size: Literal["size", "width and height"] = "size"
     """Whether the size goes as one text, 1024x1024, or as two numbers."""
@@ -100,9 +110,16 @@ class Hosted(Data):
             provider=self.provider, takes=tuple(self.fields), width=width, height=height, price=self.price
         )
 
+    def dearest(self, request: ImageRequest) -> HostedCall:
+        """The same of a request with as many tokens as its words can have, for whoever must know what it costs at most.
+        A token has at least one byte."""
+        words = request.prompt + request.negative_prompt
+        most = len(words.encode(errors="surrogatepass")) + PROMPT_TOKENS_MORE
+        return self.call(request.width, request.height).model_copy(update={"prompt_tokens": most})
+
     def why_not(self) -> str | None:
         """Why it cannot be asked from here, as far as this process's environment tells; None where it can."""
-        if os.environ.get(OFFLINE):
+        if offline():
             return f"{self.provider} draws it, and Diptych was started offline."
         wanted = [None if self.endpoint else self.endpoint_variable, self.key_variable]
         missing = [name for name in wanted if name and not os.environ.get(name)]
@@ -134,19 +151,28 @@ class Hosted(Data):
         base = ((self.endpoint_variable and os.environ.get(self.endpoint_variable)) or self.endpoint or "").strip()
         try:
             parts = urlsplit(base)
-            host = parts.hostname or ""
+            host, _ = parts.hostname or "", parts.port  # a port that is none raises, too
         except ValueError:
             parts, host = urlsplit(""), ""
         if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment or parts.username:
-            whence = self.endpoint_variable or "endpoint"
-            raise ModelError(
-                f"{whence} must be the address of {self.provider} and no more, such as https://example.com; correct it."
-            )
+            raise self.wrong_address()
         if parts.scheme == "http" and self.key_variable and not on_this_machine(base):
             raise ModelError(
                 f"{self.provider} wants a key, which is never sent over plain http; give an https address."
             )
         return base.rstrip("/") + self.route
+
+    def wrong_address(self) -> ModelError:
+        """That it is none."""
+        whence = self.endpoint_variable or "endpoint"
+        return ModelError(
+            f"{whence} must be the address of {self.provider} and no more, such as https://example.com; correct it."
+        )
+
+
+def offline() -> bool:
+    """Whether this process was told to ask nothing of the network. What reads as a no is one, as of HF_HUB_OFFLINE."""
+    return os.environ.get(OFFLINE, "").strip().lower() not in NO
 
 
 def on_this_machine(address: str) -> bool:

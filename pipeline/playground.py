@@ -104,7 +104,7 @@ class Playground:
         """Raises InputError if what providers ask for these would be more than may still be spent."""
         cached = self.engine.is_cached if use_cache and repeat == 1 else lambda _: False
         each = [(self.catalog.model(request.model).hosted, request) for request in requests]
-        calls = [hosted.call(of.width, of.height) for hosted, of in each if hosted and not cached(of)]
+        calls = [hosted.dearest(of) for hosted, of in each if hosted and not cached(of)]
         self.spending.check(repeat * sum(call_cost(call) or 0.0 for call in calls))
 
     def check_price(self, wanted: object) -> None:

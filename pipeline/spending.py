@@ -13,6 +13,9 @@ from pipeline.wording import dollars
 MOST_USD = 1.0
 """Where nobody says how much: enough for some 25 comparisons, and no bill that hurts."""
 LIMIT_USD = 100_000
+HAIR_USD = 1e-6
+"""Sums of dollars are off by less, in whatever order they are added up: fifty pictures of two cents are a dollar. On no
+bill is it seen."""
 
 
 class Refused(Exception):
@@ -45,11 +48,16 @@ class Spending:
         return cls(usd, visitors=True)
 
     def check(self, expected_usd: float) -> None:
-        """Raises InputError if so much more would be too much: what cannot be paid to its end is not begun."""
-        if expected_usd > self.most_usd - self.spent_usd:
-            raise InputError(
-                self._too_much(f"This costs up to {dollars(expected_usd)} at list prices", "ask for less, or ")
-            )
+        """Raises InputError if so much more would be too much: what cannot be paid to its end is not begun.
+        ``expected_usd``: the most that the whole run can cost (:meth:`pipeline.hosted.Hosted.dearest`)."""
+        with self._lock:
+            if not self._allows(expected_usd):
+                raise InputError(
+                    self._too_much(f"This costs up to {dollars(expected_usd)} at list prices", "ask for less, or ")
+                )
+
+    def _allows(self, further_usd: float) -> bool:
+        return self.spent_usd + further_usd <= self.most_usd + HAIR_USD
 
     def _too_much(self, this: str, instead: str = "") -> str:
         left = dollars(max(0.0, self.most_usd - self.spent_usd))
@@ -60,11 +68,12 @@ class Spending:
 
     @contextmanager
     def paying(self, expected_usd: float, what: str) -> Iterator[list[float]]:
-        """For one picture: set what it really cost as the only item of the list. Raises ModelError if it would be too
-        much. What was asked for and given up is taken as paid, as the provider may have drawn it; see Refused."""
+        """For one picture: set what it really cost as the only item of the list. Raises ModelError if it could be too
+        much. What was asked for and given up is taken as paid, as the provider may have drawn it; see Refused.
+        ``expected_usd``: the most that it can cost, held back until it is known what it did."""
         with self._lock:
-            if self.spent_usd + expected_usd > self.most_usd:
-                raise ModelError(self._too_much(f"{what} costs {dollars(expected_usd)}"))
+            if not self._allows(expected_usd):
+                raise ModelError(self._too_much(f"{what} costs up to {dollars(expected_usd)}"))
             self.spent_usd += expected_usd
         paid = [expected_usd]
         try:

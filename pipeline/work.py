@@ -16,7 +16,7 @@ from PIL import Image
 
 from pipeline.backends import Backend, How, Made, key_of
 from pipeline.catalog import Catalog
-from pipeline.errors import BatchTooLarge, Cancelled, PlaygroundError
+from pipeline.errors import BatchTooLarge, Cancelled, ModelError, PlaygroundError
 from pipeline.events import Done, Event, Loading, Result, Step
 from pipeline.request import ImageRequest
 from pipeline.throughput import ROUNDS, SIZES, WARM_STEPS, Batch, pays
@@ -62,15 +62,20 @@ class _Work:
         self._wait_s = time.monotonic() - order.joined
         self._load_s = dict.fromkeys(order.lanes, 0.0)
         self._results: dict[int, Result] = {}
+        self._whole: dict[int, Result] = {}
+        """The results after the last round in which every lane had its turn: of equally many runs each."""
+        paid = any(catalog.model(order.requests[lane].model).hosted for lane in order.lanes)
+        self._paid_measurement = paid and order.repeat > 1
 
     def run(self) -> None:
-        lanes, repeat = self._order.lanes, self._order.repeat
-        if not repeat:
+        lanes = self._order.lanes
+        if not self._order.repeat:
             for lane in lanes:
                 self._prepare(lane)
-        for run in range(1, repeat + 1):
-            for lane in self._turn(lanes, run):
-                self._picture(lane, run)
+        if self._paid_measurement:
+            self._paid_rounds()
+        else:
+            self._rounds()
         if self._order.throughput:
             batches: dict[int, tuple[Batch, ...]] = {}
             try:
@@ -78,6 +83,29 @@ class _Work:
             finally:  # stopped half way: the pictures and their times are there all the same
                 for lane in lanes:
                     self._tell(Done(lane, replace(self._results[lane], batches=batches.get(lane, ())), True))
+
+    def _rounds(self) -> None:
+        for run in range(1, self._order.repeat + 1):
+            for lane in self._turn(self._order.lanes, run):
+                self._picture(lane, run)
+            self._whole = dict(self._results)
+
+    def _paid_rounds(self) -> None:
+        """The same, and what was drawn is paid and stays: a provider that fails in a later round ends the measurement
+        with the rounds that are whole. Nothing is asked for again, as what broke off can have been paid, too."""
+        ended: str | None = None
+        try:
+            self._rounds()
+        except ModelError as error:
+            if not self._whole:
+                raise
+            made = min(len(result.runs) for result in self._whole.values())
+            ended = f"The measurement ended after {made} of {self._order.repeat} runs a model: {error}"
+            log.warning("%s", ended)
+        finally:  # however it ended, what there is can be kept
+            for lane, result in (self._whole or self._results).items():
+                hosted = result.hosted and result.hosted.model_copy(update={"cut_short": ended})
+                self._tell(Done(lane, replace(result, hosted=hosted), True))
 
     @staticmethod
     def _turn(lanes: Sequence[int], run: int) -> Sequence[int]:
@@ -140,7 +168,8 @@ class _Work:
             hosted=made.hosted,
         )
         self._results[lane] = result
-        self._tell(Done(lane, result, run == order.repeat and not order.throughput))
+        later = order.throughput or self._paid_measurement  # then it is told as final at the end of all
+        self._tell(Done(lane, result, run == order.repeat and not later))
 
     def _throughput(self) -> dict[int, tuple[Batch, ...]]:
         """By lane: batches of growing size, until a larger one does not pay or cannot be made."""

@@ -99,6 +99,8 @@ class Provider:
     asked: list[tuple[str, dict[str, str], dict[str, Any]]] = field(default_factory=list)
     answers: list[tuple[int, dict[str, str], Any]] = field(default_factory=list)
     """(status, headers, JSON or bytes) of the next answers, in turn; then pictures again."""
+    connections: set[tuple[str, int]] = field(default_factory=set)
+    """From where they came, one for every connection."""
     slow_s: float = 0.0
     """Before every answer."""
     usage: dict[str, Any] | None = field(default_factory=lambda: {"num_output_tokens": 5, "num_input_text_tokens": 3})
@@ -121,7 +123,10 @@ def serving() -> Iterator[Provider]:
     provider = Provider()
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # a connection is kept for the next request, if whoever asks wants that
+
         def do_POST(self) -> None:
+            provider.connections.add(self.client_address)
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             provider.asked.append((self.path, dict(self.headers), body))
             status, headers, answer = 200, {}, None

@@ -72,20 +72,54 @@ class HostedBackend:
         anyio.run(anyio.sleep, 0)  # httpx's own libraries are imported by its first call, which is timed
 
     def make(self, card: ModelCard, request: ImageRequest, how: How, on_step: OnStep, stop: threading.Event) -> Made:
+        hosted = card.hosted
         if how.batch > 1:
-            raise BatchTooLarge(f"{card.hosted.provider} is asked for one picture at a time.")
-        call = card.hosted.call(request.width, request.height)
-        with self.spending.paying(call_cost(call) or 0.0, f"A picture by {card.name}") as paid:
+            raise BatchTooLarge(f"{hosted.provider} is asked for one picture at a time.")
+        client = _client(hosted)  # what is wrong here is known before anything is sent, and costs nothing
+        dearest = call_cost(hosted.dearest(request)) or 0.0
+        with self.spending.paying(dearest, f"A picture by {card.name}") as paid:
             expected = paid[0]
 
             def tell(waiting: bool) -> None:
                 paid[0] = 0.0 if waiting else expected  # nothing is drawn while it wants a wait
                 on_step(0, 0 if waiting else 1, None)
 
-            answer = _run(_stoppable(_patiently(card, request, tell), stop))
-            call = call.model_copy(update=counted(answer.usage))
+            answer = _run(_stoppable(_patiently(client, card, request, tell), stop))
+            call = hosted.call(request.width, request.height).model_copy(update=counted(answer.usage))
             paid[0] = call_cost(call) or 0.0
         return Made(answer.image, {"call": answer.seconds}, False, None, hosted=call)
+
+
+def _client(hosted: Hosted) -> httpx.AsyncClient:
+    """Who asks it, with this machine's certificates and proxies. Raises ModelError where nothing can be sent; never
+    with the words of the fault, which can be a proxy's password."""
+    address = hosted.address()
+    try:
+        _ = httpx.URL(address).host  # it is stricter than urlsplit, about the host only when that is read
+    except (httpx.InvalidURL, ValueError):
+        raise hosted.wrong_address() from None
+    try:
+        return httpx.AsyncClient(
+            timeout=httpx.Timeout(ANSWER_S, connect=CONNECT_S),
+            limits=httpx.Limits(max_keepalive_connections=0),  # each call is timed over a new connection
+            # A proxy would be shown the key that goes to this machine in the clear.
+            trust_env=not on_this_machine(address),
+        )
+    except ImportError:
+        raise ModelError(
+            f"{hosted.provider} cannot be asked through a SOCKS proxy without the package socksio; install that, or "
+            "take the proxy out of HTTPS_PROXY, HTTP_PROXY and ALL_PROXY."
+        ) from None
+    except OSError as error:
+        raise ModelError(
+            f"{hosted.provider} cannot be asked, as this machine's certificates cannot be read "
+            f"({short(error.strerror or 'damaged')}); correct or unset SSL_CERT_FILE and SSL_CERT_DIR."
+        ) from None
+    except (httpx.InvalidURL, ValueError):
+        raise ModelError(
+            f"{hosted.provider} cannot be asked, as a proxy's address is wrong; correct or unset HTTPS_PROXY, "
+            "HTTP_PROXY, ALL_PROXY and NO_PROXY."
+        ) from None
 
 
 def _run(coroutine: Coroutine[Any, Any, _Answer]) -> _Answer:
@@ -109,32 +143,34 @@ async def _stoppable(coroutine: Coroutine[Any, Any, _Answer], stop: threading.Ev
     return task.result()
 
 
-async def _patiently(card: ModelCard, request: ImageRequest, tell: Callable[[bool], None]) -> _Answer:
+async def _patiently(
+    client: httpx.AsyncClient, card: ModelCard, request: ImageRequest, tell: Callable[[bool], None]
+) -> _Answer:
     """The answer, asked for again after a wait where the provider wants one; ``tell``: whether it is waited now. Raises
     Refused where nothing is to be paid, else ModelError."""
     hosted, address = card.hosted, card.hosted.address()
-    # A proxy would be shown the key that goes to this machine in the clear.
-    options = {"timeout": httpx.Timeout(ANSWER_S, connect=CONNECT_S), "trust_env": not on_this_machine(address)}
-    for tried in range(1, TRIES + 1):
-        tell(False)
-        try:
-            async with httpx.AsyncClient(**options) as client, asyncio.timeout(ANSWER_S):
-                begin = time.perf_counter()  # reading this machine's certificates is not the provider's
-                status, headers, content = await _sent(client, hosted, address, request)
-                if status == 200:
-                    found, usage = picture_of(hosted, content)
-                    if isinstance(found, str):
-                        found = await _fetched(client, hosted, found)
-                    seconds = time.perf_counter() - begin
-                    return _Answer(checked(card, request, found), seconds, usage)
-        except (httpx.TimeoutException, TimeoutError):
-            raise ModelError(f"{hosted.provider} did not answer within {ANSWER_S:.0f} s; try again later.") from None
-        except httpx.HTTPError:
-            raise ModelError(f"{hosted.provider} broke off its answer; try again later.") from None
-        if status not in BUSY or tried == TRIES:
-            break
-        tell(True)
-        await asyncio.sleep(_wait(headers))
+    async with client:
+        for tried in range(1, TRIES + 1):
+            tell(False)
+            try:
+                async with asyncio.timeout(ANSWER_S):
+                    begin = time.perf_counter()
+                    status, headers, content = await _sent(client, hosted, address, request)
+                    if status == 200:
+                        found, usage = picture_of(hosted, content)
+                        if isinstance(found, str):
+                            found = await _fetched(client, hosted, found)
+                        seconds = time.perf_counter() - begin
+                        return _Answer(checked(card, request, found), seconds, usage)
+            except (httpx.TimeoutException, TimeoutError):
+                late = f"{hosted.provider} did not answer within {ANSWER_S:.0f} s; try again later."
+                raise ModelError(late) from None
+            except httpx.HTTPError:
+                raise ModelError(f"{hosted.provider} broke off its answer; try again later.") from None
+            if status not in BUSY or tried == TRIES:
+                break
+            tell(True)
+            await asyncio.sleep(_wait(headers))
     raise Refused(refusal(card, status, content))
 
 
@@ -147,7 +183,7 @@ async def _sent(
     try:
         async with client.stream("POST", address, json=body(hosted, request), headers=headers) as response:
             return response.status_code, response.headers, await _read(hosted, response)
-    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
         where, told = urlsplit(address).netloc, short(str(error) or "no connection in time")
         lost = f"{hosted.provider} cannot be reached at {where} ({told}); see to its address and the network."
         raise Refused(ModelError(lost)) from None
@@ -171,9 +207,9 @@ async def _fetched(client: httpx.AsyncClient, hosted: Hosted, address: str) -> b
         async with client.stream("GET", address, headers={"accept-encoding": "identity"}) as response:
             if response.status_code == 200:
                 return await _read(hosted, response)
-    except (httpx.HTTPError, httpx.InvalidURL):
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError):  # also what urlsplit or httpx take for no host's name
         pass
-    where = short(urlsplit(address).netloc)
+    where = short(address.split("/")[2])
     raise ModelError(f"{hosted.provider} drew a picture that cannot be fetched from {where}; see to the network.")
 
 

@@ -34,7 +34,9 @@ class Keeper:
         self._results[role] = result
         said = compare_document(pair, self._results, price)
         entry = self._visitors.keep("comparison", said, [self._results[role] for role in ROLES], self._owner)
-        self.document = {**said, "entry": entry, "note": "" if entry else NOT_KEPT}
+        cut_short = {result.hosted.cut_short for result in self._results.values() if result.hosted}
+        notes = [*sorted(filter(None, cut_short)), *([] if entry else [NOT_KEPT])]
+        self.document = {**said, "entry": entry, "note": " ".join(notes)}
         if entry and self._alone:
             with contextlib.suppress(PlaygroundError):  # then it stands in the history twice
                 self._playground.history.delete(self._alone)
