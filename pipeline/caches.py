@@ -11,10 +11,11 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,12 @@ from pipeline import imagefile
 from pipeline.errors import InputError
 from pipeline.wholefile import DRAFT, whole_file
 
+PICTURE_NAME = re.compile(r"[0-9a-f]{64}\.png")
+DRAFT_NAME = re.compile(rf"[0-9a-f]{{16}}{re.escape(DRAFT)}")
+"""Names that are ours, of a picture in the cache and of a file that whole_file has not finished. The folder may be one
+that a person named and has files of his own in: nothing else is counted there, or removed."""
 DRAFT_KEPT_S = 3600
+"""After this, whoever was writing it was killed."""
 
 
 class ByteLRU:
@@ -42,16 +48,22 @@ class ByteLRU:
         self._entries.move_to_end(key)
         return self._entries[key][0]
 
-    def put(self, key: Hashable, value: Any, size: int) -> None:
-        """Keep ``value``. One that is larger than the whole cache is not kept."""
-        if key in self._entries:
-            self.used_bytes -= self._entries.pop(key)[1]
+    def put(self, key: Hashable, value: Any, size: int) -> list[Any]:
+        """Keep ``value``; returns the keys that had to go. One that is larger than the whole cache goes itself."""
+        self.drop(key)
         if size > self.max_bytes:
-            return
+            return [key]
         self._entries[key] = (value, size)
         self.used_bytes += size
+        gone = []
         while self.used_bytes > self.max_bytes:
-            self.used_bytes -= self._entries.popitem(last=False)[1][1]
+            gone.append(next(iter(self._entries)))
+            self.drop(gone[-1])
+        return gone
+
+    def drop(self, key: Hashable) -> None:
+        """Forget it, if it is there."""
+        self.used_bytes -= self._entries.pop(key, (None, 0))[1]
 
     def clear(self) -> None:
         self._entries.clear()
@@ -73,7 +85,7 @@ class ImageCache:
         self.folder = folder
         self.max_bytes = max_bytes
         self._lock = threading.Lock()
-        self._sizes: OrderedDict[str, int] | None = None
+        self._kept: ByteLRU | None = None
 
     def get(self, key: str) -> tuple[Image.Image, dict] | None:
         """Picture and recipe, or None. A file that cannot be read counts as absent and is removed."""
@@ -88,9 +100,7 @@ class ImageCache:
         with contextlib.suppress(OSError):  # a read-only disk still serves what it holds
             os.utime(path)
         with self._lock:
-            sizes = self._index()
-            if key in sizes:
-                sizes.move_to_end(key)
+            self._index().get(key)
         return found
 
     def __contains__(self, key: str) -> bool:
@@ -107,34 +117,32 @@ class ImageCache:
         except OSError:
             return
         with self._lock:
-            sizes = self._index()
-            sizes[key] = size
-            sizes.move_to_end(key)
-            while sizes and sum(sizes.values()) > self.max_bytes:
-                oldest, _ = sizes.popitem(last=False)
-                with contextlib.suppress(OSError):
-                    self._path(oldest).unlink()
+            self._unlink(self._index().put(key, None, size))
 
     def _remove(self, key: str) -> None:
-        with contextlib.suppress(OSError):
-            self._path(key).unlink()
+        self._unlink([key])
         with self._lock:
-            self._index().pop(key, None)
+            self._index().drop(key)
+
+    def _unlink(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            with contextlib.suppress(OSError):
+                self._path(key).unlink()
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.png"
 
-    def _index(self) -> OrderedDict[str, int]:
-        """Key -> bytes, oldest use first; read from the disk once."""
-        if self._sizes is None:
-            found = []
-            for draft in self.folder.glob(f"*{DRAFT}"):  # left by a process that was killed
-                with contextlib.suppress(OSError):
-                    if time.time() - draft.stat().st_mtime > DRAFT_KEPT_S:
-                        draft.unlink()
-            for path in self.folder.glob("*.png"):
+    def _index(self) -> ByteLRU:
+        """The keys of what is on the disk, with their bytes; read from there once."""
+        if self._kept is None:
+            self._kept, found = ByteLRU(self.max_bytes), []
+            for path in self.folder.glob("*"):
                 with contextlib.suppress(OSError):
                     status = path.stat()
-                    found.append((status.st_mtime, path.stem, status.st_size))
-            self._sizes = OrderedDict((stem, size) for _, stem, size in sorted(found))
-        return self._sizes
+                    if PICTURE_NAME.fullmatch(path.name):
+                        found.append((status.st_mtime, path.stem, status.st_size))
+                    elif DRAFT_NAME.fullmatch(path.name) and time.time() - status.st_mtime > DRAFT_KEPT_S:
+                        path.unlink()
+            for _, key, size in sorted(found):
+                self._unlink(self._kept.put(key, None, size))
+        return self._kept

@@ -27,13 +27,13 @@ CREATE TABLE IF NOT EXISTS cells (
     UNIQUE (entry, place)
 ) STRICT
 """
+"""``number`` grows in the order in which cells are finished."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """``number`` grows in the order in which cells are finished, over all sweeps. ``fidelity`` is as it was put."""
+    """A finished cell. ``fidelity`` is as it was put."""
 
-    number: int
     place: int
     document: dict[str, Any]
     fidelity: dict[str, Any] | None
@@ -44,8 +44,7 @@ class Cells:
 
     def __init__(self, history: History):
         self._history = history
-        with history.transaction() as database:
-            database.execute(SCHEMA)
+        history.make_tables(SCHEMA)
 
     def add(self, entry: str, place: int, result: Result, document: Mapping[str, Any]) -> Cell:
         """Keep a finished cell. When this returns it is on the disk, picture and all.
@@ -77,11 +76,9 @@ class Cells:
             history.keep_to_limit(entry)
         return self.at(entry, place)
 
-    def of(self, entry: str, after: int = 0, limit: int = -1) -> list[Cell]:
-        """The entry's cells in the order they were finished, those with a ``number`` above ``after``."""
-        rows = self._history.rows(
-            "SELECT * FROM cells WHERE entry = ? AND number > ? ORDER BY number LIMIT ?", (entry, after, limit)
-        )
+    def of(self, entry: str) -> list[Cell]:
+        """The entry's cells in the order they were finished."""
+        rows = self._history.rows("SELECT * FROM cells WHERE entry = ? ORDER BY number", (entry,))
         return [_cell(row) for row in rows]
 
     def at(self, entry: str, place: object) -> Cell:
@@ -102,13 +99,11 @@ class Cells:
     def put_fidelity(self, entry: str, place: int, fidelity: Mapping[str, Any]) -> None:
         """Keep what comparing a cell with another has given, since that costs more than to read it. Raises
         PlaygroundError if it cannot be written."""
-        with self._history.told("kept in"), self._history.transaction() as database:
-            database.execute(
-                "UPDATE cells SET fidelity = ? WHERE entry = ? AND place = ?",
-                (json.dumps(dict(fidelity)), entry, place),
-            )
+        self._history.write(
+            "UPDATE cells SET fidelity = ? WHERE entry = ? AND place = ?", (json.dumps(dict(fidelity)), entry, place)
+        )
 
 
 def _cell(row: sqlite3.Row) -> Cell:
     fidelity = json.loads(row["fidelity"]) if row["fidelity"] else None
-    return Cell(row["number"], row["place"], json.loads(row["document"]), fidelity)
+    return Cell(row["place"], json.loads(row["document"]), fidelity)

@@ -21,7 +21,8 @@ class BatchTooLarge(ModelError):
 
 
 class Declined(ModelError):
-    """A provider will not draw what it was asked for; something else it may."""
+    """This one picture is not to be had: a provider will not draw it, or what was drawn cannot be shown. Of many, the
+    others may be."""
 
 
 class BusyError(PlaygroundError):

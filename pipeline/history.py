@@ -11,6 +11,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import secrets
 import shutil
 import sqlite3
@@ -22,12 +23,16 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import imagefile, keeping
+from pipeline.caches import DRAFT_KEPT_S, DRAFT_NAME
+from pipeline.database import connect, make_tables
 from pipeline.errors import InputError, PlaygroundError
 from pipeline.events import Result
 from pipeline.recipe import recipe_of, result_from_recipe
 from pipeline.wholefile import whole_file
 
 MAX_BYTES = 2 * 10**9
+PICTURE_NAME = re.compile(r"[0-9a-f]{24}\.png")
+"""What :func:`new_id` makes of a picture's file."""
 PAGE = 50
 KINDS = ("comparison", "picture", "sweep", "vote")
 
@@ -85,25 +90,26 @@ class Entry:
 class History:
     """Safe to use from any thread, and from several processes with the same folder."""
 
-    def __init__(self, folder: Path, max_bytes: int = MAX_BYTES):
+    def __init__(self, folder: Path):
         """Raises PlaygroundError if the folder or the database cannot be used."""
         self.folder = folder
-        self.max_bytes = max_bytes
+        self.max_bytes = MAX_BYTES
         self._pictures = folder / "pictures"
         self._local = threading.local()
-        try:
+        with self._opening():
             self._pictures.mkdir(parents=True, exist_ok=True)
             with self.transaction() as database:
-                for statement in SCHEMA.split(";"):
-                    database.execute(statement)
+                make_tables(database, SCHEMA)
                 if not any(row["name"] == "bytes" for row in database.execute("PRAGMA table_info(entries)")):
                     database.execute(ADD_BYTES)
                 database.execute(BY_OWNER)
             self._remove_orphans()
-        except (OSError, sqlite3.Error) as error:
-            raise PlaygroundError(
-                f"The history in {folder} cannot be opened ({error}); choose another --data."
-            ) from error
+
+    def make_tables(self, schema: str) -> None:
+        """Those of another module, in the same file, unless they are there already. Raises PlaygroundError if the
+        database cannot be used."""
+        with self._opening(), self.transaction() as database:
+            make_tables(database, schema)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -118,6 +124,18 @@ class History:
             if database.in_transaction:  # else SQLite has ended it itself, as where the disk is full
                 database.execute("ROLLBACK")
             raise
+
+    def write(self, statement: str, values: Sequence[Any], gone: str = "") -> None:
+        """One statement, on the disk when this returns. Raises PlaygroundError if it cannot be written, and InputError,
+        which says ``gone``, if that is because the entry it refers to was deleted."""
+        with self.told("kept in"):
+            try:
+                with self.transaction() as database:
+                    database.execute(statement, values)
+            except sqlite3.IntegrityError:
+                if not gone:
+                    raise
+                raise InputError(gone) from None
 
     def rows(self, statement: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
         """Read. Raises PlaygroundError if the database cannot be read."""
@@ -233,8 +251,7 @@ class History:
 
     def star(self, entry: str, starred: bool) -> None:
         """A starred entry is removed for room only when its owner has no others left."""
-        with self.told("changed in"), self.transaction() as database:
-            database.execute("UPDATE entries SET starred = ? WHERE id = ?", (int(starred), entry))
+        self.write("UPDATE entries SET starred = ? WHERE id = ?", (int(starred), entry))
 
     def delete(self, *entries: str) -> None:
         """Remove entries, whatever other tables say of them, and their files."""
@@ -268,11 +285,13 @@ class History:
             self.delete(*keeping.going(rows, newest, used - keeping.LEFT * self.max_bytes, time.time()))
 
     def _remove_orphans(self) -> None:
-        """Files that no row names, left by a process that was killed; not those another process is writing now."""
+        """Files of ours that no row names, left by a process that was killed; not those another is writing now, nor a
+        person's own."""
         known = {row["id"] for row in self.rows("SELECT id FROM pictures")}
         for path in self._pictures.iterdir():
             with contextlib.suppress(OSError):
-                if (path.suffix != ".png" or path.stem not in known) and time.time() - path.stat().st_mtime > 3600:
+                ours = PICTURE_NAME.fullmatch(path.name) or DRAFT_NAME.fullmatch(path.name)
+                if ours and path.stem not in known and time.time() - path.stat().st_mtime > DRAFT_KEPT_S:
                     path.unlink()
 
     def _entry(self, row: sqlite3.Row) -> Entry:
@@ -295,14 +314,17 @@ class History:
     def _database(self) -> sqlite3.Connection:
         """One connection a thread."""
         if not hasattr(self._local, "database"):
-            database = sqlite3.connect(self.folder / "history.sqlite", timeout=30, isolation_level=None)
-            database.row_factory = sqlite3.Row
-            for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
-                database.execute(f"PRAGMA {pragma}")
-            # SQLite's lower() knows no letter beyond ASCII.
-            database.create_function("casefold", 1, str.casefold, deterministic=True)
-            self._local.database = database
+            self._local.database = connect(self.folder / "history.sqlite")
         return self._local.database
+
+    @contextlib.contextmanager
+    def _opening(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, sqlite3.Error) as error:
+            raise PlaygroundError(
+                f"The history in {self.folder} cannot be opened ({error}); choose another --data."
+            ) from error
 
     @contextlib.contextmanager
     def told(self, what: str) -> Iterator[None]:

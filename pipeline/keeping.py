@@ -1,10 +1,11 @@
 """Which entries go where the history is full.
 
-First what is older than thirty days, whoever's it is: a visitor who is gone would else keep his for ever, while those
-who come lose theirs. Then the oldest of whoever keeps the most, so that a visitor's pictures push out his own. Of
-either a starred entry goes last, but it goes, so that nobody fills the disk by starring all that he makes; and last of
-those without a star a vote that somebody has answered, since no run brings answers back. What a vote shows goes with
-it and no sooner: it has its own copies. Pure but for the statement that history.py reads by.
+Entries older than thirty days go first, whoever owns them, so that a visitor who never comes back does not keep his for
+ever while others lose theirs; starred entries and votes that somebody has answered are spared here. If that is not
+enough, whoever keeps the most bytes loses his oldest entry, again and again: first those without a star, then votes
+that somebody has answered, since no run brings answers back, and starred entries last. But those go too, so that nobody
+fills the disk by starring all that he makes. The pictures of a vote go with the vote, for it has its own copies. Pure,
+but for the statement that history.py reads by.
 """
 
 from __future__ import annotations

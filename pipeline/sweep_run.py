@@ -36,7 +36,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A provider will not draw the cell at ``place``; going on asks it again."""
+    """The cell at ``place`` is not to be had, see :class:`pipeline.errors.Declined`; going on tries it again."""
 
     place: int
     why: str
@@ -87,7 +87,7 @@ class Sweeps:
         hundreds; the models stay in memory in between, so it costs nothing. Closing the generator, or setting ``stop``,
         ends it before the next step; what is done stays.
         Raises Cancelled, BusyError if it is running already, InputError on another device than that of the cells that
-        are there, whose times and price it has, and whatever a run raises.
+        are there, whose times and price it has, and whatever a run raises but Declined.
         """
         stop = stop or threading.Event()
         plan = self.plan(entry)
@@ -103,7 +103,7 @@ class Sweeps:
                     continue
                 try:
                     yield from self._make(entry, place, plan.requests[place], use_cache, stop)
-                except Declined as error:  # of one prompt among many; the others are still wanted
+                except Declined as error:  # one of many; the others are still wanted
                     yield LeftOut(place, str(error))
 
     def _make(

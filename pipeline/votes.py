@@ -13,7 +13,6 @@ then the candidate. A choice is kept as the role that was preferred, or as tie o
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pipeline.catalog import ROLES
-from pipeline.errors import InputError, PlaygroundError, shown
+from pipeline.errors import InputError, shown
 from pipeline.history import Entry, History
 from pipeline.imagefile import readable
 from pipeline.stats import Interval, votes_needed, wilson
@@ -136,8 +135,7 @@ class Votes:
 
     def __init__(self, history: History):
         self.history = history
-        with history.transaction() as database:
-            database.execute(SCHEMA)
+        history.make_tables(SCHEMA)
 
     def open(self, comparisons: Sequence[Entry], owner: str = "") -> str:
         """Make a vote of finished comparisons, one pair of pictures each, and return its id, by which anybody may vote.
@@ -198,9 +196,10 @@ class Votes:
             raise InputError(f"choice must be one of {', '.join(get_args(Side))}; got {shown(side)}.")
         left, right = _sides(entry, voter, place)
         choice = {"left": left, "right": right}.get(side, side)
-        self._write(
+        self.history.write(
             "INSERT OR REPLACE INTO votes (entry, place, voter, choice, cast_at) VALUES (?,?,?,?,?)",
             (entry.id, place, voter, choice, time.time()),
+            "This vote was deleted by whoever made it; there is nothing to vote on.",
         )
         if not entry.starred:
             self.history.star(entry.id, True)  # somebody was asked and has answered: it is the last to go for room
@@ -212,7 +211,7 @@ class Votes:
         if not rows:
             return False
         values = (entry.id, voter, rows[-1]["place"])
-        self._write("DELETE FROM votes WHERE entry = ? AND voter = ? AND place = ?", values)
+        self.history.write("DELETE FROM votes WHERE entry = ? AND voter = ? AND place = ?", values)
         return True
 
     def tally(self, entry: Entry) -> Tally:
@@ -256,17 +255,6 @@ class Votes:
                 }
             )
         return found
-
-    def _write(self, statement: str, values: Sequence[Any]) -> None:
-        try:
-            with self.history.transaction() as database:
-                database.execute(statement, values)
-        except sqlite3.IntegrityError:
-            raise InputError("This vote was deleted by whoever made it; there is nothing to vote on.") from None
-        except sqlite3.Error as error:
-            raise PlaygroundError(
-                f"The vote could not be kept ({error}); see that {self.history.folder} has room and can be written."
-            ) from error
 
     def _rows(self, columns: str, entry: str, voter: str | None = None) -> list[Any]:
         """In the order they were cast."""

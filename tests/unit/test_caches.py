@@ -18,6 +18,17 @@ from pipeline.caches import ByteLRU, ImageCache, recipe_key
 RECIPE = {"request": {"prompt": "a cat"}}
 
 
+def key_of(name: object) -> str:
+    return recipe_key({"name": name})
+
+
+def keys(names: str) -> list[str]:
+    return [key_of(name) for name in names]
+
+
+K = key_of("k")
+
+
 def picture(shade: int = 0, size: int = 32) -> Image.Image:
     """Noise, which a PNG cannot make smaller."""
     return Image.frombytes("RGB", (size, size), random.Random(shade).randbytes(size * size * 3))
@@ -28,7 +39,7 @@ def test_the_least_recently_used_goes_first():
     for key in "abc":
         cache.put(key, key.upper(), 10)
     assert cache.get("a") == "A"
-    cache.put("d", "D", 10)
+    assert cache.put("d", "D", 10) == ["b"]
     assert [cache.get(key) for key in "abcd"] == ["A", None, "C", "D"]
     assert (len(cache), cache.used_bytes) == (3, 30)
 
@@ -37,16 +48,16 @@ def test_a_large_one_pushes_out_as_many_as_it_needs():
     cache = ByteLRU(30)
     for key in "abc":
         cache.put(key, key, 10)
-    cache.put("big", "big", 20)
+    assert cache.put("big", "big", 20) == ["a", "b"]
     assert [cache.get(key) for key in ("a", "b", "c", "big")] == [None, None, "c", "big"]
 
 
 def test_one_larger_than_the_cache_is_not_kept_and_costs_nobody_a_place():
     cache = ByteLRU(30)
     cache.put("a", "a", 10)
-    cache.put("huge", "huge", 31)
+    assert cache.put("huge", "huge", 31) == ["huge"]
     assert (cache.get("huge"), cache.get("a"), cache.used_bytes) == (None, "a", 10)
-    cache.put("a", "now huge", 31)
+    assert cache.put("a", "now huge", 31) == ["a"]
     assert (cache.get("a"), cache.used_bytes, len(cache)) == (None, 0, 0)
 
 
@@ -79,108 +90,138 @@ def test_a_key_depends_on_what_is_said_and_not_on_its_order():
 
 def test_a_picture_comes_back_as_it_went_in(tmp_path):
     cache = ImageCache(tmp_path / "deep" / "cache")
-    assert cache.get("k") is None
-    cache.put("k", picture(), RECIPE)
-    found, recipe = cache.get("k")
+    assert cache.get(K) is None
+    cache.put(K, picture(), RECIPE)
+    found, recipe = cache.get(K)
     assert found.tobytes() == picture().tobytes()
     assert recipe == RECIPE
-    again, _ = ImageCache(tmp_path / "deep" / "cache").get("k")  # another process finds it too
+    again, _ = ImageCache(tmp_path / "deep" / "cache").get(K)  # another process finds it too
     assert again.tobytes() == picture().tobytes()
 
 
 def one_file(folder) -> int:
     """Bytes that one of these pictures takes."""
     cache = ImageCache(folder)
-    cache.put("probe", picture(), RECIPE)
-    return (folder / "probe.png").stat().st_size
+    cache.put(K, picture(), RECIPE)
+    return (folder / f"{K}.png").stat().st_size
 
 
 def test_the_disk_stays_within_its_bytes_and_keeps_what_was_used_last(tmp_path):
     bound = one_file(tmp_path / "probe") * 3 + 100
     cache = ImageCache(tmp_path / "cache", bound)
-    for key in "abc":
+    for key in keys("abc"):
         cache.put(key, picture(), RECIPE)
-    assert cache.get("a")
-    cache.put("d", picture(), RECIPE)
-    assert [cache.get(key) is not None for key in "abcd"] == [True, False, True, True]
+    assert cache.get(key_of("a"))
+    cache.put(key_of("d"), picture(), RECIPE)
+    assert [cache.get(key) is not None for key in keys("abcd")] == [True, False, True, True]
     assert sum(file.stat().st_size for file in (tmp_path / "cache").iterdir()) <= bound
 
 
 def test_a_new_process_goes_on_with_the_same_order(tmp_path):
     bound = one_file(tmp_path / "probe") * 3 + 100
     first = ImageCache(tmp_path / "cache", bound)
-    for age, key in enumerate("cab"):
+    for age, key in enumerate(keys("cab")):
         first.put(key, picture(), RECIPE)
         os.utime(tmp_path / "cache" / f"{key}.png", (1000 + age, 1000 + age))
     second = ImageCache(tmp_path / "cache", bound)
-    second.put("d", picture(), RECIPE)
-    assert {file.stem for file in (tmp_path / "cache").iterdir()} == {"a", "b", "d"}
+    second.put(key_of("d"), picture(), RECIPE)
+    assert {file.stem for file in (tmp_path / "cache").iterdir()} == set(keys("abd"))
+
+
+def test_one_larger_than_the_cache_costs_no_other_its_place_on_the_disk(tmp_path):
+    cache = ImageCache(tmp_path / "cache", one_file(tmp_path / "probe") * 2)
+    cache.put(key_of("a"), picture(), RECIPE)
+    cache.put(key_of("huge"), picture(size=64), RECIPE)
+    assert [file.stem for file in (tmp_path / "cache").iterdir()] == [key_of("a")]
+
+
+def test_a_folder_that_is_over_its_bytes_at_the_start_is_brought_down(tmp_path):
+    size = one_file(tmp_path / "probe")
+    before = ImageCache(tmp_path / "cache")
+    for age, key in enumerate(keys("cab")):
+        before.put(key, picture(), RECIPE)
+        os.utime(tmp_path / "cache" / f"{key}.png", (1000 + age, 1000 + age))
+    assert ImageCache(tmp_path / "cache", 2 * size).get(key_of("b"))
+    assert {file.stem for file in (tmp_path / "cache").iterdir()} == set(keys("ab"))
+
+
+def test_what_is_not_the_caches_own_is_neither_counted_nor_removed(tmp_path):
+    """Whoever names a folder that he has, with a folder of pictures in it that is called as ours is."""
+    names = ("holiday.png", f"{'k' * 64}.png", f"{K}.jpg", f"{K.upper()}.png", f"{K}0.png", "letter.tmp", "notes.txt")
+    for name in names:
+        picture(size=64).save(tmp_path / name, format="PNG")
+        os.utime(tmp_path / name, (1000, 1000))
+    cache = ImageCache(tmp_path, one_file(tmp_path / "probe") * 2)
+    for key in keys("abc"):
+        cache.put(key, picture(), RECIPE)
+    left = {file.name for file in tmp_path.iterdir() if file.is_file()}
+    assert left == {*names, f"{key_of('b')}.png", f"{key_of('c')}.png"}
 
 
 @pytest.mark.parametrize("damage", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n", None, "no recipe"])
 def test_a_file_that_cannot_be_read_is_a_miss_and_goes_away(tmp_path, damage):
     cache = ImageCache(tmp_path)
-    cache.put("k", picture(), RECIPE)
-    path = tmp_path / "k.png"
+    cache.put(K, picture(), RECIPE)
+    path = tmp_path / f"{K}.png"
     if damage is None:
         path.write_bytes(path.read_bytes()[:-400])
     elif damage == "no recipe":
         picture().save(path)
     else:
         path.write_bytes(damage)
-    assert cache.get("k") is None
+    assert cache.get(K) is None
     assert not path.exists()
-    cache.put("k", picture(1), RECIPE)
-    assert cache.get("k")[0].tobytes() == picture(1).tobytes()
+    cache.put(K, picture(1), RECIPE)
+    assert cache.get(K)[0].tobytes() == picture(1).tobytes()
 
 
 @pytest.mark.parametrize("cut", range(1, 3000, 97))
 def test_a_file_cut_anywhere_is_a_miss(tmp_path, cut):
     cache = ImageCache(tmp_path)
-    cache.put("k", picture(), RECIPE)
-    path = tmp_path / "k.png"
+    cache.put(K, picture(), RECIPE)
+    path = tmp_path / f"{K}.png"
     path.write_bytes(path.read_bytes()[:cut])
-    assert cache.get("k") is None
+    assert cache.get(K) is None
 
 
 def test_a_file_flipped_anywhere_is_a_miss_or_the_same_picture(tmp_path):
     cache = ImageCache(tmp_path)
-    cache.put("k", picture(), RECIPE)
-    path = tmp_path / "k.png"
+    cache.put(K, picture(), RECIPE)
+    path = tmp_path / f"{K}.png"
     sound = path.read_bytes()
     for place in range(0, len(sound), 13):
         path.write_bytes(sound[:place] + bytes([sound[place] ^ 0x55]) + sound[place + 1 :])
-        found = cache.get("k")
+        found = cache.get(K)
         assert found is None or (found[0].tobytes(), found[1]) == (picture().tobytes(), RECIPE)
 
 
 def test_drafts_that_a_killed_process_left_go_away_and_a_living_ones_stay(tmp_path):
-    for name, age in (("dead.1-2.tmp", 7200), ("alive.3-4.tmp", 5)):
+    for name, age in (("fedcba9876543210.tmp", 7200), ("0123456789abcdef.tmp", 5)):
         (tmp_path / name).write_bytes(b"half a file")
         os.utime(tmp_path / name, (time.time() - age,) * 2)
-    ImageCache(tmp_path).put("k", picture(), RECIPE)
-    assert {file.name for file in tmp_path.iterdir()} == {"k.png", "alive.3-4.tmp"}
+    ImageCache(tmp_path).put(K, picture(), RECIPE)
+    assert {file.name for file in tmp_path.iterdir()} == {f"{K}.png", "0123456789abcdef.tmp"}
 
 
 def test_a_disk_that_cannot_be_written_only_means_no_cache(tmp_path):
     (tmp_path / "file").write_text("in the way")
     cache = ImageCache(tmp_path / "file" / "cache")
-    cache.put("k", picture(), RECIPE)
-    assert cache.get("k") is None
+    cache.put(K, picture(), RECIPE)
+    assert cache.get(K) is None
 
 
 def test_a_read_only_disk_still_serves_what_it_holds(tmp_path, monkeypatch):
     cache = ImageCache(tmp_path)
-    cache.put("k", picture(), RECIPE)
+    cache.put(K, picture(), RECIPE)
 
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(30, "Read-only file system")
 
     monkeypatch.setattr("pipeline.caches.os.utime", refuse)
-    assert cache.get("k")[1] == RECIPE
-    (tmp_path / "k.png").write_bytes(b"damaged")
+    assert cache.get(K)[1] == RECIPE
+    (tmp_path / f"{K}.png").write_bytes(b"damaged")
     monkeypatch.setattr("pathlib.Path.unlink", refuse)
-    assert cache.get("k") is None
+    assert cache.get(K) is None
 
 
 def test_many_threads_can_put_and_get_at_once(tmp_path):
@@ -191,9 +232,9 @@ def test_many_threads_can_put_and_get_at_once(tmp_path):
     def use(number: int) -> None:
         try:
             for turn in range(25):
-                key = f"k{(number + turn) % 10}"
+                key = key_of((number + turn) % 10)
                 cache.put(key, picture(), RECIPE)
-                found = cache.get(f"k{turn % 10}")
+                found = cache.get(key_of(turn % 10))
                 assert found is None or found[0].tobytes() == picture().tobytes()
         except BaseException as error:
             faults.append(error)

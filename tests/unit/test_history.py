@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import time
 
 import pytest
@@ -144,6 +145,7 @@ def test_text_counts_as_pictures_do(history, made):
     assert history.get(mine)
 
 
+@pytest.mark.skipif(sqlite3.sqlite_version_info < (3, 35), reason="only this test drops a column")
 def test_a_history_of_before_text_was_counted_is_opened_and_counts_from_now_on(history, made):
     old = history.add("picture", {}, made("a cat", "new"))
     with history.transaction() as database:
@@ -292,6 +294,27 @@ def test_files_that_no_row_names_go_at_the_next_start(history, made, tmp_path):
     History(history.folder)
     assert not path.exists()
     assert all(file.exists() for file in history.get(kept).files.values())
+
+
+def test_files_that_are_not_the_historys_own_stay(history):
+    """Whoever names a folder that he has, with such a folder of his own in it."""
+    names = {"holiday.png", f"{'k' * 24}.png", f"{'a' * 23}.png", f"{'a' * 24}.jpg", "letter.tmp", f"{'a' * 16}"}
+    for name in names:
+        file = history.folder / "pictures" / name
+        file.write_bytes(b"somebody's")
+        os.utime(file, (1000, 1000))
+    History(history.folder)
+    assert {file.name for file in (history.folder / "pictures").iterdir()} == names
+
+
+def test_a_write_that_fails_is_one_sentence_and_another_where_the_entry_is_gone(history):
+    wrong = "INSERT INTO pictures (id, entry, place, bytes) VALUES ('a', 'gone', 0, 0)"
+    with pytest.raises(InputError, match=r"^It was deleted; make another\.$"):
+        history.write(wrong, (), "It was deleted; make another.")
+    with pytest.raises(PlaygroundError, match=r"could not be kept in the history \(FOREIGN KEY"):
+        history.write(wrong, ())
+    with pytest.raises(PlaygroundError, match=r"could not be kept in the history \(no such table"):
+        history.write("DELETE FROM no_table", (), "It was deleted; make another.")
 
 
 def test_a_pair_filters_and_nobodys_can_be_left_out(history, made):

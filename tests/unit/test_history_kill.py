@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import secrets
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -60,7 +61,7 @@ def check(history: History, entry: str, seed: int) -> None:
 def test_what_a_kill_leaves_behind_goes_later(tmp_path: Path):
     """Files without a row are left by an end in the middle; an hour later the next start removes them."""
     history = History(tmp_path)
-    draft = tmp_path / "pictures" / "half.tmp"
+    draft = tmp_path / "pictures" / f"{secrets.token_hex(8)}.tmp"
     draft.write_bytes(b"\x89PNG")
     os.utime(draft, (time.time() - 7200,) * 2)
     History(tmp_path)

@@ -229,9 +229,7 @@ def test_a_cell_out_of_the_cache_says_so(sweeps, backend):
 def test_cells_come_in_the_order_they_were_finished(sweeps):
     entry = begin(sweeps, steps="1..5")
     list(sweeps.run(entry))
-    every = sweeps.cells.of(entry.id)
-    assert [cell.place for cell in every] == [0, 1, 2, 3, 4]
-    assert [cell.place for cell in sweeps.cells.of(entry.id, every[1].number, 2)] == [2, 3]
+    assert [cell.place for cell in sweeps.cells.of(entry.id)] == [0, 1, 2, 3, 4]
     for place in (9, -1, None, "0", 1.5):
         with pytest.raises(InputError, match="no such cell"):
             sweeps.cells.at(entry.id, place)

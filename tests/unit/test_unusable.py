@@ -12,22 +12,22 @@ from PIL import Image
 from pipeline.backends import How
 from pipeline.backends.local import LocalBackend
 from pipeline.backends.unusable import refuse_unusable
-from pipeline.bench.random_weights import save
 from pipeline.cards import ModelCard
-from pipeline.catalog import load_catalog
+from pipeline.cost import load_prices
 from pipeline.device import Facts
-from pipeline.errors import ModelError
+from pipeline.errors import Declined
+from pipeline.history import History
 from pipeline.request import make_request
+from pipeline.sweep_run import Kept, LeftOut, Sweeps
+from tests.fakes import plan_of
+from tests.tiny_models import SHIPPED, tiny_card
 
-SD_TURBO = load_catalog().model("sd-turbo")
+SD_TURBO = SHIPPED.model("sd-turbo")
 
 
 @pytest.fixture
-def card(tmp_path) -> ModelCard:
-    size = SD_TURBO.size.model_copy(update={"default": 32, "min": 32, "max": 64})
-    here = {"path": str(save(SD_TURBO.pipeline, tmp_path)), "repo": None, "revision": None, "variant": None}
-    small = {"shared": {}, "weight_bytes": 10**6, "part_bytes": {}, "memory_bytes": None, "size": size, "cpu": True}
-    return SD_TURBO.model_copy(update=here | small)
+def card(checkpoint) -> ModelCard:
+    return tiny_card("sd-turbo", checkpoint)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_numbers_that_overflow_are_a_sentence_and_the_model_goes_on(card, broken
     kept = bias.clone()
     bias.fill_(float("inf"))
     for batch in (1, 2):
-        with pytest.raises(ModelError, match=r"^SD-Turbo made no picture but numbers that overflowed in float32; try"):
+        with pytest.raises(Declined, match=r"^SD-Turbo made no picture but numbers that overflowed in float32; try"):
             make(batch)
     backend.any_picture = True  # as a bench has it
     assert make().size == (32, 32)
@@ -59,11 +59,45 @@ def test_a_picture_that_is_only_dark_is_a_picture():
     night = Image.new("RGB", (32, 32))
     night.putpixel((3, 4), (0, 1, 0))
     refuse_unusable(SD_TURBO, "float16", SimpleNamespace(images=[night]), torch.zeros(1, 4))
-    with pytest.raises(ModelError, match="overflowed in float16"):
+    with pytest.raises(Declined, match="overflowed in float16"):
         refuse_unusable(SD_TURBO, "float16", SimpleNamespace(images=[night, Image.new("RGB", (32, 32))]), None)
 
 
 def test_what_a_safety_checker_holds_back_is_said():
     held = SimpleNamespace(images=[Image.new("RGB", (32, 32))], nsfw_content_detected=[True])
-    with pytest.raises(ModelError, match=r"^The safety checker of SD-Turbo held this picture back; try another seed"):
+    with pytest.raises(Declined, match=r"^The safety checker of SD-Turbo held this picture back; try another seed"):
         refuse_unusable(SD_TURBO, "float16", held, None)
+
+
+BLACK = Image.new("RGB", (32, 32))
+
+
+@pytest.mark.parametrize(
+    "output, why",
+    [
+        (SimpleNamespace(images=[BLACK], nsfw_content_detected=[True]), "safety checker of Old held this picture back"),
+        (SimpleNamespace(images=[BLACK]), "overflowed in float16"),
+    ],
+    ids=["held back", "overflow"],
+)
+def test_a_cell_without_a_picture_leaves_the_others_of_a_sweep(
+    catalog, engine, backend, tmp_path, monkeypatch, output, why
+):
+    """It would come out the same every time, so the sweep could never be gone on with behind it."""
+    make = backend.make
+
+    def unusable(card, request, *rest):
+        if request.prompt == "a bad day":
+            refuse_unusable(card, "float16", output, None)
+        return make(card, request, *rest)
+
+    monkeypatch.setattr(backend, "make", unusable)
+    sweeps = Sweeps(catalog, engine, History(tmp_path / "history"))
+    plan = plan_of(catalog, prompts="a fox\na bad day\na cat\na hat", steps="2")
+    entry = sweeps.history.get(sweeps.start(plan, load_prices().profile("36")))
+    for kept in ([0, 2, 3], []):  # gone on with it is tried again
+        told = list(sweeps.run(entry))
+        assert [event.cell.place for event in told if isinstance(event, Kept)] == kept
+        [left] = [event for event in told if isinstance(event, LeftOut)]
+        assert left.place == 1 and why in left.why
+    assert sweeps.left(entry) == [1]
