@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.claims import significance_text
 from pipeline.cost import PriceProfile, names_gpu
 from pipeline.reading import reading_text
-from pipeline.wording import count, lanes_of, seed_text, significance_text, takes
+from pipeline.wording import count, lanes_of, seed_text, takes
 
 Document = Mapping[str, Any]
 
@@ -122,6 +123,16 @@ def _of_measuring(document: Document, lanes: list[Mapping[str, Any]]) -> list[tu
             "At least one picture came out of the cache: its times are from when it was made, so no speed-up and no "
             "saving is claimed.",
         ),
+        (
+            is_comparison(document) and document["speedup"] is None and all(lane["cache"] == "miss" for lane in lanes),
+            "The machine was busy with something else: a model took more than three times as long as usual here, so no "
+            "speed-up and no saving is claimed.",
+        ),
+        *[
+            (True, f"{why} What broke off is in no time and in no cost.")
+            for why in dict.fromkeys(each.get("cut_short") for each in hosted)
+            if why
+        ],
         (
             runs == 1,
             "One run only: it does not show how much the times vary. Several runs, in turn and without previews, are "

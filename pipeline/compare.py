@@ -65,6 +65,7 @@ def lane_document(result: Result, price: PriceProfile, role: str | None = None) 
         "seconds": timings.as_dict(),
         "seconds_min": low,
         "seconds_max": high,
+        "usual_seconds": result.usual_s,
         "runs": len(result.runs),
         "warm": result.warm,
         "cache": result.cache,
@@ -124,11 +125,11 @@ def generate_document(result: Result, price: PriceProfile) -> dict[str, Any]:
 
 
 def compare_document(pair: Pair, results: Mapping[Role, Result], price: PriceProfile) -> dict[str, Any]:
-    """The whole comparison. Speed-up and saving are null when either picture came out of the cache, and significance
-    also below two runs a model."""
+    """The whole comparison. Speed-up and saving are null when either picture came out of the cache, or the machine was
+    visibly busy with something else; significance also below two runs a model."""
     lanes = {role: lane_document(results[role], price, role) for role in ROLES}
     slow, fast = (results[role] for role in ROLES)
-    measured = slow.cache == fast.cache == "miss"
+    measured = slow.cache == fast.cache == "miss" and not (slow.disturbed or fast.disturbed)
     return {
         "prompt": slow.request.prompt,
         "seed": slow.request.seed,

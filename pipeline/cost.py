@@ -61,7 +61,9 @@ class PriceTable(Data):
         usd = sum_given(wanted, 10_000)
         if usd is None:
             known = ", ".join(self.profiles)
-            raise InputError(f"price must be one of {known}, or dollars per hour from 0 to 10000; got {shown(wanted)}.")
+            raise InputError(
+                f"price must be dollars per hour, from 0 to 10000, or one of {known}; got {shown(wanted)}."
+            )
         return PriceProfile(id="own", name=OWN, usd_per_hour=usd, source="given by you", as_of="")
 
     def described(self, price: Mapping[str, Any]) -> PriceProfile:

@@ -82,6 +82,8 @@ class Engine:
         ended. ``settled``: what the caller sets when he has done with the pictures what he has to (fidelity, files);
         without it that is when he has read to the end. The next in line is drawn only then, or after ``SETTLE_S``, for
         on the same cores it would be charged to his model.
+        A provider that fails after the first of several runs ends the measurement early: every lane then has as many
+        runs as the others, and what is known of the provider's call says why (``cut_short``).
         Raises PlaygroundError (InputError at once; ModelError, BusyError, Cancelled while running).
         """
         repeat = whole("repeat", repeat, 1, REPEAT_MAX)
@@ -153,9 +155,16 @@ class Engine:
             else:
                 yield Done(lane, found, final=True)
         # What runs here and what providers draw are orders of their own, each at its desk, one after the other.
-        for desk in dict.fromkeys(self._desk(requests[lane]) for lane in lanes):
+        desks = list(dict.fromkeys(self._desk(requests[lane]) for lane in lanes))
+        if how["repeat"] > 1:  # providers first: if one of them ends it early, this machine draws no more often
+            desks.sort(key=lambda desk: desk is self._device)
+        for desk in desks:
             its = tuple(lane for lane in lanes if self._desk(requests[lane]) is desk)
-            yield from self._hold(desk, requests, its, how, stop, settled)
+            with contextlib.closing(self._hold(desk, requests, its, how, stop, settled)) as events:
+                for event in events:
+                    if isinstance(event, Done) and event.final:
+                        how = {**how, "repeat": len(event.result.runs)}
+                    yield event
 
     def _hold(
         self,
@@ -212,6 +221,12 @@ class Engine:
         if self.images is not None:
             self.images.put(self._key(result.request), result.image, recipe_of(result))
 
+    def _usual(self, result: Result) -> float | None:
+        """What such a picture takes here; of a provider's calls none is usual."""
+        if result.hosted:
+            return None
+        return self._estimator.usual(self.catalog.model(result.request.model), result.request)
+
     def _record(self, result: Result) -> None:
         """Learn from a finished run how long such pictures take, and what their turn had to load."""
         self._estimator.record(self.catalog.model(result.request.model), result.request, result.runs[-1])
@@ -261,6 +276,8 @@ class _Job:
         self._begin = threading.Lock()
         self._begun = self._left = False
         self._queue: queue.SimpleQueue[Event | Exception | None] = queue.SimpleQueue()
+        self._learned: dict[int, int] = {}
+        """By lane: of how many runs."""
 
     def events(self) -> Iterator[Event]:
         """Events as they come, until None. In a silence a sign of life: the place in the line, or the last step with
@@ -329,8 +346,12 @@ class _Job:
     def _told(self, event: Event) -> None:
         """Learn from what was made, then hand it on."""
         if isinstance(event, Done):
-            if not event.result.batches:  # told again with its throughput: nothing new to learn
+            runs = len(event.result.runs)
+            if runs == 1 and not event.result.batches:
+                event = replace(event, result=replace(event.result, usual_s=self._engine._usual(event.result)))
+            if runs > self._learned.get(event.lane, 0):  # else told again, with its throughput or as final
                 self._engine._record(event.result)
-            if event.final:
+                self._learned[event.lane] = runs
+            if event.final and not event.result.disturbed:  # a time that was not the model's shall not come again
                 self._engine._keep(event.result)
         self._queue.put(event)

@@ -14,6 +14,8 @@ from pipeline.request import ImageRequest
 from pipeline.timing import Timings
 
 KEPT_RUNS = 20
+USUAL_RUNS = 3
+"""So many runs before anything counts as usual."""
 LOADED_S = 0.1
 """Less than this finds a pipeline in memory already."""
 
@@ -47,6 +49,11 @@ class Estimator:
         with self._lock:
             self._seen.setdefault(_key(request), deque(maxlen=KEPT_RUNS)).append(took)
 
+    def usual(self, card: ModelCard, request: ImageRequest) -> float | None:
+        """What such a picture took this process in the median; None before it has drawn a few."""
+        seen = self._seen_of(request)
+        return _median(card, request, seen) if len(seen) >= USUAL_RUNS else None
+
     def record_loading(self, key: Key, seconds: float) -> None:
         """Learn what a pipeline's loading and warm-up took of a turn on the device."""
         if seconds > LOADED_S:
@@ -61,16 +68,22 @@ class Estimator:
     def estimate(self, card: ModelCard, request: ImageRequest) -> Estimate:
         """Encode, denoise and decode of one picture on a warm model, or a provider's whole call."""
         hosted = card.hosted and card.hosted.call(request.width, request.height)
-        evaluations = card.evaluations(request.steps, request.guidance)
-        with self._lock:
-            seen = list(self._seen.get(_key(request), ()))
-        if seen:
+        if seen := self._seen_of(request):
             runs = f"{len(seen)} run{'s' if len(seen) > 1 else ''}"
-            each, beside = map(median, zip(*seen, strict=True))
-            return Estimate(evaluations * each + beside, f"measured here, {runs}", hosted=hosted)
+            return Estimate(_median(card, request, seen), f"measured here, {runs}", hosted=hosted)
         pixels = request.width * request.height / card.size.default**2
+        evaluations = card.evaluations(request.steps, request.guidance)
         seconds = evaluations * pixels * card.reference_seconds_per_evaluation
         return Estimate(seconds, f"reference: {card.reference_device}", "CPU" in card.reference_device, hosted)
+
+    def _seen_of(self, request: ImageRequest) -> list[tuple[float, float]]:
+        with self._lock:
+            return list(self._seen.get(_key(request), ()))
+
+
+def _median(card: ModelCard, request: ImageRequest, seen: list[tuple[float, float]]) -> float:
+    each, beside = map(median, zip(*seen, strict=True))
+    return card.evaluations(request.steps, request.guidance) * each + beside
 
 
 def _key(request: ImageRequest) -> tuple[object, ...]:

@@ -52,6 +52,11 @@ class Step:
     batch: int | None = None
 
 
+DISTURBED = 3.0
+"""A single run's time over the usual, above which nothing is claimed from it. By feel: a browser on the same two cores
+makes it half as long again, other programs make it several times as long."""
+
+
 @dataclass(frozen=True)
 class Result:
     """One lane's picture and every run's times. ``timings`` is the median run."""
@@ -79,10 +84,17 @@ class Result:
     """Who drew it and for how much, if it was not this machine."""
     batches: tuple[Batch, ...] = ()
     """Where the throughput was measured: every number of pictures at once that was tried."""
+    usual_s: float | None = None
+    """What such a picture took here at the last times; None where that is not known, or there are several runs."""
 
     @property
     def timings(self) -> Timings:
         return median(self.runs)
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether something else must have used the machine meanwhile, so that the time says little of the model."""
+        return self.usual_s is not None and self.timings.total > DISTURBED * self.usual_s
 
     @property
     def spread(self) -> tuple[float, float]:

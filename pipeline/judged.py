@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.catalog import ROLES, Pair, Role
+from pipeline.reading import Reading
 from pipeline.request import ImageRequest
 from pipeline.stats import NARROW
 
@@ -41,9 +42,10 @@ def _verdict(low: float, high: float) -> str:
 
 
 def judged_claim(document: Mapping[str, Any]) -> str:
-    """In big letters beside speed and cost: recognised as often on 100 prompts. Empty where nothing can be claimed."""
+    """In big letters beside speed and cost: recognised as often on 100 prompts. Empty where nothing can be claimed, or
+    a model did not read all of this prompt: those of which it was found were read."""
     said = document.get("judged")  # entries of older versions have none
-    if not said or said["verdict"] not in HOW_OFTEN:
+    if not said or said["verdict"] not in HOW_OFTEN or _unread(document):
         return ""
     return f"{said['verb']} {HOW_OFTEN[said['verdict']]} on {said['prompts']} prompts"
 
@@ -66,6 +68,11 @@ def judged_text(document: Mapping[str, Any]) -> str:
         f"model’s pictures and {_share(said['predecessor'])} % of the predecessor’s: a difference of {_signed(gain)} "
         f"points (95 % interval {low} to {high}), {ends[said['verdict']]} Source: {said['source']}."
     )
+
+
+def _unread(document: Mapping[str, Any]) -> bool:
+    found = (Reading.from_dict(lane.get("reading")) for lane in document.get("lanes", ()))
+    return any(reading and not reading.whole for reading in found)
 
 
 def _share(share: float) -> str:

@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from string import punctuation
 from typing import Any
 
+from pipeline.wording import shortened
+
 ENDLESS = 10**6
 """Tokenizers without a limit say a number far above this."""
 UNKNOWN_MAX = 8
 """Unknown words that are named."""
+WORD = 24
+"""Letters of such a word that are told."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,14 @@ def reading_text(said: Mapping[str, Any] | None) -> str:
             f"reads {reading.limit} tokens of a prompt, and this one has {reading.tokens}: its end was not read"
         )
     if reading.unknown:
-        named = ", ".join(f"“{word}”" for word in reading.unknown)
+        named = ", ".join(f"“{shortened(word, WORD)}”" for word in reading.unknown)
         parts.append(f"has no token for {named}")
     return "; ".join(parts)
+
+
+def not_all_read(document: Mapping[str, Any]) -> str:
+    """The same of a comparison: which of its models did not read all of the prompt; else nothing."""
+    found = {lane["role"]: text for lane in document["lanes"] if (text := reading_text(lane.get("reading")))}
+    if len(set(found.values())) == 1 and len(found) == len(document["lanes"]):
+        return f"Each model {next(iter(found.values()))}."
+    return " ".join(f"The {role} model {text}." for role, text in found.items())

@@ -118,7 +118,7 @@ def test_sweeps_and_pictures_have_no_fidelity_to_miss(catalog, engine):
     price = PRICES.profiles["hf-l4"]
     plan = plan_sweep(catalog, {"models": "old", "prompts": "a fox", "steps": "1, 2"})
     cells = list(results(engine.run(list(plan.requests.values()))).values())
-    kept = [Cell(place, place, cell_document(cell, price), None) for place, cell in enumerate(cells)]
+    kept = [Cell(place, cell_document(cell, price), None) for place, cell in enumerate(cells)]
     sweep = sweep_document(head_document(plan, price, "CPU"), kept)
     picture = generate_document(cells[0], PRICES.profiles["hf-l4"])
     for document in (sweep, picture):
@@ -138,7 +138,7 @@ def test_what_a_sweep_varies_is_not_called_the_same(catalog, engine, varied, sam
     price = PRICES.profiles["hf-l4"]
     plan = plan_sweep(catalog, {"models": "old", "prompts": "a fox", "seeds": "7", **varied})
     cells = list(results(engine.run(list(plan.requests.values()))).values())
-    kept = [Cell(place, place, cell_document(cell, price), None) for place, cell in enumerate(cells)]
+    kept = [Cell(place, cell_document(cell, price), None) for place, cell in enumerate(cells)]
     sweep = sweep_document(head_document(plan, price, "CPU"), kept)
     assert method(sweep)[0] == f"Every picture has {same}."
     assert any(sentence.startswith(caveat) for sentence in caveats(sweep, price))

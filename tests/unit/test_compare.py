@@ -68,7 +68,7 @@ def test_its_keys_are_the_contract(document):
         "warm",
         "cache",
     }
-    added = {"seconds_min", "seconds_max", "encode_cached", "previews"}
+    added = {"seconds_min", "seconds_max", "usual_seconds", "encode_cached", "previews"}
     for lane in document["lanes"]:
         assert set(lane) == agreed | added | {"cost_usd", "peak_memory_bytes", "reading", "throughput"}
         assert set(lane["seconds"]) == {"wait", "load", "encode", "denoise", "decode", "total"}

@@ -10,7 +10,8 @@ import pytest
 from pipeline import engine as module
 from pipeline.caches import ImageCache
 from pipeline.catalog import load_catalog
-from pipeline.compare import plan
+from pipeline.compare import RUN_ORDER, compare_document, plan
+from pipeline.cost import load_prices
 from pipeline.engine import Engine
 from pipeline.errors import InputError
 from pipeline.events import Done, Loading, Queued, Step, final_results
@@ -18,6 +19,7 @@ from pipeline.request import make_request
 from tests.fakes import CATALOG, CountingBackend, draw, results
 
 WAIT_S = 5
+PRICE = load_prices().profiles["hf-l4"]
 
 
 def test_two_lanes_give_their_events_in_order(engine, requests):
@@ -259,3 +261,21 @@ def test_another_way_to_draw_is_no_hit(engine, catalog, backend, requests, chang
     other = Engine(catalog.model_copy(update={"models": cards}), backend, engine.images)
     assert [result.cache for result in final_results(other.run(requests))] == ["miss", "miss"]
     assert [result.cache for result in final_results(engine.run(requests))] == ["hit", "hit"]
+
+
+def test_a_time_far_above_the_usual_is_told_as_such_and_not_kept(catalog, engine, requests, backend):
+    """Something else used the machine: neither that time nor a speed-up from it may be shown for the model's."""
+    for _ in range(3):
+        results(engine.run(requests, use_cache=False))
+    quiet = results(engine.run(requests, use_cache=False))
+    assert quiet[0].usual_s == pytest.approx(0.007) and not quiet[0].disturbed
+    other = [make_request(catalog.model(each.model), "a cat", seed=1) for each in requests]
+    backend.denoise_s = [0.2, 0.012]
+    busy = results(engine.run(other))
+    assert [busy[lane].disturbed for lane in (0, 1)] == [True, False]
+    said = compare_document(catalog.pair("both"), dict(zip(RUN_ORDER, busy.values(), strict=True)), PRICE)
+    assert (said["speedup"], said["saving"]) == (None, None)
+    again = results(engine.run(other))
+    assert [again[lane].cache for lane in (0, 1)] == ["miss", "hit"]
+    backend.denoise_s = [0.2] * 4
+    assert not any(result.disturbed for result in results(engine.run(requests, repeat=2)).values())  # both alike

@@ -57,6 +57,16 @@ def test_the_median_of_the_last_runs_counts(card):
     assert estimator.estimate(card, request).seconds == 7.0
 
 
+def test_what_is_usual_is_known_after_some_runs(card):
+    estimator = Estimator()
+    request = make_request(card, "a cat", steps=1, guidance=1)
+    found = []
+    for denoise in (1.0, 50.0, 2.0):
+        found.append(estimator.usual(card, request))
+        estimator.record(card, request, Timings(denoise=denoise))
+    assert found == [None, None, None] and estimator.usual(card, request) == 2.0
+
+
 def test_loading_is_what_it_took_when_something_was_loaded():
     estimator, plain, compiled = Estimator(), ("old", ()), ("old", ("compile",))
     assert estimator.loading(plain) == 0.0

@@ -8,11 +8,12 @@ import pytest
 
 from pipeline.cards import ASSETS
 from pipeline.catalog import Judged, load_catalog
+from pipeline.claims import claim
 from pipeline.compare import plan
 from pipeline.judged import judged_claim, judged_document, judged_text
+from pipeline.reading import Reading
 from pipeline.stored import load
 from pipeline.ui import markup
-from pipeline.wording import claim
 
 SHIPPED = load_catalog()
 SAID = {"verb": "preferred", "by": "a panel", "prompts": 40, "predecessor": 0.5, "efficient": 0.47, "source": "a.md",
@@ -104,3 +105,14 @@ def test_without_any_evidence_the_way_to_some_is_named():
     assert "In blind votes" in markup.verdict(
         {**document, "judged": None, "opinions": "In blind votes it was as good."}
     )
+
+
+def test_a_prompt_that_was_not_read_claims_nothing_of_those_that_were():
+    document, _ = load()
+    for lane in document["lanes"]:
+        lane["reading"] = Reading(9, 24, ("苹" * 300,)).as_dict()
+    html = markup.verdict(document)
+    assert "recognised" not in claim(document) and "recognised as often on 100 prompts</strong>" not in html
+    assert f"Each model has no token for “{'苹' * 23}…”." in html
+    document["lanes"][0]["reading"] = None
+    assert "The efficient model has no token for" in markup.verdict(document)

@@ -96,7 +96,16 @@ def test_a_dearer_successor_is_said_to_be_one():
     ("price", "changes", "said"),
     [
         (TABLE.proposed("an unheard-of GPU"), {}, "no price is known for this hardware"),
-        (TABLE.profile(1), {"speedup": None, "saving": None}, "no saving is claimed"),
+        (
+            TABLE.profile(1),
+            {"speedup": None, "lanes": [lane | {"cache": "hit"} for lane in DOCUMENT["lanes"]]},
+            "no saving is claimed. From the cache: cached times are from",
+        ),
+        (
+            TABLE.profile(1),
+            {"speedup": None, "lanes": [lane | {"usual_seconds": 0.05} for lane in DOCUMENT["lanes"]]},
+            "no saving is claimed. The machine was busy: the predecessor model took 18 times",
+        ),
         (TABLE.profile(0), {}, "saves nothing a month"),
     ],
 )
@@ -108,7 +117,11 @@ def test_every_bar_has_its_sum_and_the_scale_is_named():
     document = repriced(DOCUMENT, TABLE.profiles["hf-cpu-upgrade"])
     said = text(prices_markup.hosted_chart(document, TABLE))
     assert "Logarithmic scale from $0.000100 to $100" in said and "64 × the pixels" in said
-    for name, usd in (("MAI-Image-2", "$33.79"), ("MAI-Image-2-Efficient", "$19.97"), ("Predecessor, ", "$0.00750")):
+    for name, usd in (
+        ("MAI-Image-2, retired", "$33.79"),
+        ("MAI-Image-2-Efficient, retired", "$19.97"),
+        ("Predecessor, ", "$0.00750"),
+    ):
         assert re.search(rf"{re.escape(name)}\S* {re.escape(usd)}", said), name
 
 

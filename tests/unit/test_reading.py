@@ -14,7 +14,6 @@ from pipeline.backends import How
 from pipeline.backends.families import FAMILIES
 from pipeline.backends.local import LocalBackend
 from pipeline.bench.architectures import ARCHITECTURES
-from pipeline.bench.random_weights import save
 from pipeline.cards import ASSETS
 from pipeline.catalog import load_catalog
 from pipeline.caveats import caveats
@@ -59,10 +58,10 @@ def test_only_what_is_not_read_is_said():
 
 
 @pytest.mark.parametrize("pipeline", [*ARCHITECTURES, "PRXPixelPipeline"])
-def test_what_is_said_to_be_cut_is_what_changes_nothing(pipeline, tmp_path_factory):
+def test_what_is_said_to_be_cut_is_what_changes_nothing(pipeline, checkpoint):
     """Of each class: the last token that is read changes the embeddings, the first one that is not does not."""
     card = next(card for card in load_catalog().models.values() if card.pipeline == pipeline)
-    folder = Path(BUNDLED.folder) if card.bundled else save(pipeline, tmp_path_factory.mktemp(pipeline))
+    folder = Path(BUNDLED.folder) if card.bundled else checkpoint(pipeline)
     pipe = getattr(diffusers, pipeline).from_pretrained(folder, local_files_only=True)
     family = FAMILIES[pipeline]
 

@@ -13,6 +13,7 @@ from pipeline.backends.families import FAMILIES
 from pipeline.backends.local import LocalBackend
 from pipeline.catalog import Catalog, load_catalog
 from pipeline.caveats import method
+from pipeline.claims import claims, throughput_text
 from pipeline.compare import compare_document, estimate_document, repriced
 from pipeline.cost import PriceProfile, load_prices
 from pipeline.engine import Engine
@@ -22,7 +23,6 @@ from pipeline.report import Item, write_report
 from pipeline.request import make_request
 from pipeline.throughput import SIZES, Batch, best, most_pictures, pays
 from pipeline.ui.markup import verdict
-from pipeline.wording import claims, throughput_text
 from tests.fakes import CountingBackend
 
 PRICE = PriceProfile(id="own", name="own", usd_per_hour=36.0, source="given by you", as_of="")
