@@ -2,7 +2,8 @@
 
 Made of the documents that command line, API and page share, and of the pictures' own recipes; nothing is measured
 here. Every text is escaped by the template engine, the page has no script and may load nothing, and what it says of a
-document's limits comes from pipeline.caveats.
+document's limits comes from pipeline.caveats. It is written picture by picture, so that hundreds take no more memory
+than one; where they would make a file that no browser opens gladly, it has smaller copies, and says so.
 """
 
 from __future__ import annotations
@@ -12,23 +13,27 @@ import io
 import json
 import time
 import zipfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, BinaryIO
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from PIL import Image
 
 from pipeline import __version__, imagefile
 from pipeline.cards import ASSETS, ModelCard
 from pipeline.catalog import Catalog
 from pipeline.caveats import caveats, is_comparison, method
 from pipeline.charts import stage_bar
+from pipeline.claims import claim, fidelity_text, median_claims, significance_text, throughput_text, unclaimed
 from pipeline.compare import hosted_of, listed_prices
 from pipeline.cost import PriceProfile, PriceTable, month, picture_formula, source_url
-from pipeline.errors import InputError, PlaygroundError, shown
+from pipeline.disk import writing
+from pipeline.errors import InputError, shown
 from pipeline.events import Result
 from pipeline.judged import judged_text
 from pipeline.labels import cell_label, raised
@@ -37,22 +42,18 @@ from pipeline.throughput import Batch
 from pipeline.timing import MEASURED, Timings, stages_of
 from pipeline.wholefile import whole_file
 from pipeline.wording import (
-    claim,
     cost_text,
     count,
     dollars,
-    fidelity_text,
     figure,
     lanes_of,
     made_by,
-    median_claims,
     seconds_range,
     seconds_text,
     seed_text,
-    significance_text,
+    size_text,
     slug,
     takes,
-    throughput_text,
 )
 
 SUFFIXES = (".html", ".zip")
@@ -60,6 +61,14 @@ SETTINGS = ("model", "steps", "guidance", "switches")
 """Of a lane. Comparisons kept by earlier versions have no switches."""
 IMAGES_A_DAY = 1000
 """For the sum by the month."""
+BYTES_MAX = 100 * 10**6
+"""Of pictures in a page: 30 comparisons at 1024 pixels. The file is a third larger, and a browser holds all of it."""
+ZIP_BYTES_MAX = 400 * 10**6
+"""Of pictures beside the page in a zip; about a sweep's 400 at 768 pixels."""
+COPY_SIDE, COPY_QUALITY = 512, 90
+"""Pixels a side and JPEG quality of a smaller copy: as large as the page shows one of many, and at most about 100 kB.
+"""
+NO_PIXELS = Image.new("L", (1, 1))
 
 
 @dataclass(frozen=True)
@@ -95,9 +104,12 @@ class Picture:
     name: str
     card: ModelCard | None
     """None for a model that the catalogue has no more."""
-    data: bytes | None
-    """The PNG with its recipe; None where the file is gone or damaged."""
+    file: Path | None
+    """The PNG with its recipe; None where it is gone or damaged."""
+    copy: bytes | None
+    """A smaller JPEG without recipe, where the page shows one instead."""
     result: Result | None
+    """Without the picture, which is read when it is its turn."""
     bar: Markup
 
     @property
@@ -110,8 +122,22 @@ class Picture:
         return takes(self.lane, setting)
 
     @property
+    def data(self) -> bytes | None:
+        """What the page shows; None where it is gone."""
+        return self.copy or self.whole
+
+    @property
+    def whole(self) -> bytes | None:
+        """The file's bytes; None where it is gone."""
+        try:
+            return self.file.read_bytes() if self.file else None
+        except OSError:
+            return None
+
+    @property
     def inline(self) -> str:
-        return "data:image/png;base64," + base64.b64encode(self.data or b"").decode()
+        kind = "jpeg" if self.copy else "png"
+        return f"data:image/{kind};base64,{base64.b64encode(self.data or b'').decode()}"
 
     def stage(self, stage: str) -> str:
         """Seconds of one stage, or of "total", in the median run; with several runs also fastest and slowest."""
@@ -157,44 +183,73 @@ def write_report(
     be written.
     """
     check_target(path.name)
-    pictures = [_pictures(item, catalog) for item in items]
-    html = _html(title, items, pictures, prices, said or {}, remarks)
-    zipped = path.suffix.lower() == ".zip"
-    content = _zip(title, items, pictures, html, said or {}, remarks) if zipped else html.encode()
-    try:
+    said, zipped = said or {}, path.suffix.lower() == ".zip"
+    size = sum(_size(file) for item in items for file in item.files())
+    small = size > BYTES_MAX
+    remarks = [*remarks, *([_smaller(size, zipped)] if small else [])]
+    pictures = [_pictures(item, catalog, small) for item in items]
+    page = _html(title, items, pictures, prices, said, remarks)
+    with writing(f"the report {path.name}", "choose another file"):
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as stream:
-            stream.write(content)
-    except OSError as error:
-        raise PlaygroundError(
-            f"The report {path} cannot be written ({error.strerror}); choose another file."
-        ) from error
+            if zipped:
+                _zip(stream, title, items, pictures, page, said, remarks, full=size <= ZIP_BYTES_MAX)
+            else:
+                stream.writelines(page)
 
 
-def _pictures(item: Item, catalog: Catalog) -> list[Picture]:
+def _size(file: Path | None) -> int:
+    try:
+        return file.stat().st_size if file else 0
+    except OSError:  # gone, which the report says
+        return 0
+
+
+def _smaller(size: int, zipped: bool) -> str:
+    """Why the pictures on the page are copies, and where they are in full."""
+    said = f"The pictures on this page are smaller copies without their recipes: in full they take {size_text(size)}."
+    if size > ZIP_BYTES_MAX:
+        return f"{said} That is more than any report takes; one of fewer pictures has them in full."
+    return f"{said} They are so in {'the folder pictures beside it' if zipped else 'the same report as a .zip file'}."
+
+
+def _pictures(item: Item, catalog: Catalog, small: bool) -> list[Picture]:
+    """``small``: the page shall have copies."""
     found = []
     lanes = lanes_of(item.document)
     longest = max(lane["seconds_max"] for lane in lanes)
     for lane, path in zip(lanes, item.files(), strict=True):
-        data, result = _read(path)
+        file, copy, result = _read(path, small)
         card = catalog.models.get(lane["model"])
         runs = result.runs if result else ()
         bar = stage_bar(Timings.from_dict(lane["seconds"]), runs, longest)
         name = catalog.name(lane["model"])
         label = lane.get("role") or cell_label(item.document, lane, name)
-        found.append(Picture(lane, label, name, card, data, result, bar))
+        found.append(Picture(lane, label, name, card, file, copy, result, bar))
     return found
 
 
-def _read(path: Path | None) -> tuple[bytes | None, Result | None]:
-    """A picture's bytes, and what its recipe tells; None for what is not there, or is no picture any more."""
+def _read(path: Path | None, small: bool) -> tuple[Path | None, bytes | None, Result | None]:
+    """A picture's file, its copy if the page shall have one, and what its recipe tells; None for what is not there, or
+    is no picture any more."""
+    if path is None:
+        return None, None, None
+    result = None
     try:
-        data = path.read_bytes() if path else b""
-        return data, result_from_recipe(*imagefile.read(io.BytesIO(data)))
-    except InputError:
-        return data, None
+        with suppress(InputError):  # no recipe of ours, and a picture all the same
+            result = replace(result_from_recipe(*imagefile.read(path)), image=NO_PIXELS)
+        return path, _copy(path) if small else None, result
     except OSError:
-        return None, None
+        return None, None, None
+
+
+def _copy(file: Path) -> bytes:
+    with Image.open(file) as image:
+        copy = image.convert("RGB")
+    copy.thumbnail((COPY_SIDE, COPY_SIDE))
+    content = io.BytesIO()
+    copy.save(content, format="JPEG", quality=COPY_QUALITY)
+    return content.getvalue()
 
 
 def _html(
@@ -204,13 +259,14 @@ def _html(
     prices: PriceTable,
     said: Mapping[str, Mapping[str, str]],
     remarks: Sequence[str],
-) -> str:
+) -> Iterator[bytes]:
+    """Piece by piece; no piece has more than one picture."""
     environment = Environment(loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined)
     environment.filters |= {"dollars": dollars, "cost": cost_text, "figure": figure, "seconds": seconds_text}
     environment.filters |= {"raised": raised, "source_url": source_url}
     prompts = len({item.document["prompt"] for item in items})
     sections = [_section(item, shots, prices, prompts, bool(said)) for item, shots in zip(items, pictures, strict=True)]
-    return environment.get_template("report.html").render(
+    pieces = environment.get_template("report.html").generate(
         title=title,
         sections=sections,
         for_all={name: _taken_out(sections, name) for name in ("method", "caveats")},
@@ -218,8 +274,10 @@ def _html(
         said=said,
         remarks=remarks,
         written=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+        copies=any(picture.copy for shots in pictures for picture in shots),
         version=__version__,
     )
+    return (piece.encode() for piece in pieces)
 
 
 def _section(item: Item, pictures: list[Picture], prices: PriceTable, prompts: int, told: bool) -> dict[str, Any]:
@@ -284,8 +342,8 @@ def headline(document: Mapping[str, Any], names: Sequence[str]) -> tuple[str, st
         sentence += f" 1,000 pictures cost {dollars(1000 * new['cost_usd'])} against {dollars(1000 * old['cost_usd'])}."
     if told := significance_text(document.get("significance")):
         sentence += f" The difference in time is {told}."
-    title = "Out of the cache: no speed-up claimed" if document["speedup"] is None else claim(document)
-    return title, sentence
+    unsaid = document["speedup"] is None
+    return f"{unclaimed(document)[0]}: no speed-up claimed" if unsaid else claim(document), sentence
 
 
 def _more_prompts(document: Mapping[str, Any]) -> str:
@@ -360,30 +418,40 @@ def _summary(items: Sequence[Item]) -> dict[str, Any]:
 
 
 def _zip(
+    stream: BinaryIO,
     title: str,
     items: Sequence[Item],
     pictures: list[list[Picture]],
-    html: str,
+    page: Iterator[bytes],
     said: Mapping[str, Mapping[str, str]],
     remarks: Sequence[str],
-) -> bytes:
-    """The page, every picture with its recipe, and the documents with the pictures' names in the zip."""
-    content = io.BytesIO()
+    full: bool,
+) -> None:
+    """The page, every picture, and the documents with the pictures' names in the zip. ``full``: each as its PNG with
+    its recipe, also where the page has a copy."""
     documents = []
-    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("report.html", html)
+    with zipfile.ZipFile(stream, "w") as archive:
+        with archive.open(_member("report.html"), "w") as report:
+            report.writelines(page)
         for number, (item, shots) in enumerate(zip(items, pictures, strict=True), 1):
             names = []
             for place, picture in enumerate(shots, 1):
-                name = f"pictures/{number:02}-{place:02}-{slug(picture.label)}.png" if picture.data else None
+                content, kind = (picture.copy, "jpg") if picture.copy and not full else (picture.whole, "png")
+                name = f"pictures/{number:02}-{place:02}-{slug(picture.label)}.{kind}" if content else None
                 names.append(name)
                 if name:
-                    archive.writestr(name, picture.data, zipfile.ZIP_STORED)
+                    archive.writestr(_member(name), content, zipfile.ZIP_STORED)
             documents.append(_renamed(item.document, names))
         told = {"title": title, "diptych": __version__, "remarks": list(remarks), "items": documents}
         told["said"] = {heading: dict(texts) for heading, texts in said.items()}
-        archive.writestr("report.json", json.dumps(told, ensure_ascii=False, indent=1, allow_nan=False))
-    return content.getvalue()
+        archive.writestr(_member("report.json"), json.dumps(told, ensure_ascii=False, indent=1, allow_nan=False))
+
+
+def _member(name: str) -> zipfile.ZipInfo:
+    """With the time to the minute, as the page has it."""
+    member = zipfile.ZipInfo(name, (*time.gmtime()[:5], 0))
+    member.compress_type = zipfile.ZIP_DEFLATED
+    return member
 
 
 def _renamed(document: Mapping[str, Any], names: Sequence[str | None]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from pipeline.catalog import Catalog
 from pipeline.errors import InputError
 from pipeline.history import KINDS, Entry
 from pipeline.playground import Playground
-from pipeline.report import Item, title_of, write_report
+from pipeline.report import BYTES_MAX, Item, title_of, write_report
 from pipeline.ui import report_buttons
 from pipeline.ui.report_buttons import ReportButtons
 from pipeline.ui.served import new_file
@@ -25,8 +25,6 @@ from pipeline.wording import count, size_text
 
 ENTRIES_MAX = 50
 """More than a reader looks at; on paper every comparison has pages of its own."""
-BYTES_MAX = 100 * 10**6
-"""Of pictures: 30 comparisons at 1024 pixels. The file, a third larger, is built in memory and opened by a browser."""
 REPORTED = {"comparison": "comparison", "picture": "single picture"}
 """Kind of an entry -> what one is called. A sweep and a vote have more to tell than a page of many has room for."""
 

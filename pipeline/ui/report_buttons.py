@@ -13,12 +13,17 @@ import gradio as gr
 
 from pipeline import stored
 from pipeline.compare import repriced
+from pipeline.disk import writing
 from pipeline.errors import InputError, PlaygroundError
 from pipeline.playground import Playground
 from pipeline.report import Item, title_of, write_report
 from pipeline.ui.price_box import chosen_price
-from pipeline.ui.served import new_file
+from pipeline.ui.served import keep_report, new_file
 from pipeline.wording import slug
+
+AT_ONCE = 2
+"""Reports being written, of all tabs: hundreds of pictures keep a core busy for a minute, and take half a gigabyte of
+disk that nobody counts yet."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +72,12 @@ def _kept(playground: Playground, document: Mapping[str, Any]) -> Mapping[int, P
 def offer(
     report: ReportButtons, making: Callable[[str], Callable[..., Path]], inputs: list[gr.components.Component]
 ) -> None:
-    """``making``: for a suffix the handler that makes the file of ``inputs`` and returns its path, or raises
-    PlaygroundError, whose sentence is shown."""
+    """``making``: for a suffix the handler that makes the file of ``inputs`` and returns its path, a ``new_file``, or
+    raises PlaygroundError, whose sentence is shown."""
     quiet = {"api_visibility": "private", "show_progress": "hidden"}
+    few = {"concurrency_id": "report", "concurrency_limit": AT_ONCE}
     for suffix, button in report.buttons.items():
-        button.click(_told(making(suffix)), inputs, report.file, **quiet).success(
+        button.click(_told(making(suffix)), inputs, report.file, **quiet, **few).success(
             None, js=f"() => document.getElementById('{report.file.elem_id}').click()", **quiet
         )
 
@@ -80,7 +86,8 @@ def _told(make: Callable[..., Path]) -> Callable[..., str]:
     @wraps(make)  # Gradio reads from the signature whether it wants the request
     def made(*given: Any) -> str:
         try:
-            return str(make(*given))
+            with writing("the report", "choose another folder with --data"):
+                return keep_report(make(*given))
         except PlaygroundError as error:
             raise gr.Error(str(error), print_exception=False) from None
 

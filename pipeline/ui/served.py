@@ -14,12 +14,13 @@ import hashlib
 import json
 import logging
 import os
+import re
 import secrets
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from gradio.route_utils import API_PREFIX
@@ -29,13 +30,17 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse
 
 from pipeline import imagefile
+from pipeline.disk import writing
 from pipeline.events import Result
 from pipeline.recipe import recipe_of
+from pipeline.ui.sessions import sessions_of
 from pipeline.wholefile import whole_file
 
-MADE = "made"
+MADE, REPORTS = "made", "reports"
 KEPT_S = 6 * 3600
 MAX_BYTES = 1024**3
+REPORTS_BYTES = MAX_BYTES // 2
+"""Of all reports; more than the largest has."""
 EVERY_S = 600
 UPLOADS_KEPT_S = 600
 UPLOADS_BYTES = 50 * 1024**2
@@ -45,7 +50,18 @@ UPLOAD_BYTES = 11 * 1024**2
 BODY_BYTES = 2 * 1024**2
 """Of a request that is no upload. None is larger than a sweep's prompts: 100,000 characters, 1.2 MB where a program
 escapes every one as two times six bytes."""
-UNUSED = ("process_recording", "component_server")
+SMALL_BYTES = 100_000
+"""Of a request without many prompts: the two of a comparison have 48 kB, so written."""
+LARGE_MAX = 20
+"""Larger requests at a time, those that wait in the line with them."""
+UNUSED = ("process_recording", "component_server", "deep_link", "reload")
+"""What these routes' addresses end in. A deep link, which anybody may ask for by GET, writes all that a page shows to
+the disk; the last one looks twenty times a second whether the page's source has changed."""
+ELSEWHERE = re.compile(r"/(?:proxy=|file[=/]https?://)")
+"""Addresses at which Gradio fetches from other machines, for anybody."""
+TOO_MANY = "Many wait, so nothing so long can be taken just now; try again in a few minutes, or send fewer prompts."
+HEARTBEAT = "/heartbeat/"
+"""Before the session in the address of a request that lasts as long as a page is open."""
 BLOCK = 4096
 """Bytes that the smallest file takes on a disk."""
 SMALL = 160
@@ -55,15 +71,16 @@ log = logging.getLogger(__name__)
 
 
 def hand_out(image: Image.Image, recipe: dict[str, Any] | None = None, name: str = "diptych.png") -> str:
-    """Path of a PNG, with its recipe inside if there is one, in the folder that Gradio serves files from."""
+    """Path of a PNG, with its recipe inside if there is one, in the folder that Gradio serves files from.
+
+    Raises PlaygroundError, with what to do, if it cannot be written: a disk can be full.
+    """
     digest = hashlib.sha256(repr((image.mode, image.size)).encode() + image.tobytes())
     digest.update(json.dumps(recipe, sort_keys=True).encode())
     path = _made() / digest.hexdigest()[:32] / name
-    with contextlib.suppress(FileNotFoundError):
-        os.utime(path)
+    if _there(path):
         return str(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as stream:
+    with _served(path) as stream:
         if recipe is None:
             image.save(stream, format="PNG")
         else:
@@ -77,28 +94,62 @@ def hand_out_result(result: Result) -> str:
 
 
 def new_file(name: str) -> Path:
-    """A place, not there yet, for a file that is made for one visitor; swept with the others."""
-    return _made() / secrets.token_hex(16) / name
+    """A place, not there yet, for a report that is made for one visitor; see :func:`keep_report`."""
+    return _made() / REPORTS / secrets.token_hex(16) / name
+
+
+def keep_report(path: Path) -> str:
+    """Where a :func:`new_file`, written by now, is from now on: named by its content, so that the same one takes no
+    room again. The oldest reports go at once where all take too much: nobody's clicks fill the disk until the next
+    sweep, nor push out what others have on their pages. Raises OSError."""
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()[:32]
+    kept = _made() / REPORTS / digest / path.name
+    if _there(kept):
+        path.unlink()
+    else:
+        kept.parent.mkdir(exist_ok=True)
+        path.replace(kept)
+    with contextlib.suppress(OSError):
+        path.parent.rmdir()
+    ServedFiles(_made() / REPORTS, max_bytes=REPORTS_BYTES).sweep()
+    return str(kept)
 
 
 def hand_out_small(source: Path) -> str:
-    """Path of a small JPEG of a kept picture, made when it is first wanted. Raises OSError if it cannot be read."""
+    """Path of a small JPEG of a kept picture, made when it is first wanted. Raises OSError if that cannot be read, and
+    PlaygroundError as :func:`hand_out`."""
     path = _small(source)
-    with contextlib.suppress(FileNotFoundError):
-        os.utime(path)
+    if _there(path):
         return str(path)
     with Image.open(source) as image:
         small = image.convert("RGB")
     small.thumbnail((SMALL, SMALL))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as stream:
+    with _served(path) as stream:
         small.save(stream, format="JPEG", quality=82)
     return str(path)
 
 
+def _there(path: Path) -> bool:
+    """Whether it is; then it is young again."""
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def _served(path: Path) -> Iterator[BinaryIO]:
+    with writing("the page's files", "choose another folder with --data"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as stream:
+            yield stream
+
+
 def address(source: Path) -> str | None:
     """Where a browser finds the small picture of a kept one; relative, so that it holds under any root path. None if
-    the file is gone."""
+    the file is gone or damaged. Raises PlaygroundError as :func:`hand_out`."""
     try:
         return address_of(hand_out_small(source))
     except OSError:
@@ -216,33 +267,42 @@ class RequestLimit:
     """ASGI middleware. Anybody may upload, since a picture can be dropped on the page, and nobody may fill the disk
     with it, nor the memory with any other request: refuses what is larger than a picture, or any other request, may be,
     and breaks off what turns out to be while it arrives; refuses an upload that does not say how large it is, and all
-    uploads while the last ones take twice the room of theirs, which the next sweep ends. Refuses Gradio's other ways to
-    send files, too, which the page has no use for."""
+    uploads while the last ones take twice the room of theirs, which the next sweep ends; and refuses what only many
+    prompts can be while many wait. Refuses Gradio's other ways to write files and to fetch them, too, which the page
+    has no use for, and bounds what it remembers of the pages that are open."""
 
     def __init__(self, app: Callable[..., Awaitable[None]], uploads: ServedFiles):
         self._app, self._uploads = app, uploads
         self._coming = 0
         """Bytes of uploads that are under way."""
+        self._large: set[_Body] = set()
+        """Other requests that are, of more than SMALL_BYTES."""
 
     async def __call__(self, scope: dict[str, Any], receive: Callable[..., Any], send: Callable[..., Any]) -> None:
-        if scope["type"] != "http" or scope["method"] != "POST":
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        upload = _last(scope["path"]) == "upload"
-        length = dict(scope["headers"]).get(b"content-length", b"")
-        size = int(length) if length.isdigit() else UPLOAD_BYTES + 1 if upload else 0
-        body = _Body(receive, size if upload else BODY_BYTES)
-        if _last(scope["path"]) in UNUSED:
-            await PlainTextResponse("This page takes no such files.", 404)(scope, receive, send)
-        elif upload and size > UPLOAD_BYTES:
+        sessions, last = sessions_of(scope["app"]), _last(scope["path"])
+        if last in UNUSED or ELSEWHERE.search(scope["path"]):
+            await PlainTextResponse("This page has no such address.", 404)(scope, receive, send)
+        elif scope["method"] == "POST" and last == "upload":
+            await self._upload(scope, receive, send)
+        elif scope["method"] == "POST":
+            await self._post(scope, receive, send)
+        elif HEARTBEAT in scope["path"]:
+            with sessions.page(last):
+                await self._app(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _upload(self, scope: dict[str, Any], receive: Callable[..., Any], send: Callable[..., Any]) -> None:
+        size = _size(scope)
+        if size is None or size > UPLOAD_BYTES:
             await PlainTextResponse("One file of at most 10 MB can be uploaded at a time.", 413)(scope, receive, send)
-        elif not upload and size > BODY_BYTES:
-            await JSONResponse({"detail": _too_large(BODY_BYTES)}, 413)(scope, receive, send)  # which the page shows
-        elif not upload:
-            await self._app(scope, body, send)
         elif self._uploads.used_bytes + self._coming + size > 2 * self._uploads.max_bytes:
             await PlainTextResponse("Too much is being uploaded; try again in a minute.", 503)(scope, receive, send)
         else:
+            body = _Body(receive, size)
             self._coming += size
             try:
                 await self._app(scope, body, send)
@@ -250,13 +310,36 @@ class RequestLimit:
                 self._coming -= size
                 self._uploads.add(body.bytes)
 
+    async def _post(self, scope: dict[str, Any], receive: Callable[..., Any], send: Callable[..., Any]) -> None:
+        page = scope["app"].get_blocks()
+
+        def grown() -> None:
+            if body not in self._large and len(self._large) + len(page._queue) >= LARGE_MAX:
+                raise HTTPException(429, TOO_MANY)
+            self._large.add(body)
+
+        if (_size(scope) or 0) > BODY_BYTES:
+            await JSONResponse({"detail": _too_large(BODY_BYTES)}, 413)(scope, receive, send)  # which the page shows
+            return
+        body = _Body(receive, BODY_BYTES, grown)
+        try:
+            await self._app(scope, body, send)
+        finally:
+            self._large.discard(body)
+
 
 class _Body:
     """An ASGI ``receive`` that counts, and ends a body of more than ``most`` bytes: one that comes in chunks tells its
-    size nowhere else. The error is one that the app answers, since it is raised where the app reads."""
+    size nowhere else. ``grown``: asked while it has more than SMALL_BYTES; may end it, too. The error is one that the
+    app answers, since it is raised where the app reads."""
 
-    def __init__(self, receive: Callable[[], Awaitable[dict[str, Any]]], most: int):
-        self._receive, self._most = receive, most
+    def __init__(
+        self,
+        receive: Callable[[], Awaitable[dict[str, Any]]],
+        most: int,
+        grown: Callable[[], None] = lambda: None,
+    ):
+        self._receive, self._most, self._grown = receive, most, grown
         self.bytes = 0
 
     async def __call__(self) -> dict[str, Any]:
@@ -264,11 +347,19 @@ class _Body:
         self.bytes += len(message.get("body", b""))
         if self.bytes > self._most:
             raise HTTPException(413, _too_large(self._most))
+        if self.bytes > SMALL_BYTES:
+            self._grown()
         return message
 
 
 def _too_large(most: int) -> str:
     return f"This request has more than the {most:,} bytes that it may have; send less at a time."
+
+
+def _size(scope: dict[str, Any]) -> int | None:
+    """Bytes of a body, if that is told."""
+    length = dict(scope["headers"]).get(b"content-length", b"")
+    return int(length) if length.isdigit() else None
 
 
 def _last(path: str) -> str:

@@ -7,6 +7,8 @@ import html
 import io
 import json
 import re
+import time
+import tracemalloc
 import zipfile
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,8 +17,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from markupsafe import Markup
+from PIL import Image
 
-from pipeline import imagefile
+from pipeline import imagefile, report
 from pipeline.catalog import ROLES
 from pipeline.compare import compare_document, plan
 from pipeline.cost import load_prices
@@ -89,7 +92,7 @@ def assert_inert(text: str) -> Page:
     for tag, attributes in parsed.tags:
         assert tag not in FORBIDDEN_TAGS
         assert not [name for name in attributes if name.startswith("on") or name in ("srcset", "style", "action")]
-        assert attributes.get("src", "data:image/png;base64,").startswith("data:image/png;base64,")
+        assert re.match(r"data:image/(png|jpeg);base64,", attributes.get("src", "data:image/png;base64,"))
         assert re.match(r"https://|#", attributes.get("href", "#"))
     assert "url(" not in text and "@import" not in text
     return parsed
@@ -318,10 +321,89 @@ def test_a_report_is_whole_or_not_there(item, catalog, tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", full)
-        with pytest.raises(PlaygroundError, match=r"No space left on device.*choose another file"):
+        with pytest.raises(PlaygroundError, match=r"^The disk is full, so the report report\.html cannot be wri"):
             write_report(target, "two", [item()], catalog, PRICES)
     assert target.read_bytes() == before
     assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_folder_that_takes_no_file_is_told_with_the_reason(item, catalog, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(PlaygroundError, match=r"^The report a\.html cannot be written \(.+\); choose another file\.$"):
+        write_report(tmp_path / "file" / "a.html", "one", [item()], catalog, PRICES)
+
+
+@pytest.fixture
+def much(item, tmp_path) -> Item:
+    """A comparison of 128 pixels, one of whose pictures has no recipe."""
+    made = item()
+    for place, file in enumerate(made.files()):
+        picture, recipe = imagefile.read(file)
+        picture = picture.resize((128, 64))
+        picture.save(file) if place else imagefile.write(file, picture, recipe)
+    return made
+
+
+def shown_in(text: str) -> list[Image.Image]:
+    sources = [attributes["src"] for tag, attributes in Page(text).tags if tag == "img"]
+    return [Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))) for source in sources]
+
+
+def test_more_than_a_browser_opens_gladly_are_smaller_copies_and_that_is_said(much, page, monkeypatch):
+    assert [(each.format, each.size) for each in shown_in(page(much))] == [("PNG", (128, 64))] * 2
+    monkeypatch.setattr(report, "BYTES_MAX", sum(file.stat().st_size for file in much.files()) - 1)
+    monkeypatch.setattr(report, "COPY_SIDE", 32)
+    text = page(much)
+    assert [(each.format, each.size) for each in shown_in(text)] == [("JPEG", (32, 16))] * 2
+    said = "The pictures on this page are smaller copies without their recipes: in full they take "
+    assert said in text and "They are so in the same report as a .zip file." in text
+    assert_inert(text)
+
+
+@pytest.mark.parametrize(
+    ("most", "kind", "where"),
+    [
+        (10**6, "png", "They are so in the folder pictures beside it."),
+        (1, "jpg", "That is more than any report takes;"),
+    ],
+)
+def test_a_zip_has_them_in_full_unless_it_would_fill_the_disk(much, catalog, tmp_path, monkeypatch, most, kind, where):
+    monkeypatch.setattr(report, "BYTES_MAX", 1)
+    monkeypatch.setattr(report, "ZIP_BYTES_MAX", most)
+    write_report(tmp_path / "report.zip", "one", [much], catalog, PRICES)
+    with zipfile.ZipFile(tmp_path / "report.zip") as archive:
+        assert where in archive.read("report.html").decode()
+        names = [lane["image"] for lane in json.loads(archive.read("report.json"))["items"][0]["lanes"]]
+        assert names == [f"pictures/01-0{place}-{role}.{kind}" for place, role in enumerate(ROLES, 1)]
+        whole = [archive.read(name) == file.read_bytes() for name, file in zip(names, much.files(), strict=True)]
+        assert archive.testzip() is None and whole == [kind == "png"] * 2
+
+
+@pytest.mark.parametrize("name", ["report.html", "report.zip"])
+def test_many_pictures_take_no_more_memory_than_one(item, catalog, tmp_path, name):
+    made = item()
+    large = Image.effect_noise((768, 768), 90).convert("RGB")
+    for file in made.files():
+        imagefile.write(file, large, imagefile.read_recipe(file))
+    size = made.files()[0].stat().st_size
+    items = [Item(made.document, made.folder)] * 20
+    write_report(tmp_path / name, "warm", items[:1], catalog, PRICES)
+    tracemalloc.start()
+    write_report(tmp_path / name, "many", items, catalog, PRICES)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (tmp_path / name).stat().st_size > 40 * size and peak < 8 * size
+
+
+def test_the_same_report_of_the_same_minute_is_the_same_file(much, catalog, tmp_path, monkeypatch):
+    """So that it can be named by its content."""
+    monkeypatch.setattr(report.time, "gmtime", lambda: time.struct_time((2026, 11, 3, 14, 5, 7, 1, 307, 0)))
+    for name in ("report.html", "report.zip"):
+        write_report(tmp_path / name, "one", [much], catalog, PRICES)
+        first = (tmp_path / name).read_bytes()
+        monkeypatch.setattr(zipfile.time, "time", lambda: 1e9)
+        write_report(tmp_path / name, "one", [much], catalog, PRICES)
+        assert (tmp_path / name).read_bytes() == first
 
 
 @pytest.mark.parametrize("target", ["report", "report.pdf", "report.html.txt", "", ".zip.", "html"])

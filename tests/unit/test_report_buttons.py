@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from pipeline.engine import Engine
 from pipeline.playground import Playground
 from pipeline.ui import report_buttons
 from pipeline.ui.price_box import AUTOMATIC_PRICE
-from pipeline.ui.served import hand_out_result
+from pipeline.ui.served import hand_out_result, new_file
 from tests.fakes import results
 
 
@@ -63,6 +64,45 @@ def test_what_was_swept_is_taken_from_the_history(playground, shown, press):
 @pytest.mark.parametrize("entry", ["deleted since", None])
 def test_without_an_entry_it_has_what_the_page_shows(shown, press, entry):
     assert pictures(press({**shown, "entry": entry})) == (2, 0)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch) -> Path:
+    """What the page has of reports."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "served"))
+    return tmp_path / "served" / "made" / "reports"
+
+
+def pressing(make: Callable[[], Path]) -> gr.blocks.BlockFunction:
+    """What happens when the button is pressed whose file ``make`` makes."""
+    with gr.Blocks() as page:
+        report_buttons.offer(report_buttons.build(), lambda suffix: make, [])
+    return next(event for event in page.fns.values() if event.fn)
+
+
+def written(text: str) -> Path:
+    path = new_file("report.html")
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    return path
+
+
+def test_however_often_it_is_pressed_the_same_report_is_one_file(folder):
+    press = pressing(lambda: written("the same")).fn
+    assert press() == press() and len([path for path in folder.rglob("*") if path.is_file()]) == 1
+
+
+def test_a_full_disk_is_told_in_a_sentence(folder):
+    def full() -> Path:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(gr.Error, match=r"^'The disk is full, so the report cannot be written; make ro"):
+        pressing(full).fn()
+
+
+def test_all_tabs_reports_share_a_few_places(folder):
+    event = pressing(lambda: written("x"))
+    assert (event.concurrency_id, event.concurrency_limit) == ("report", report_buttons.AT_ONCE)
 
 
 def test_the_stored_example_has_its_own(press):

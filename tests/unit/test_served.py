@@ -1,8 +1,9 @@
-"""The files that the page hands out go by age and bytes; the page's own stay."""
+"""The files that the page hands out go by age and bytes; the page's own stay; nobody fills disk or memory."""
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import threading
@@ -10,26 +11,36 @@ import time
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from gradio.utils import LRUCache
 from PIL import Image
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from pipeline import imagefile
+from pipeline.errors import PlaygroundError
+from pipeline.request import PROMPT_MAX
 from pipeline.sweep import PROMPTS_MAX
+from pipeline.ui import served
 from pipeline.ui.served import (
     BLOCK,
     BODY_BYTES,
+    LARGE_MAX,
     SMALL,
+    SMALL_BYTES,
     UPLOAD_BYTES,
     RequestLimit,
     ServedFiles,
+    address,
     hand_out,
     hand_out_small,
+    keep_report,
     new_file,
     served_folders,
     take_back_small,
@@ -40,6 +51,26 @@ def in_a_loop(coroutine: Coroutine[Any, Any, Any]) -> Any:
     """In a thread of its own: Playwright keeps a loop running in the tests' thread."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, coroutine).result()
+
+
+class Line(list):
+    """Gradio's queue."""
+
+    pending_messages_per_session = LRUCache()
+
+
+def gradio_app(waiting: int = 0) -> SimpleNamespace:
+    """As far as the limit looks at it. ``waiting``: events in its queue."""
+    holder = SimpleNamespace(session_data={}, time_last_used={})
+    page = SimpleNamespace(_queue=Line([None] * waiting))
+    return SimpleNamespace(state_holder=holder, get_blocks=lambda: page)
+
+
+def asking(path: str, size: int | None = None, method: str = "POST", waiting: int = 0) -> dict[str, Any]:
+    """An ASGI scope. ``size``: bytes that the body is said to have."""
+    headers = [(b"content-length", b"%d" % size)] if size is not None else []
+    app = gradio_app(waiting)
+    return {"type": "http", "method": method, "path": path, "headers": headers, "query_string": b"", "app": app}
 
 
 def put(folder: Path, name: str, age_s: float, size: int = 10) -> Path:
@@ -101,11 +132,51 @@ def test_a_picture_is_written_once_and_kept_young_by_use(tmp_path: Path, monkeyp
     assert [file for file in tmp_path.rglob("*") if file.suffix == ".tmp"] == []
 
 
-def test_a_visitors_file_has_a_folder_of_its_own_that_nobody_guesses(tmp_path: Path, monkeypatch):
+def test_a_report_is_written_where_nobody_guesses_and_kept_by_what_it_says(tmp_path: Path, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
-    one, other = new_file("report.html"), new_file("report.html")
-    assert one != other and one.name == "report.html" and len(one.parent.name) == 32
-    assert one.parent.parent == tmp_path / "made" and not one.parent.exists()
+    places = [new_file("report.html") for _ in range(3)]
+    assert len(set(places)) == 3 and all(len(path.parent.name) == 32 for path in places)
+    for path, text in zip(places, ("one", "one", "other"), strict=True):
+        assert path.is_relative_to(tmp_path / "made") and not path.parent.exists()
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    first = Path(keep_report(places[0]))
+    os.utime(first, (1, 1))
+    assert Path(keep_report(places[1])) == first and first.stat().st_mtime > 1
+    other = Path(keep_report(places[2]))
+    assert (first.read_text(), other.read_text(), other.name) == ("one", "other", "report.html")
+    assert sorted((tmp_path / "made" / "reports").iterdir()) == sorted([first.parent, other.parent])
+
+
+def test_reports_push_out_older_reports_at_once_and_nobodys_pictures(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    monkeypatch.setattr(served, "REPORTS_BYTES", 100_000)
+    picture = put(tmp_path / "made", "picture", 100, size=90_000)
+    kept = []
+    for number in range(5):
+        path = new_file("report.zip")
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"%d" % number * 40_000)
+        kept.append(Path(keep_report(path)))
+        os.utime(kept[-1], (time.time() - 60 + number,) * 2)
+    assert [path.is_file() for path in kept] == [False, False, False, True, True] and picture.is_file()
+
+
+def test_a_full_disk_is_told_in_a_sentence(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "served"))
+    kept = tmp_path / "kept.png"
+    Image.new("RGB", (4, 4)).save(kept)
+    error = OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(error))
+    for write in (lambda: hand_out(Image.new("RGB", (4, 4))), lambda: hand_out_small(kept), lambda: address(kept)):
+        with pytest.raises(PlaygroundError, match=r"^The disk is full, so the page's files cannot be written; make ro"):
+            write()
+    assert [path for path in (tmp_path / "served").rglob("*") if path.is_file()] == []
+    error.errno, error.strerror = errno.EACCES, "Permission denied"
+    with pytest.raises(PlaygroundError, match=r"^The page's files cannot be written \(Permission denied\); choose ano"):
+        address(kept)
+    for gone in (tmp_path / "none.png", tmp_path):
+        assert address(gone) is None
 
 
 def test_a_small_picture_is_small_made_once_and_can_be_taken_back(tmp_path: Path, monkeypatch):
@@ -154,31 +225,71 @@ def test_a_file_that_vanishes_meanwhile_stops_no_sweep(tmp_path: Path, monkeypat
         ("/gradio_api/queue/join", [], 10**9, 200),
         ("/gradio_api/queue/join", [(b"content-length", b"%d" % BODY_BYTES)], 10**9, 200),
         ("/gradio_api/queue/join", [(b"content-length", b"%d" % (BODY_BYTES + 1))], 0, 413),
-        ("/gradio_api/process_recording", [(b"content-length", b"1000")], 0, 404),
-        ("/gradio_api/component_server/", [(b"content-length", b"1000")], 0, 404),
     ],
 )
 def test_what_would_fill_the_disk_is_refused_before_it_is_read(tmp_path: Path, path, headers, used, status):
-    sent = []
-
     async def app(scope, receive, send):
         assert limit._coming == (1000 if "upload" in path else 0)
         await send({"type": "http.response.start", "status": 200})
 
-    async def send(message):
-        sent.append(message)
-
     _, uploads = served_folders(tmp_path)
     uploads.used_bytes = used
-    scope = {"type": "http", "method": "POST", "path": path, "headers": headers}
     limit = RequestLimit(app, uploads)
-    in_a_loop(limit(scope, None, send))
-    assert sent[0]["status"] == status and limit._coming == 0
+    assert in_a_loop(status_of(limit, {**asking(path), "headers": headers})) == status and limit._coming == 0
+
+
+async def status_of(app: Any, scope: dict[str, Any]) -> int:
+    answers = []
+
+    async def send(message):
+        answers.append(message)
+
+    await app(scope, None, send)
+    return answers[0]["status"]
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/gradio_api/deep_link", 404),
+        ("/gradio_api/deep_link/", 404),
+        ("/gradio_api/process_recording", 404),
+        ("/gradio_api/component_server/", 404),
+        ("/gradio_api/dev/reload", 404),
+        ("/gradio_api/proxy=https://x.hf.space/a", 404),
+        ("/gradio_api/file=https://example.com/big", 404),
+        ("/under/a/root/gradio_api/file/http://example.com/big", 404),
+        ("/gradio_api/file=/tmp/made/0/proxy-https-apple.png", 200),
+        ("/gradio_api/heartbeat/deep_link1", 200),
+        ("/config", 200),
+        ("/", 200),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST", "HEAD"])
+def test_what_the_page_has_no_use_for_is_closed_whatever_the_method(tmp_path: Path, path, status, method):
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200})
+
+    limit = RequestLimit(app, served_folders(tmp_path)[1])
+    assert in_a_loop(status_of(limit, asking(path, 10, method))) == status
+
+
+def test_a_page_is_open_as_long_as_its_heartbeat(tmp_path: Path):
+    async def beating(scope, receive, send):
+        seen.append(dict(scope["app"].state_holder.session_data._pages))
+        raise ConnectionResetError
+
+    seen, limit = [], RequestLimit(beating, served_folders(tmp_path)[1])
+    scope = asking("/gradio_api/heartbeat/me", method="GET")
+    with pytest.raises(ConnectionResetError):
+        in_a_loop(limit(scope, None, None))
+    assert seen == [{"me": 1}] and not scope["app"].state_holder.session_data._pages
 
 
 def test_the_largest_request_of_the_page_is_none_too_large():
     """A sweep's prompts, as a program writes them that escapes all but ASCII."""
     assert len(json.dumps({"data": ["🦊" * PROMPTS_MAX, "x" * 10_000]})) < BODY_BYTES
+    assert len(json.dumps({"data": ["🦊" * PROMPT_MAX] * 2 + ["x" * 10_000]})) < SMALL_BYTES
 
 
 class Sender:
@@ -204,9 +315,37 @@ def sent(limit_of: ServedFiles, path: str, body: bytes, *headers: tuple[bytes, b
     async def send(message):
         answers.append(message)
 
-    scope = {"type": "http", "method": "POST", "path": path, "headers": headers, "query_string": b""}
+    scope = {**asking(path), "headers": headers}
     in_a_loop(RequestLimit(app, limit_of)(scope, sender := Sender(body), send))
     return answers[0]["status"], answers[1]["body"], sender
+
+
+def test_only_so_many_large_requests_are_on_their_way_or_wait(tmp_path: Path):
+    """Each may be all text that a visitor can think of; the small ones of all the others go on."""
+
+    async def stalled(scope, receive, send):
+        try:
+            while (await receive())["more_body"]:
+                pass
+            await release.wait()
+            answers.append(200)
+        except HTTPException as error:
+            answers.append(error.status_code)
+
+    async def ask_all() -> list[int]:
+        def ask(size: int, **more: int) -> asyncio.Task:
+            return asyncio.create_task(limit(asking("/gradio_api/queue/join", **more), Sender(b"x" * size), None))
+
+        asked = [ask(SMALL_BYTES + 1) for _ in range(LARGE_MAX + 3)]
+        asked += [ask(SMALL_BYTES), ask(SMALL_BYTES, waiting=300), ask(SMALL_BYTES + 1, waiting=LARGE_MAX)]
+        await asyncio.sleep(0)
+        release.set()
+        await asyncio.gather(*asked)
+        return answers
+
+    answers: list[int] = []
+    release, limit = asyncio.Event(), RequestLimit(stalled, served_folders(tmp_path)[1])
+    assert in_a_loop(ask_all()) == [429] * 4 + [200] * (LARGE_MAX + 2) and not limit._large
 
 
 @pytest.mark.parametrize(
@@ -255,7 +394,7 @@ def test_uploads_that_are_under_way_count(tmp_path: Path):
         async def send(message):
             sent.extend([message["status"]] if "status" in message else [])
 
-        scope = {"type": "http", "method": "POST", "path": "/upload", "headers": [(b"content-length", b"10000000")]}
+        scope = asking("/upload", 10_000_000)
         uploads = [asyncio.create_task(limit(scope, None, send)) for _ in range(20)]
         await asyncio.sleep(0)
         release.set()
