@@ -6,11 +6,10 @@ device, for on the same cores it would be charged to somebody's model. Knows not
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,14 +17,13 @@ from pydantic import ValidationError
 
 from pipeline import imagefile
 from pipeline.cards import JudgeCard
-from pipeline.engine import HEARTBEAT_S
-from pipeline.errors import BusyError, Cancelled, InputError
+from pipeline.errors import BusyError, InputError
 from pipeline.history import Entry
 from pipeline.judges import Judge
 from pipeline.labels import setting_of
-from pipeline.lock import Line
 from pipeline.sweep_run import Sweeps
 from pipeline.sweep_votes import Standing, pairs_of, standing_by
+from pipeline.turn import turn
 from pipeline.votes import Tally
 from pipeline.weights import locate_judge
 
@@ -52,6 +50,7 @@ CREATE TABLE IF NOT EXISTS scores (
 and what two of them said is never mixed."""
 LOAD_S, FIRST_S = 5.0, 2.0
 """What loading a judge and scoring a first picture are expected to take of the device."""
+GONE = "This sweep was deleted from the history, so its judging has stopped."
 
 
 @dataclass(frozen=True)
@@ -70,9 +69,7 @@ class Judging:
         self.sweeps = sweeps
         self._history = sweeps.history
         self._one = threading.Lock()
-        with self._history.transaction() as database:
-            for statement in SCHEMA.split(";")[:-1]:
-                database.execute(statement)
+        self._history.make_tables(SCHEMA)
 
     def judge(self, entry: Entry, card: JudgeCard, stop: threading.Event | None = None) -> Iterator[tuple[int, int]]:
         """Score what of a sweep was not scored yet; tells how far it is, as done and total, before each picture and at
@@ -114,16 +111,17 @@ class Judging:
         self, entry: Entry, card: JudgeCard, mark: str, places: list[int], stop: threading.Event
     ) -> Iterator[int]:
         line, took, done = self.sweeps.engine.line, FIRST_S, 0
-        with _turn(line, LOAD_S, stop):
+        with turn(line, LOAD_S, stop, "judging"):
             judge = Judge(card)
-        self._write(
+        self._history.write(
             "INSERT OR IGNORE INTO judges (entry, judge, mark, card, began_at) VALUES (?,?,?,?,?)",
             (entry.id, card.id, mark, card.model_dump_json(), time.time()),
+            GONE,
         )
         cells = {cell.place: cell.document for cell in self.sweeps.cells.of(entry.id)}
         for place in places:
             yield done
-            with _turn(line, took, stop):
+            with turn(line, took, stop, "judging"):
                 began = time.monotonic()
                 try:
                     picture, _ = imagefile.read(entry.files[place])
@@ -132,9 +130,10 @@ class Judging:
                     continue
                 score = judge.score(picture, cells[place]["prompt"])
                 took = time.monotonic() - began
-            self._write(
+            self._history.write(
                 "INSERT OR REPLACE INTO scores (entry, judge, mark, place, score) VALUES (?,?,?,?,?)",
                 (entry.id, card.id, mark, place, score),
+                GONE,
             )
             done += 1
         yield done
@@ -144,7 +143,8 @@ class Judging:
         return [heard.card for heard in self._best(entry).values()]
 
     def standing(self, entry: Entry, card: JudgeCard, mark: str | None = None) -> Standing | None:
-        """How the settings stand by what is kept; None where that is nothing. ``mark``: by these very weights."""
+        """How the settings stand by what is kept; None where that is nothing, or the sweep cannot be planned any more.
+        ``mark``: by these very weights."""
         heard = self._best(entry.id).get(card.id) if mark is None else self._by(entry.id, card, mark)
         return heard and self._standing(entry, heard)
 
@@ -154,7 +154,11 @@ class Judging:
         return filter(None, every)
 
     def _standing(self, entry: Entry, heard: _Heard) -> Standing | None:
-        return standing_by(heard.card, heard.scores, self.sweeps, entry, pairs_of(self.sweeps, entry))
+        try:
+            pairs = pairs_of(self.sweeps, entry)
+        except InputError:  # made with a model that the catalogue no longer has: which stood beside which, nobody knows
+            return None
+        return standing_by(heard.card, heard.scores, self.sweeps, entry, pairs)
 
     def _by(self, entry: str, card: JudgeCard, mark: str) -> _Heard | None:
         """What these very weights said."""
@@ -187,7 +191,7 @@ class Judging:
 
     def of_settings(self, entries: Iterable[Entry], document: Mapping[str, Any]) -> Iterator[tuple[JudgeCard, Tally]]:
         """What each judge said of a comparison's efficient setting beside its predecessor's, in the first of these
-        sweeps, newest first, in which it saw both. A sweep that cannot be planned any more says nothing."""
+        sweeps, newest first, in which it saw both."""
         wanted, told = [setting_of(lane) for lane in document["lanes"]], set()
         models = {lane["model"] for lane in document["lanes"]}
         for entry in entries:
@@ -195,12 +199,11 @@ class Judging:
             unlike = any(said[side] != document[side] for side in ("width", "height"))
             if unlike or said["fixed"].get("negative_prompt") or not models <= set(said["models"]):
                 continue
-            with suppress(InputError):
-                for standing in self.standings(entry):
-                    card = standing.judge
-                    if card.id not in told and (found := self._beside(entry, standing, *wanted)):
-                        told.add(card.id)
-                        yield card, found
+            for standing in self.standings(entry):
+                card = standing.judge
+                if card.id not in told and (found := self._beside(entry, standing, *wanted)):
+                    told.add(card.id)
+                    yield card, found
 
     def _beside(self, entry: Entry, standing: Standing, predecessor: tuple, efficient: tuple) -> Tally | None:
         cells = {cell.place: cell.document for cell in self.sweeps.cells.of(entry.id)}
@@ -208,25 +211,3 @@ class Judging:
             return None
         alike = (one.tally for one in standing.voted if setting_of(cells[one.place]) == efficient)
         return next(alike, None)
-
-    def _write(self, statement: str, values: tuple) -> None:
-        with self._history.told("kept in"):
-            try:
-                with self._history.transaction() as database:
-                    database.execute(statement, values)
-            except sqlite3.IntegrityError:
-                raise InputError("This sweep was deleted from the history, so its judging has stopped.") from None
-
-
-@contextmanager
-def _turn(line: Line, expected_s: float, stop: threading.Event) -> Iterator[None]:
-    """In line like everybody else. Raises Cancelled once ``stop`` is set, BusyError of a full line."""
-    ticket = line.join(expected_s)
-    try:
-        while not stop.is_set() and not ticket.wait(HEARTBEAT_S):
-            pass
-        if stop.is_set():
-            raise Cancelled("The judging was stopped. What is done stays.")
-        yield
-    finally:
-        ticket.leave()

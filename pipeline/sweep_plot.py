@@ -1,14 +1,16 @@
 """What a sweep costs against what it gives, as a plot with the Pareto front, in words and as a table.
 
-Across: time or cost, logarithmic, since a sweep of steps goes over decades. Up: fidelity of each cell, or what people
-or a network said of each setting. So whoever is further left is cheaper and whoever is further up is better. Knows of
-no files, and runs and compares nothing.
+Across: time or cost, logarithmic, since a sweep of steps goes over decades. Up: each setting's fidelity, or what people
+or a network said of it; prompts and seeds are no choices, so they are pooled. Whoever is further left is cheaper, and
+whoever is further up is better. Knows of no files, and runs and compares nothing.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
+from statistics import median
 
 from markupsafe import Markup
 
@@ -26,11 +28,9 @@ NAMED_MAX = 6
 """Points of a front that a sentence names; the plot's own words below it name all."""
 
 
-def fidelity_plot(
-    found: Tradeoff, labels: Mapping[int, str], across: str = "time", link: str = "", instead: str = ""
-) -> Markup:
-    """Each cell by how near it is to its reference. ``labels``: what each place is called. ``link``: prefix of an
-    anchor by place, where there are such. ``instead``: what to do where there is no plot, as a sentence.
+def fidelity_plot(found: Tradeoff, across: str = "time", link: str = "", instead: str = "") -> Markup:
+    """Each setting by how near its cells are to their references. ``link``: prefix of an anchor by place, where there
+    are such. ``instead``: what to do where there is no plot, as a sentence.
 
     Raises InputError where there is nothing to draw.
     """
@@ -39,23 +39,29 @@ def fidelity_plot(
             "There is no plot of fidelity: fewer than two finished pictures share prompt, seed, size and the path from "
             f"noise to picture with their reference.{instead and f' {instead}'}"
         )
-    dots = [_cell(point, labels[point.place], across) for point in found.points]
-    low, high = math.floor(min(dot.y for dot in dots)) - 1, math.ceil(max(dot.y for dot in dots)) + 1
+    dots = _pooled(found, across)
+    low, high = (
+        math.floor(min(dot.low or dot.y for dot in dots)) - 1,
+        math.ceil(max(dot.high or dot.y for dot in dots)) + 1,
+    )
     ticks = [(float(tick), f"{tick}") for tick in range(low, high + 1, max(1, math.ceil((high - low) / 6)))]
     up = Scale(low, high, HEIGHT - BOTTOM, TOP, ticks, "fidelity", "dB PSNR")
-    best = front_of(dots)
+    best, x = front_of(dots), logarithmic(dots, ACROSS[across])
+    names = names_beside(dots, x, up)
     apart = f" {count(found.apart, 'finished picture')} cannot be compared with any." if found.apart else ""
+    filled = f"Filled: nothing else is both {ACROSS[across].cheaper} and nearer to {found.chosen}. "
+    medians = " Points are medians over prompts and seeds, whiskers go from the farthest picture to the nearest."
     caption = (
-        f"Filled: no other picture is both {ACROSS[across].cheaper} and nearer to {found.chosen}. "
-        f"{_named(best, across)}{apart} Fidelity says how near, not how good.{_runs(found.points, 'one run')}"
+        f"{filled if len(dots) > 1 else ''}{_named(best, across)}{medians if len(dots) < len(found.points) else ''}"
+        f"{apart} Fidelity says how near to {found.chosen}, not how good.{_runs(found.points, 'one run')}"
         f"{_cached(found.points)}"
     )
-    return figure(dots, best, logarithmic(dots, ACROSS[across]), up, Markup(""), caption, found.models, link)
+    return figure(dots, best, x, up, names, caption, found.models, link)
 
 
-def fidelity_front(found: Tradeoff, labels: Mapping[int, str]) -> str:
+def fidelity_front(found: Tradeoff) -> str:
     """The front by time in one sentence. There are points, as for the plot."""
-    return _front_text([_cell(point, labels[point.place], "time") for point in found.points], "fidelity")
+    return _front_text(_pooled(found, "time"), "fidelity")
 
 
 def votes_plot(standing: Standing, across: str = "time", link: str = "") -> Markup:
@@ -185,17 +191,43 @@ def _named(best: Sequence[Dot], across: str) -> str:
 
 def _front_text(dots: Sequence[Dot], what: str) -> str:
     best = front_of(dots)
+    if len(dots) == 1:
+        return f"{dots[0].said}."
     names = [f"{shortened(dot.name)} ({dot.short})" for dot in best[:NAMED_MAX]]
     more = f", and {len(best) - NAMED_MAX} more" if len(best) > NAMED_MAX else ""
     who = "None of these beats another" if len(best) == len(dots) else "None of the others beats these"
     return f"{who} in both time and {what}: {', '.join(names)}{more}."
 
 
-def _cell(point: Point, label: str, across: str) -> Dot:
-    psnr = min(point.psnr_db, PSNR_MAX)
-    said = f"{label}: {_cost(point)}, {psnr:.1f} dB, SSIM {point.ssim:.2f}"
-    short = f"{seconds_text(point.seconds)}, {psnr:.1f} dB"
-    return Dot(point.place, label, _x(point, across), psnr, said, short, point.model)
+def _pooled(found: Tradeoff, across: str) -> list[Dot]:
+    """A point for each setting that was compared, in the order of the grid."""
+    settings: dict[tuple[str, str], list[Point]] = {}
+    for point in found.points:
+        settings.setdefault((point.model, point.setting), []).append(point)
+    return [_near(points, across) for points in settings.values()]
+
+
+def _near(points: Sequence[Point], across: str) -> Dot:
+    """Medians of one setting's cells; it leads to the first of them."""
+    first, few = points[0], len(points) == 1
+    psnrs = [min(point.psnr_db, PSNR_MAX) for point in points]
+    psnr, low, high = median(psnrs), min(psnrs), max(psnrs)
+    costs = [point.cost_usd for point in points]
+    middle = replace(
+        first,
+        seconds=median(point.seconds for point in points),
+        cost_usd=None if None in costs else median(costs),
+        ssim=median(point.ssim for point in points),
+        cached=any(point.cached for point in points),
+    )
+    said = f"{first.setting}: {_cost(middle)}, {psnr:.1f} dB, SSIM {middle.ssim:.2f}"
+    if not few:
+        said += f", medians of {count(len(points), 'picture')}, {low:.1f} to {high:.1f} dB"
+    return Dot(
+        first.place, first.setting, _x(middle, across), psnr, said, f"{seconds_text(middle.seconds)}, {psnr:.1f} dB",
+        first.model, None if few else low, None if few else high,
+        first.setting if few else f"{first.setting} ({len(points)})",
+    )  # fmt: skip
 
 
 def _settings(standing: Standing, across: str) -> list[Dot]:

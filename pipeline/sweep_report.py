@@ -1,5 +1,5 @@
-"""A kept sweep, drawn and reported: one function each, which page and command line share. Runs nothing; what fidelity
-was not compared yet is compared here.
+"""A kept sweep, drawn and reported: one function each, which page and command line share. Runs nothing; what
+fidelity a report lacks is compared here, and a plot is of what was compared so far.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ from markupsafe import Markup
 
 from pipeline.errors import InputError
 from pipeline.history import Entry
-from pipeline.labels import cell_label
 from pipeline.playground import Playground
 from pipeline.report import Item, title_of, write_report
 from pipeline.sweep import sweep_document
 from pipeline.sweep_plot import POINTS_MIN, fidelity_front, fidelity_plot, votes_front, votes_plot, votes_table
 from pipeline.sweep_votes import Standing, cells_of, claim, of_sweep, of_vote, told, votable
-from pipeline.tradeoff import Tradeoff, compare_cells, tradeoff
+from pipeline.tradeoff import compare_cells, tradeoff
 
 SHOWN = ("width", "height", "model", "models", "device", "price", "rows", "columns")
 """Of a sweep's document, what every picture of it tells anyway."""
@@ -52,23 +51,11 @@ def drawn(
             who = f"{card.name} has not" if card else "No such network has"
             raise InputError(f"{who} judged this sweep yet: press Judge this sweep.")
     else:
-        found, labels = _fidelity(playground, entry)
+        found = tradeoff(sweeps, entry)
         few = len(found.points) < POINTS_MIN  # only then is it worth a look at the votes
         votes = few and (of_sweep(playground.votes, sweeps, entry) or votable(sweeps, entry))
-        return fidelity_plot(found, labels, across, link, "Choose votes." if votes else "")
+        return fidelity_plot(found, across, link, "Choose votes." if votes else "")
     return votes_plot(standing, across, link) + votes_table(standing)
-
-
-def _fidelity(playground: Playground, entry: Entry) -> tuple[Tradeoff, dict[int, str]]:
-    """What is finished beside its references, and what each place is called."""
-    sweeps = playground.sweeps
-    for _ in compare_cells(sweeps, entry):
-        pass
-    labels = {
-        cell.place: cell_label(entry.document, cell.document, sweeps.catalog.name(cell.document["model"]))
-        for cell in sweeps.cells.of(entry.id)
-    }
-    return tradeoff(sweeps, entry), labels
 
 
 def write_sweep_report(path: Path, playground: Playground, entry: Entry) -> None:
@@ -82,8 +69,10 @@ def write_sweep_report(path: Path, playground: Playground, entry: Entry) -> None
     standing = of_sweep(playground.votes, playground.sweeps, kept)
     plot, front, said = Markup(""), [], {}
     with suppress(InputError):
-        found = _fidelity(playground, kept)
-        plot, front = fidelity_plot(*found), [fidelity_front(*found)]
+        for _ in compare_cells(playground.sweeps, kept):
+            pass
+        found = tradeoff(playground.sweeps, kept)
+        plot, front = fidelity_plot(found), [fidelity_front(found)]
     for one in filter(None, (standing, *playground.judging.standings(kept))):
         plot += _voted(one)
         said |= _said(one)

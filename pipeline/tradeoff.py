@@ -6,9 +6,11 @@ path from noise to picture, as the catalogue says. Draws nothing.
 
 from __future__ import annotations
 
-import contextlib
 import math
+import threading
+import time
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,16 +19,22 @@ from pipeline.catalog import Catalog
 from pipeline.cells import Cell
 from pipeline.errors import PlaygroundError
 from pipeline.history import Entry
+from pipeline.labels import setting_label
 from pipeline.quality import fidelity
 from pipeline.request import ImageRequest
 from pipeline.sweep_run import Sweeps
+from pipeline.turn import turn
 from pipeline.wording import takes
+
+FIRST_S = 0.1
+"""What comparing a first picture is expected to take of the device."""
 
 
 @dataclass(frozen=True)
 class Point:
     """One cell. ``seconds`` of encode, denoise and decode; ``psnr_db`` is infinite where no pixel differs. ``cached``:
-    the time is of an earlier day, perhaps, or of a busier hour. ``model``: its name. ``runs``: that the time is of."""
+    the time is of an earlier day, perhaps, or of a busier hour. ``model``: its name. ``runs``: that the time is of.
+    ``setting``: what it was made with is called, whatever the prompt and the seed."""
 
     place: int
     seconds: float
@@ -36,12 +44,13 @@ class Point:
     cached: bool = False
     model: str = ""
     runs: int = 1
+    setting: str = ""
 
 
 @dataclass(frozen=True)
 class Tradeoff:
     """``points``: the cells that were compared. ``references``: the cells they were compared with. ``apart``: how many
-    finished cells have no point: their path is another's, their size differs, or their file is gone. ``chosen``: as
+    finished cells can have no point: their path is another's, their size differs, or their file is gone. ``chosen``: as
     :func:`chosen` says it. ``models``: names of all finished cells' models."""
 
     points: tuple[Point, ...]
@@ -109,19 +118,43 @@ def shares_path(catalog: Catalog, one: str, other: str) -> bool:
     return any(pair.same_path for pair in said) if said else one == other and catalog.model(one).seeded
 
 
-def compare_cells(sweeps: Sweeps, entry: Entry) -> Iterator[tuple[int, int]]:
+def compare_cells(sweeps: Sweeps, entry: Entry, stop: threading.Event | None = None) -> Iterator[tuple[int, int]]:
     """Compare whatever was not yet compared with what is its reference now, and keep it; tells how far it is, as done
-    and total, before each. Pictures that cannot be read are left out, and what cannot be kept is compared again."""
-    cells, wanted = _cells_and_references(sweeps, entry)
-    todo = [(place, at) for place, at in wanted.items() if place != at and not _known(cells[place], at)]
-    for i, (place, at) in enumerate(sorted(todo)):
+    and total, before each. Each takes its turn in the line for the device. Pictures that cannot be read are left out,
+    and what cannot be kept is compared again. Raises Cancelled once ``stop`` is set, BusyError of a full line."""
+    stop, took = stop or threading.Event(), FIRST_S
+    todo = _to_compare(entry, *_cells_and_references(sweeps, entry))
+    for i, (place, at) in enumerate(todo):
         yield i, len(todo)
-        with contextlib.suppress(OSError, PlaygroundError, KeyError):
-            reference, _ = imagefile.read(entry.files[at])
-            picture, _ = imagefile.read(entry.files[place])
-            said = fidelity(reference, picture)
-            if said is not None:
+        with turn(sweeps.engine.line, took, stop, "comparing"):
+            began = time.monotonic()
+            said = _compared(entry, place, at)
+            took = time.monotonic() - began
+        if said is not None:
+            with suppress(PlaygroundError):
                 sweeps.cells.put_fidelity(entry.id, place, {"reference": at, **said})
+
+
+def _compared(entry: Entry, place: int, reference: int) -> dict[str, Any] | None:
+    with suppress(OSError, PlaygroundError):
+        pictures = [imagefile.read(entry.files[at])[0] for at in (reference, place)]
+        return fidelity(*pictures)
+    return None
+
+
+def left_to_compare(sweeps: Sweeps, entry: Entry) -> int:
+    """How many cells :func:`compare_cells` would look at now."""
+    return len(_to_compare(entry, *_cells_and_references(sweeps, entry)))
+
+
+def _to_compare(entry: Entry, cells: Mapping[int, Cell], wanted: Mapping[int, int]) -> list[tuple[int, int]]:
+    """Place and reference of each pair whose files are there."""
+    there = {place for place, file in entry.files.items() if file.exists()}
+    return [
+        (place, at)
+        for place, at in sorted(wanted.items())
+        if place != at and not _known(cells[place], at) and {place, at} <= there
+    ]
 
 
 def _cells_and_references(sweeps: Sweeps, entry: Entry) -> tuple[dict[int, Cell], dict[int, int]]:
@@ -139,12 +172,13 @@ def tradeoff(sweeps: Sweeps, entry: Entry) -> Tradeoff:
     can be, which is no finding."""
     cells, wanted = _cells_and_references(sweeps, entry)
     points = tuple(
-        _point(sweeps.catalog, cells[place])
+        _point(sweeps.catalog, entry, cells[place])
         for place, at in sorted(wanted.items())
         if place != at and _known(cells[place], at)
     )
     against = tuple(sorted({at for place, at in wanted.items() if place != at}))
-    apart = len(set(cells) - {point.place for point in points} - set(against))
+    waiting = {place for place, _ in _to_compare(entry, cells, wanted)}
+    apart = len(set(cells) - {point.place for point in points} - set(against) - waiting)
     documents = {place: cell.document for place, cell in sorted(cells.items())}
     why = chosen(sweeps.catalog, documents.values(), [documents[place] for place in against])
     return Tradeoff(points, against, apart, why, names_of(sweeps.catalog, documents))
@@ -155,8 +189,8 @@ def names_of(catalog: Catalog, documents: Mapping[int, Mapping[str, Any]]) -> tu
     return tuple(dict.fromkeys(catalog.name(documents[place]["model"]) for place in sorted(documents)))
 
 
-def _point(catalog: Catalog, cell: Cell) -> Point:
-    psnr = cell.fidelity["psnr_db"]
+def _point(catalog: Catalog, entry: Entry, cell: Cell) -> Point:
+    psnr, name = cell.fidelity["psnr_db"], catalog.name(cell.document["model"])
     return Point(
         cell.place,
         cell.document["seconds"]["total"],
@@ -164,6 +198,7 @@ def _point(catalog: Catalog, cell: Cell) -> Point:
         math.inf if psnr is None else psnr,
         cell.fidelity["ssim"],
         cell.document["cache"] == "hit",
-        catalog.name(cell.document["model"]),
+        name,
         cell.document["runs"],
+        setting_label(entry.document, cell.document, name),
     )

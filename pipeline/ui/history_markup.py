@@ -10,20 +10,28 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.catalog import Catalog
+from pipeline.claims import claim, unclaimed
 from pipeline.history import Entry
-from pipeline.wording import claim, cost_text, count, seconds_text, seed_text, when
+from pipeline.wording import cost_text, count, seconds_text, seed_text, when
 
 PICTURES_MAX = 4
 """Small pictures on a card; a sweep has more."""
 
 
-def cards(entries: Sequence[Entry], catalog: Catalog, address: Callable[[Path], str | None]) -> str:
-    """All cards, in the order given. ``address``: where a browser finds the small picture of a kept file."""
-    return f'<ul class="kept-list">{"".join(_card(entry, catalog, address) for entry in entries)}</ul>'
+def cards(
+    entries: Sequence[Entry],
+    catalog: Catalog,
+    address: Callable[[Path], str | None],
+    votes: Callable[[Entry], str] = lambda _: "",
+) -> str:
+    """All cards, in the order given. ``address``: where a browser finds the small picture of a kept file. ``votes``:
+    what was said in a vote, in a few words."""
+    return f'<ul class="kept-list">{"".join(_card(entry, catalog, address, votes) for entry in entries)}</ul>'
 
 
-def _card(entry: Entry, catalog: Catalog, address: Callable[[Path], str | None]) -> str:
-    facts = "".join(f'<p class="note">{escape(fact)}</p>' for fact in _facts(entry, catalog) if fact)
+def _card(entry: Entry, catalog: Catalog, address: Callable[[Path], str | None], votes: Callable[[Entry], str]) -> str:
+    said = [*_facts(entry, catalog), *([votes(entry)] if entry.kind == "vote" else [])]
+    facts = "".join(f'<p class="note">{escape(fact)}</p>' for fact in said if fact)
     moment = datetime.fromtimestamp(entry.made_at, UTC).isoformat(timespec="seconds")
     return (
         f'<li class="kept" data-id="{escape(entry.id)}"><div class="kept-pictures">{_pictures(entry, address)}</div>'
@@ -73,7 +81,7 @@ def _comparison(document: Mapping[str, Any], catalog: Catalog) -> list[str]:
     pair = document["pair"]
     name = catalog.pairs[pair].name if pair in catalog.pairs else pair
     slow, fast = document["lanes"]
-    head = claim(document) if document["speedup"] is not None else "from the cache"
+    head = claim(document) if document["speedup"] is not None else unclaimed(document)[0]
     seconds = f"{seconds_text(fast['seconds']['total'])} against {seconds_text(slow['seconds']['total'])}"
     cost = cost_text(fast["cost_usd"], slow["cost_usd"])
     return [f"{name}, {seed_text(document)}", head, f"{seconds} · {cost}"]

@@ -12,9 +12,9 @@ from typing import Any
 import gradio as gr
 
 from pipeline.errors import InputError, PlaygroundError
-from pipeline.history import KINDS
+from pipeline.history import KINDS, Entry
 from pipeline.playground import Playground
-from pipeline.ui import history_markup, history_report, markup, report_buttons, restore_updates
+from pipeline.ui import history_markup, history_report, markup, report_buttons, restore_updates, vote_markup
 from pipeline.ui.arrival import BUSY, UNREADABLE, outputs
 from pipeline.ui.compare_tab import FORGET_LINK
 from pipeline.ui.compare_view import CompareView
@@ -109,6 +109,13 @@ def attach(
     asked = [visitors.token, *filters, listing.shown]
     answer = [listing.said, listing.cards, listing.more, listing.shown]
 
+    def votes_of(voter: str, entry: Entry) -> str:
+        try:
+            return vote_markup.brief(playground.votes, playground.catalog, entry, voter)
+        except PlaygroundError:
+            log.exception("the votes cannot be read")
+            return ""
+
     def listed(token, text, which, kind, starred, shown, request: gr.Request, problem: str = "") -> tuple:
         """The first ``shown`` entries of what is asked for."""
         asked = history_report.conditions(text, which, kind, starred)
@@ -118,7 +125,12 @@ def attach(
         except PlaygroundError:
             log.exception("the history cannot be read")
             return markup.fault(UNREADABLE), "", gr.Button(visible=False), shown
-        cards = history_markup.cards(found[:shown], playground.catalog, address)
+        say = partial(votes_of, visitors.owner(token))
+        try:
+            cards = history_markup.cards(found[:shown], playground.catalog, address, say)
+        except PlaygroundError as error:  # a full disk takes no small pictures; what is kept can be deleted yet
+            problem = problem or str(error)
+            cards = history_markup.cards(found[:shown], playground.catalog, lambda _: None, say)
         said = _told(len(found), any(asked.values()), used, playground)
         told = markup.fault(problem) if problem else markup.hint(said)
         return told, cards, gr.Button(visible=len(found) > shown), shown
@@ -161,9 +173,9 @@ def attach(
             updates = restore_updates.from_history(view, playground, entry, opinions)
         except InputError as error:
             return {listing.said: markup.fault(str(error))}
-        except PlaygroundError:
-            log.exception("the history cannot be read")
-            return {listing.said: markup.fault(UNREADABLE)}
+        except PlaygroundError as error:
+            log.exception("an entry cannot be opened")
+            return {listing.said: markup.fault(str(error))}
         return updates | {tabs: gr.Tabs(selected="compare"), swept.wanted: None, listing.said: ""}
 
     hidden = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
@@ -177,10 +189,11 @@ def attach(
         **hidden,
     )
     listing.more.click(on_more, asked, answer, **hidden)
-    listing.cards.alter(on_alter, asked, answer, **hidden)
+    # "multiple": who stars two cards quickly means both.
+    listing.cards.alter(on_alter, asked, answer, trigger_mode="multiple", **hidden)
     into = [tabs, listing.said, swept.wanted, *outputs(view)]
     following = listing.cards.restore(on_open, visitors.token, into, js=FORGET_LINK, **hidden)
-    for event in (*opened, swept.show):
+    for event in (*opened, *swept.show):
         following = following.then(**event)
     history_report.attach(listing.report, filters, playground, visitors)
 

@@ -15,6 +15,7 @@ from pipeline.judges import judge_of
 from pipeline.playground import Playground
 from pipeline.ui import markup
 from pipeline.ui.jobs import Jobs
+from pipeline.ui.sweep_progress import Said, run_of
 from pipeline.ui.visitors import Visitors
 from pipeline.weights import is_here
 from pipeline.wording import count
@@ -30,6 +31,8 @@ class JudgeBox:
     row: gr.Row
     which: gr.Dropdown
     begin: gr.Button
+    said: gr.HTML
+    """How far it is, or why it cannot be, where the button is."""
 
 
 def build(playground: Playground) -> JudgeBox:
@@ -38,8 +41,9 @@ def build(playground: Playground) -> JudgeBox:
     first = judge_of(playground.catalog, None).id if judges else None
     with gr.Row(visible=False, elem_classes="views", equal_height=True) as row:
         which = gr.Dropdown(_choices(playground), value=first, label="Judge", min_width=240, scale=0)
-        begin = gr.Button("Judge this sweep", size="sm", min_width=140, scale=0)
-    return JudgeBox(row, which, begin)
+        begin = gr.Button("Judge this sweep", size="sm", interactive=False, min_width=140, scale=0)
+        said = gr.HTML("", elem_classes=["kept-box", "said-box"], min_width=240)
+    return JudgeBox(row, which, begin, said)
 
 
 def _choices(playground: Playground, entry: str | None = None) -> list[tuple[str, str]]:
@@ -68,12 +72,11 @@ def offered(playground: Playground, visitors: Visitors, request: gr.Request) -> 
 def judging(
     playground: Playground, jobs: Jobs, visitors: Visitors, token: object, entry: object, which: object,
     request: gr.Request,
-) -> Iterator[tuple[str, bool | None]]:  # fmt: skip
-    """Have the chosen judge look at the sweep on the page; yields what to say, and whether it is still at it; None
-    where something else of this page is, which goes on."""
+) -> Iterator[Said]:  # fmt: skip
+    """Have the chosen judge look at the sweep on the page."""
     session, told = request.session_hash, 0.0
     if jobs.busy(session):
-        yield markup.fault(BUSY), None
+        yield Said(markup.fault(BUSY))
         return
     try:
         if not entry:
@@ -82,17 +85,20 @@ def judging(
         if which not in playground.catalog.judges:  # never a folder that a visitor names
             raise InputError("This judge is not of the catalogue: have it judge from the command line.")
         card = playground.catalog.judges[which]
-        with jobs.running(session, f"sweep {session}") as stop:
+        with jobs.running(session, run_of(session)) as stop:
             for done, total in playground.judging.judge(kept, card, stop):
                 if time.monotonic() - told >= TOLD_EVERY_S:
+                    # Told once that there is something to stop: later it would undo the button's "Stopping".
+                    text = markup.hint(f"{card.name} has judged {done} of {total} pictures.")
+                    yield Said(text, busy=None if told else True)
                     told = time.monotonic()
-                    yield markup.hint(f"{card.name} has judged {done} of {total} pictures."), True
         lost = f" {count(total - done, 'picture')} cannot be read." if done < total else ""
-        yield markup.hint(f"{card.name} has judged {done} of {total} pictures.{lost}"), False
+        end = markup.hint(f"{card.name} has judged {done} of {total} pictures.{lost}")
     except Cancelled as error:
-        yield markup.hint(str(error)), False
+        end = markup.hint(str(error))
     except PlaygroundError as error:
-        yield markup.fault(str(error)), False
+        end = markup.fault(str(error))
     except Exception:  # whatever it is, a page must not stay busy for ever
         log.exception("a judging failed")
-        yield markup.fault("The judging failed; the server's log says where. What is done stays."), False
+        end = markup.fault("The judging failed; the server's log says where. What is done stays.")
+    yield Said(end, busy=False)

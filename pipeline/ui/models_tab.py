@@ -12,6 +12,7 @@ from pipeline.catalog import Catalog
 from pipeline.device import Facts, find_facts
 from pipeline.errors import InputError
 from pipeline.fit import fit_model, fit_pair
+from pipeline.hosted import offline
 from pipeline.models import models_document
 from pipeline.ui import markup, models_markup
 from pipeline.ui.downloads import Downloads
@@ -41,7 +42,7 @@ def build(catalog: Catalog, visitors: Visitors, tab: gr.Tab) -> None:
 
     def state() -> list[Any]:
         running = downloads.running
-        return [downloads.html(), gr.Button(interactive=not running), gr.Button(interactive=running)]
+        return [downloads.html(), gr.Button(interactive=not (running or offline())), gr.Button(interactive=running)]
 
     def offered() -> list[Any]:
         """What can be fetched, and what is to be known before."""
@@ -77,7 +78,7 @@ def build(catalog: Catalog, visitors: Visitors, tab: gr.Tab) -> None:
     at_once = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
     looked = [said, start, stop, clock, wanted, terms, table]
     tab.select(on_open, None, [fetching, wanted, terms, said, start, stop, clock, table], **at_once)
-    wanted.input(lambda chosen: terms_of(catalog, chosen), wanted, terms, **at_once)
+    wanted.input(lambda chosen: terms_of(catalog, chosen), wanted, terms, trigger_mode="always_last", **at_once)
     start.click(on_start, wanted, [said, start, stop, clock], **at_once)
     stop.click(on_stop, None, None, **at_once)
     clock.tick(on_look, None, looked, **at_once)
@@ -115,6 +116,8 @@ def cards_of(catalog: Catalog, key: object) -> list[ModelCard | JudgeCard]:
 
 def terms_of(catalog: Catalog, key: object) -> str:
     """Licence, gating and what else is to be known before a model is fetched."""
+    if offline():
+        return markup.hint("Diptych was started offline, so nothing can be fetched; start it without --offline.")
     try:
         cards = cards_of(catalog, key)
     except InputError:

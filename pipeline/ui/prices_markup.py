@@ -11,6 +11,7 @@ from typing import Any
 from markupsafe import Markup
 
 from pipeline.charts import CostBar, cost_chart
+from pipeline.claims import as_fast, by_chance, by_list, rough, unclaimed
 from pipeline.compare import hosted_of, listed_prices
 from pipeline.cost import (
     SECONDS_A_DAY,
@@ -23,7 +24,7 @@ from pipeline.cost import (
     source_url,
 )
 from pipeline.hosted import HostedPrice
-from pipeline.wording import as_fast, by_chance, by_list, count, dollars, duration, figure, rough
+from pipeline.wording import count, dollars, duration, figure
 
 SIZE = 1024
 """Pixels a side at which hosted prices are compared."""
@@ -86,7 +87,7 @@ def _saves(document: Mapping[str, Any], before: Month, after: Month, images_a_da
             return f"{at}: not all prices are known. Give your own per hour, or a provider's in a --model-file."
         return f"{at}: no price is known for this hardware. Give your own price per hour."
     if document["speedup"] is None:
-        return f"{at} no saving is claimed: a picture of this comparison came out of the cache."
+        return f"{at} no saving is claimed. {': '.join(unclaimed(document))}."
     by_use, left_on = before.by_use_usd - after.by_use_usd, before.left_on_usd - after.left_on_usd
     if by_list(document):
         return f"{at} this {_change(by_use, few=False)} a month, paid by use, at the providers' list prices."

@@ -25,25 +25,33 @@ def build(playground: Playground, view: CompareView, tab: gr.Tab) -> None:
     """Lay the tab out. ``view``: whose comparison and price it reckons with, looked at whenever the tab is opened."""
     first = stored.load()
 
-    def on_weigh(shown: dict[str, Any] | None, wanted: str | float, images_a_day: float) -> tuple[str, str]:
-        """The volume's cost and the chart, for the comparison on the page or else the stored one."""
+    def on_weigh(shown: dict[str, Any] | None, wanted: str | float, images_a_day: float) -> tuple[Any, Any, str]:
+        """The volume's cost and the chart, for the comparison on the page or else the stored one. Where they cannot be
+        reckoned the last ones stay, and it is said why."""
         document = shown or (first and {**first[0], "stored": True})
         if not document:
-            return markup.hint(NOTHING), ""
+            return markup.hint(NOTHING), "", ""
         try:
             if images_a_day is None:
                 raise InputError("Say how many images a day, such as 1000.")
             number = whole("images a day", images_a_day, 1, IMAGES_A_DAY_MAX)
             price = chosen_price(playground, wanted, document["device"])
         except InputError as error:
-            return markup.message(str(error), "error"), ""
+            return gr.skip(), gr.skip(), markup.fault(str(error))
         document = repriced(document, price)
         said = prices.volume(document, price, number, _whence(document))
-        return said, prices.hosted_chart(document, playground.prices)
+        return said, prices.hosted_chart(document, playground.prices), ""
 
-    def on_own(own: str, wanted: str | float) -> Any:
-        """A price of one's own holds for the whole page; an empty field changes nothing."""
-        return gr.skip() if own.strip() in ("", str(wanted)) else own.strip()
+    def on_own(typed: str) -> dict:
+        """A price of one's own holds for the whole page. The field is emptied: whoever only leaves it later does not
+        mean that price again."""
+        if not typed.strip():
+            return gr.skip()
+        try:
+            playground.check_price(typed.strip())
+        except InputError as error:
+            return {fault: markup.fault(str(error))}
+        return {view.price: typed.strip(), own: "", fault: ""}
 
     # Before anybody has run anything the device's name is the stored one's: finding our own would import torch.
     begin = on_weigh(None, view.price.value, IMAGES_A_DAY)
@@ -63,6 +71,7 @@ def build(playground: Playground, view: CompareView, tab: gr.Tab) -> None:
             max_length=20,
             min_width=260,
         )
+    fault = gr.HTML("", elem_classes="kept-box")
     volume = gr.HTML(begin[0])
     gr.Markdown("### 1,000 pictures, beside hosted models")
     chart = gr.HTML(begin[1])
@@ -77,12 +86,12 @@ def build(playground: Playground, view: CompareView, tab: gr.Tab) -> None:
             gr.HTML(prices.hosted_table(playground.prices))
 
     at_once = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
-    gr.on([own.submit, own.blur], on_own, [own, view.price], view.price, **at_once)
+    gr.on([own.submit, own.blur], on_own, own, [view.price, own, fault], **at_once)
     gr.on(
         [tab.select, per_day.change, view.price.change],
         on_weigh,
         [view.shown, view.price, per_day],
-        [volume, chart],
+        [volume, chart, fault],
         trigger_mode="always_last",  # what is typed while an answer is on its way counts too
         **at_once,
     )

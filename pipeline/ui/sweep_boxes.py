@@ -83,12 +83,16 @@ def attach(
             return offer_of(catalog, catalog.pair(pair_id), prompt or FIRST_PROMPT)
         return gr.skip()
 
-    def on_set(pair_id, key) -> list[Any]:
+    def on_set(pair_id, key) -> dict:
+        if key is None:  # emptied, below
+            return gr.skip()
+        updates = {boxes.sets: None}
         try:
-            return [None, *over_many(catalog, catalog.pair(pair_id), prompts_of(key))]
+            filled = over_many(catalog, catalog.pair(pair_id), prompts_of(key))
+            updates |= dict(zip(boxes.all, filled, strict=True))
         except InputError as error:
             gr.Info(str(error))
-        return [None, *[gr.skip()] * len(boxes.all)]
+        return updates
 
     at_once = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
     # What was started with is no longer an offer.

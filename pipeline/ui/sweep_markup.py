@@ -15,17 +15,18 @@ from pipeline.wording import cost_text, guidance_text, seconds_text, steps_text
 CELL_ID = "sweep-cell-"
 """And the place: the anchor that the plot's points lead to."""
 WAITING = '<span class="note">waiting</span>'
+NOT_MADE = '<span class="note">not made</span>'
 
 
-def grid(plan: Plan, catalog: Catalog, done: Mapping[int, str]) -> str:
-    """The whole table; ``done``: what stands in the finished cells, by place."""
+def grid(plan: Plan, catalog: Catalog, done: Mapping[int, str], yet: str = WAITING) -> str:
+    """The whole table; ``done``: what stands in the finished cells, by place; ``yet``: in those that are to be made."""
     columns = heads(plan, plan.columns, catalog)
     top = "".join(f'<th scope="col">{escape(head)}</th>' for head in columns)
     rows = []
     for i, head in enumerate(heads(plan, plan.rows, catalog)):
         places = range(i * len(columns), (i + 1) * len(columns))
         rows.append(
-            f'<tr><th scope="row">{escape(head)}</th>{"".join(_box(plan, place, done) for place in places)}</tr>'
+            f'<tr><th scope="row">{escape(head)}</th>{"".join(_box(plan, place, done, yet) for place in places)}</tr>'
         )
     return (
         '<div class="sweep" tabindex="0" role="region" aria-label="Pictures of the sweep"><table>'
@@ -33,11 +34,11 @@ def grid(plan: Plan, catalog: Catalog, done: Mapping[int, str]) -> str:
     )
 
 
-def _box(plan: Plan, place: int, done: Mapping[int, str]) -> str:
+def _box(plan: Plan, place: int, done: Mapping[int, str], yet: str) -> str:
     if place in plan.skipped:
         inside = f'<span class="note">left out: {escape(plan.skipped[place])}</span>'
     else:
-        inside = done.get(place, WAITING)
+        inside = done.get(place, yet)
     return f'<td id="{CELL_ID}{place}">{inside}</td>'
 
 

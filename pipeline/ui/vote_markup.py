@@ -50,6 +50,19 @@ def standing(votes: Votes, catalog: Catalog, vote: Entry) -> str:
     return sweep_result(of_all, sweep_votes.told(of_all, vote), list(zip(labels, tallies, strict=True)))
 
 
+def brief(votes: Votes, catalog: Catalog, vote: Entry, voter: str) -> str:
+    """The same in one line. Whoever is amid voting is told no more than how many votes there are: it would sway him."""
+    casts = votes.casts(vote)
+    if not casts:
+        return "No votes yet"
+    said = f"{count(len(casts), 'vote')} by {count(len({cast.voter for cast in casts}), 'voter')}"
+    if 0 < sum(cast.voter == voter for cast in casts) < len(vote.document["pairs"]):
+        return said
+    if "sweep" in vote.document:
+        return f"{said}: {sweep_votes.claim(sweep_votes.of_vote(votes, catalog, vote))}"
+    return f"{said}: {claim(tally_of(casts, roles_of(vote)))}"
+
+
 def result(tally: Tally, pairs: Sequence[tuple[str, Tally]], settings: int = 1) -> str:
     """What was said of the whole vote, and of each pair: its prompt and what was said of it. ``settings``: as in
     :func:`told`."""

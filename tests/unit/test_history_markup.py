@@ -55,7 +55,11 @@ def test_a_comparison_says_pair_claim_time_and_cost(entry, catalog):
         "Star",
     ):
         assert words in said
-    assert "from the cache" in shown(entry("comparison", speedup=None, saving=None), catalog)
+    kept = entry("comparison", speedup=None, saving=None)
+    for hits, words in ((0, "The machine was busy"), (1, "Partly from the cache"), (2, "From the cache")):
+        for place, lane in enumerate(kept.document["lanes"]):
+            lane |= {"cache": "hit" if place < hits else "miss", "usual_seconds": 0.001}
+        assert f">{words}<" in shown(kept, catalog)
     assert "another pair, seed 3" in shown(entry("comparison", pair="another pair"), catalog)
 
 
@@ -80,7 +84,9 @@ def test_a_sweep_says_what_it_varies(entry, catalog, given, said):
 
 
 def test_a_vote_says_on_how_many_pairs_it_is(entry, catalog):
-    assert "Blind vote on 7 pairs: Old, New" in shown(entry("vote", pairs=[{}] * 7), catalog)
+    vote = entry("vote", pairs=[{}] * 7)
+    assert "Blind vote on 7 pairs: Old, New" in shown(vote, catalog)
+    assert ">9 votes &lt;b&gt;<" in cards([vote], catalog, lambda file: None, lambda _: "9 votes <b>")
 
 
 def test_a_picture_that_is_gone_is_said(entry, catalog):

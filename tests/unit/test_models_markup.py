@@ -84,3 +84,8 @@ def test_nobody_is_told_to_fetch_what_cannot_run_here():
     ):
         with pytest.raises(ModelError, match=words):
             LocalBackend(facts=facts).identity(SHIPPED.model(card))
+
+
+def test_offline_nothing_can_be_fetched_and_the_tab_says_so(monkeypatch):
+    monkeypatch.setenv("DIPTYCH_OFFLINE", "1")
+    assert "started offline, so nothing can be fetched" in terms_of(SHIPPED, "pair:flux1")

@@ -267,6 +267,24 @@ def test_plot_table_and_report_tell_of_people_and_judges_apart(catalog, engine, 
     assert "<h3>Lamp (folder lamp)</h3>" in text and "How it was judged" in text and "How it was asked" not in text
 
 
+def test_a_sweep_of_a_model_that_the_catalogue_has_no_more_is_reported_without_what_was_judged(
+    catalog, engine, tmp_path, lamp
+):
+    playground = Playground(catalog, load_prices(), engine, tmp_path)
+    plan = plan_of(catalog, models="old, new", prompts="a fox\na cat", steps="2")
+    entry = playground.history.get(playground.sweeps.start(plan, PRICE))
+    list(playground.sweeps.run(entry))
+    entry = playground.history.get(entry.id)
+    list(playground.judging.judge(entry, CARD))
+    assert len(list(playground.judging.standings(entry))) == 1
+    models = {id: card for id, card in catalog.models.items() if id != "new"}
+    later = Playground(catalog.model_copy(update={"models": models}), playground.prices, engine, tmp_path)
+    assert list(later.judging.standings(entry)) == [] and later.judging.standing(entry, CARD) is None
+    write_sweep_report(tmp_path / "report.html", later, entry)
+    text = (tmp_path / "report.html").read_text()
+    assert "a fox" in text and "Lamp" not in text
+
+
 def test_a_comparison_at_the_same_settings_is_told_what_the_judge_found(judging, swept, sweeps, catalog):
     entry = swept(models="old, new", prompts="a fox\na cat", steps="2")
     lanes = [{"model": "old", "steps": 2, "guidance": 3.0}, {"model": "new", "steps": 2, "guidance": 1.0}]

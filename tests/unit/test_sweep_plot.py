@@ -30,7 +30,9 @@ HOSTILE = '"><script>alert(1)</script>'
 
 def tradeoff(*points: tuple[float, float], apart: int = 0) -> Tradeoff:
     """Of seconds and dB; a cent a second."""
-    found = tuple(Point(i, seconds, seconds / 100, psnr, 0.5) for i, (seconds, psnr) in enumerate(points))
+    found = tuple(
+        Point(i, seconds, seconds / 100, psnr, 0.5, setting=f"cell {i}") for i, (seconds, psnr) in enumerate(points)
+    )
     return Tradeoff(found, (99,), apart)
 
 
@@ -40,8 +42,10 @@ def by(found: Tradeoff, *models: str) -> Tradeoff:
     return replace(found, points=points, models=tuple(dict.fromkeys(models)))
 
 
-def labels(found: Tradeoff) -> dict[int, str]:
-    return {point.place: f"cell {point.place}" for point in found.points}
+def called(found: Tradeoff, *names: str) -> Tradeoff:
+    """With a name for each point's setting; equal ones are one setting."""
+    points = tuple(replace(point, setting=name) for point, name in zip(found.points, names, strict=True))
+    return replace(found, points=points)
 
 
 def standing(*settings: tuple[float, Tally], cost: float | None = 0.01) -> Standing:
@@ -74,22 +78,38 @@ def marks(html: str) -> list[str]:
 
 def test_the_front_is_filled_and_named_and_the_rest_is_not():
     found = tradeoff((1.0, 30.0), (0.1, 20.0), (0.5, 19.0), (2.0, 29.0), apart=3)
-    svg = fidelity_plot(found, labels(found))
+    svg = fidelity_plot(found)
     assert [circle["fill-opacity"] for circle in circles(svg)] == ["1", "1", "0", "0"]
     assert "Fastest first: cell 1; cell 0." in svg and "3 finished pictures" in svg
 
 
+def test_prompts_and_seeds_are_no_choices_so_a_setting_is_one_point():
+    found = tradeoff((1.0, 30.0), (3.0, 34.0), (2.0, 29.0), (0.1, 20.0))
+    pooled = called(found, "8 steps", "8 steps", "8 steps", "2 steps")
+    html = fidelity_plot(pooled, link="cell-")
+    [slow, _] = titles = [title.text for title in drawing(html).iter("title")]
+    assert len(titles) == len(circles(html)) == 2
+    assert slow.startswith("8 steps: 2.00 s, ") and slow.endswith(
+        "30.0 dB, SSIM 0.50, medians of 3 pictures, 29.0 to 34.0 dB"
+    )
+    assert len([path for path in drawing(html).iter("path") if path.attrib.get("class") == "whisker"]) == 1
+    assert "Fastest first: 2 steps; 8 steps." in html and "Points are medians over prompts and seeds" in html
+    assert {"8 steps (3)", "2 steps"} <= {text.text for text in drawing(html).iter("text")}
+    alone = called(found, *["8 steps"] * 4)
+    assert "Filled" not in fidelity_plot(alone) and fidelity_front(alone).startswith("8 steps: 1.50 s, ")
+
+
 def test_left_is_faster_and_up_is_nearer():
     found = tradeoff((1.0, 30.0), (0.1, 20.0))
-    slow, fast = circles(fidelity_plot(found, labels(found)))
+    slow, fast = circles(fidelity_plot(found))
     assert float(fast["cx"]) < float(slow["cx"]) and float(fast["cy"]) > float(slow["cy"])
 
 
 def test_a_time_of_another_hour_is_told_beside_those_of_this_one():
     fresh = tradeoff((1.0, 30.0), (0.1, 20.0), (0.5, 19.0))
     mixed = replace(fresh, points=(replace(fresh.points[0], cached=True), *fresh.points[1:]))
-    assert "cache" not in fidelity_plot(fresh, labels(fresh))
-    svg = fidelity_plot(mixed, labels(mixed))
+    assert "cache" not in fidelity_plot(fresh)
+    svg = fidelity_plot(mixed)
     assert svg.count("(from the cache)") == 1
     assert "Out of the cache: 1 of the 3 times are from when the picture was made before." in svg
     voted = standing((0.5, tally(3, 1)))
@@ -103,16 +123,16 @@ def test_a_time_of_another_hour_is_told_beside_those_of_this_one():
 def test_one_point_is_no_finding():
     for found in (tradeoff((1.0, 30.0)), tradeoff()):
         with pytest.raises(InputError, match="no plot of fidelity"):
-            fidelity_plot(found, {0: "x"})
+            fidelity_plot(found)
     with pytest.raises(InputError, match=r"with their reference\. Choose votes\.$"):
-        fidelity_plot(tradeoff(), {}, instead="Choose votes.")
+        fidelity_plot(tradeoff(), instead="Choose votes.")
 
 
 def test_points_lead_to_their_cells_only_where_there_are_some():
     found = tradeoff((1.0, 30.0), (0.1, 20.0))
-    linked = fidelity_plot(found, labels(found), link="cell-")
+    linked = fidelity_plot(found, link="cell-")
     assert 'href="#cell-1"' in linked and 'role="group"' in linked
-    assert "<a " not in fidelity_plot(found, labels(found))
+    assert "<a " not in fidelity_plot(found)
     voted = standing((0.1, tally(3, 1)))
     assert re.findall(r'href="#(\S+)"', votes_plot(voted, link="cell-")) == ["cell-0", "cell-9"]
     assert "<a " not in votes_plot(voted)
@@ -120,7 +140,7 @@ def test_points_lead_to_their_cells_only_where_there_are_some():
 
 def test_by_cost_the_shape_is_the_same_and_the_words_are_not():
     found = tradeoff((1.0, 30.0), (0.1, 20.0))
-    by_time, by_cost = fidelity_plot(found, labels(found)), fidelity_plot(found, labels(found), "cost")
+    by_time, by_cost = fidelity_plot(found), fidelity_plot(found, "cost")
     assert circles(by_time) == circles(by_cost)
     assert "Cheapest first: cell 1; cell 0." in by_cost and 'aria-label="Cost against fidelity"' in by_cost
     assert "$10" in by_cost and "$1" in by_cost  # of 1,000 pictures
@@ -193,12 +213,12 @@ def test_two_settings_that_are_apart_make_a_front_and_so_does_one_that_is_apart_
 
 def test_of_several_models_each_has_its_own_mark_and_a_line_names_them():
     found = tradeoff((1.0, 30.0), (0.1, 20.0), (0.5, 19.0))
-    svg = fidelity_plot(by(found, "Old", "New", HOSTILE), labels(found), link="cell-")
+    svg = fidelity_plot(by(found, "Old", "New", HOSTILE), link="cell-")
     assert marks(svg) == ["circle", "square", "diamond"]
     assert "Circle: Old; square: New; diamond: &#34;&gt;&lt;script" in svg and "<script" not in svg
     alone = by(found, "Old", "Old", "Old")
-    assert set(marks(fidelity_plot(alone, labels(found)))) == {"circle"}
-    assert "legend" not in fidelity_plot(alone, labels(found))
+    assert set(marks(fidelity_plot(alone))) == {"circle"}
+    assert "legend" not in fidelity_plot(alone)
 
 
 def test_a_models_mark_is_the_same_in_both_plots_and_the_references_too():
@@ -211,7 +231,7 @@ def test_a_models_mark_is_the_same_in_both_plots_and_the_references_too():
     )
     assert marks(votes_plot(voted)) == ["square", "square", "circle"]
     found = tradeoff((1.0, 30.0), (0.1, 20.0))
-    svg = fidelity_plot(replace(by(found, "New", "New"), models=voted.models), labels(found))
+    svg = fidelity_plot(replace(by(found, "New", "New"), models=voted.models))
     assert marks(svg) == ["square", "square"] and "Square: New. " in svg.striptags() and "Old" not in svg
 
 
@@ -219,7 +239,7 @@ def test_more_models_than_marks_share_them_and_are_named_together():
     number = len(MARKS) + 1
     found = tradeoff(*((1.0 + i, 20.0 + i) for i in range(number)))
     names = tuple(f"M{i}" for i in range(number))
-    svg = fidelity_plot(by(found, *names), labels(found))
+    svg = fidelity_plot(by(found, *names))
     assert marks(svg) == [*MARKS, next(iter(MARKS))] and f"Circle: M0 and M{number - 1}; " in svg
 
 
@@ -233,28 +253,28 @@ def test_brackets_are_spoken_of_only_where_there_are_some():
 
 def test_that_times_are_of_one_run_is_said_unless_all_have_several():
     found = tradeoff((1.0, 30.0), (0.1, 20.0))
-    assert "Each time is of one run." in fidelity_plot(found, labels(found))
+    assert "Each time is of one run." in fidelity_plot(found)
     often, once = (replace(point, runs=runs) for point, runs in zip(found.points, (3, 1), strict=True))
-    assert "1 of the 2 times are of one run." in fidelity_plot(replace(found, points=(often, once)), labels(found))
-    assert "one run" not in fidelity_plot(replace(found, points=(often, replace(once, runs=3))), labels(found))
+    assert "1 of the 2 times are of one run." in fidelity_plot(replace(found, points=(often, once)))
+    assert "one run" not in fidelity_plot(replace(found, points=(often, replace(once, runs=3))))
     assert "Each time is of one run a picture." in votes_plot(standing((0.1, tally(3, 1))))
 
 
 def test_where_a_provider_does_not_tell_its_steps_nobody_is_said_to_have_the_most():
     found = tradeoff((1.0, 30.0), (0.1, 20.0))
-    assert "nearer to the picture with the most steps." in fidelity_plot(found, labels(found))
-    told = fidelity_plot(replace(found, chosen="the predecessor's picture"), labels(found))
+    assert "nearer to the picture with the most steps." in fidelity_plot(found)
+    told = fidelity_plot(replace(found, chosen="the predecessor's picture"))
     assert "nearer to the predecessor&#39;s picture." in told and "most steps" not in told
 
 
 def test_the_front_is_told_in_one_sentence_as_it_is_drawn():
     found = tradeoff((1.0, 30.0), (0.1, 20.0), (0.5, 19.0))
-    assert fidelity_front(found, labels(found)) == (
+    assert fidelity_front(found) == (
         "None of the others beats these in both time and fidelity: cell 1 (100 ms, 20.0 dB), cell 0 (1.00 s, 30.0 dB)."
     )
-    assert fidelity_front(tradeoff((1.0, 30.0), (0.1, 20.0)), labels(found)).startswith("None of these beats another")
+    assert fidelity_front(tradeoff((1.0, 30.0), (0.1, 20.0))).startswith("None of these beats another")
     many = tradeoff(*((1.0 + i, 20.0 + i) for i in range(NAMED_MAX + 2)))
-    told = fidelity_front(many, {point.place: "a long prompt " * 9 for point in many.points})
+    told = fidelity_front(called(many, *(f"{i} of a long name " * 9 for i in range(len(many.points)))))
     assert told.endswith("dB), and 2 more.") and told.count("dB") == NAMED_MAX and len(told) < 700
     voted = standing((0.1, tally(1, 19)), (0.2, tally(19, 1)))
     assert votes_front(voted) == (
@@ -269,7 +289,7 @@ def test_only_bad_votes_are_one_sentence():
 
 def test_a_script_for_a_prompt_or_a_model_is_text():
     found = tradeoff((1.0, 30.0), (0.1, 20.0))
-    svg = fidelity_plot(found, {0: "<script>alert(1)</script>", 1: HOSTILE}, link="cell-")
+    svg = fidelity_plot(called(found, "<script>alert(1)</script>", HOSTILE), link="cell-")
     assert "<script" not in svg and "&lt;script&gt;" in svg
     assert len(circles(svg)) == 2
     voted = Standing(
@@ -288,7 +308,7 @@ def test_a_script_for_a_prompt_or_a_model_is_text():
 )
 def test_every_point_is_inside_the_picture(points):
     found = tradeoff(*points)
-    for circle in circles(fidelity_plot(found, labels(found))):
+    for circle in circles(fidelity_plot(found)):
         assert 0 <= float(circle["cx"]) <= WIDTH and 0 <= float(circle["cy"]) <= HEIGHT
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+
+import pytest
+
+from pipeline import tradeoff as tradeoff_module
 from pipeline.catalog import load_catalog
 from pipeline.cost import load_prices
+from pipeline.errors import Cancelled
 from pipeline.history import History
 from pipeline.request import make_request
 from pipeline.sweep import plan_sweep
 from pipeline.sweep_run import Sweeps
-from pipeline.tradeoff import best, compare_cells, tradeoff
+from pipeline.tradeoff import best, compare_cells, left_to_compare, tradeoff
 from tests.fakes import CATALOG
 from tests.provider import CARDS
 
@@ -41,3 +47,53 @@ def test_a_model_whose_steps_are_not_told_is_ranked_by_its_role(tmp_path):
     without = cards.model_copy(update={"pairs": pairs})
     assert best(without, {0: grand, 1: swift}) == {0: 1, 1: 1}
     assert best(cards, {0: swift, 1: old}) == {0: 1, 1: 1}
+
+
+@pytest.fixture
+def swept(catalog, engine, tmp_path):
+    """A sweep whose three pairs of pictures are not compared yet."""
+    sweeps = Sweeps(catalog, engine, History(tmp_path / "history"))
+    given = {"models": "old, new", "prompts": "a fox\na cat\na hat", "steps": "2", "seeds": "7"}
+    entry = sweeps.history.get(sweeps.start(plan_sweep(catalog, given), load_prices().profile("36")))
+    list(sweeps.run(entry))
+    return sweeps, sweeps.history.get(entry.id)
+
+
+def test_each_comparison_takes_its_turn_in_the_line(swept, monkeypatch):
+    """On the same cores it would be charged to somebody's model."""
+    sweeps, entry = swept
+    served = []
+    monkeypatch.setattr(tradeoff_module, "fidelity", lambda *_: served.append(len(sweeps.engine.line)))
+    assert len(sweeps.engine.line) == 0
+    for _ in compare_cells(sweeps, entry):
+        assert len(sweeps.engine.line) == 0  # whoever waits comes between
+    assert served == [1, 1, 1] and len(sweeps.engine.line) == 0
+
+
+def test_whoever_is_before_it_is_waited_for_and_stop_is_heard_meanwhile(swept):
+    sweeps, entry = swept
+    ticket, stop = sweeps.engine.line.join(), threading.Event()
+    comparing = compare_cells(sweeps, entry, stop)
+    assert next(comparing) == (0, 3)
+    threading.Timer(0.1, stop.set).start()
+    with pytest.raises(Cancelled, match="What is done stays"):
+        next(comparing)
+    assert left_to_compare(sweeps, entry) == 3 and len(sweeps.engine.line) == 1
+    ticket.leave()
+
+
+def test_what_is_not_compared_yet_is_not_what_cannot_be(swept):
+    sweeps, entry = swept
+    comparing = compare_cells(sweeps, entry)
+    assert [next(comparing), next(comparing)] == [(0, 3), (1, 3)]
+    comparing.close()
+    found = tradeoff(sweeps, entry)
+    assert (len(found.points), found.apart, left_to_compare(sweeps, entry)) == (1, 0, 2)
+    gone = next(
+        place
+        for place, at in tradeoff_module.references(sweeps.catalog, sweeps.plan(entry).requests).items()
+        if place != at and place not in {point.place for point in found.points}
+    )
+    entry.files[gone].unlink()
+    assert (tradeoff(sweeps, entry).apart, left_to_compare(sweeps, entry)) == (1, 1)
+    assert list(compare_cells(sweeps, entry)) == [(0, 1)] and left_to_compare(sweeps, entry) == 0

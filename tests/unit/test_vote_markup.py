@@ -7,7 +7,7 @@ import pytest
 from pipeline.history import Entry
 from pipeline.sweep_votes import Setting, Standing
 from pipeline.sweep_votes import told as told_of_sweep
-from pipeline.ui.vote_markup import ballot, claim, people, result, standing, sweep_result, told
+from pipeline.ui.vote_markup import ballot, brief, claim, people, result, standing, sweep_result, told
 from pipeline.votes import Ballot, Cast, Tally
 
 HOSTILE = '"><script>alert(1)</script>'
@@ -88,6 +88,23 @@ def test_the_choices_are_read_once_however_many_pairs_there_are(catalog):
         "All</th><td>1</td><td>0</td><td>1</td><td>1</td>",
     ):
         assert row in html
+
+
+def test_a_vote_in_one_line_sways_nobody_who_is_amid_it(catalog):
+    class Said:
+        def __init__(self, *voters: str):
+            self.voters = voters
+
+        def casts(self, _) -> list[Cast]:
+            return [Cast(place, voter, "efficient", 1.0) for voter in self.voters for place in range(len(voter))]
+
+    lanes = [{"role": "predecessor"}, {"role": "efficient"}]
+    document = {"pairs": [{"prompt": "a fox", "lanes": lanes}] * 9}
+    vote = Entry("id", "vote", "", 0.0, "a fox", (), False, document, {})
+    assert brief(Said(), catalog, vote, "me") == "No votes yet"
+    assert brief(Said("everybody"), catalog, vote, "me") == "9 votes by 1 voter: The efficient model is preferred"
+    assert brief(Said("everybody", "me"), catalog, vote, "me") == "11 votes by 2 voters"
+    assert brief(Said("everybody"), catalog, vote, "everybody").endswith("is preferred")
 
 
 def test_a_ballot_names_no_model_and_no_side():
