@@ -24,13 +24,14 @@ from pipeline.models import models_document
 from pipeline.playground import Playground
 from pipeline.request import REPEAT_MAX, ImageRequest, make_request, random_seed, shown, whole, yes_or_no
 from pipeline.throughput import check_local
-from pipeline.ui.compare_tab import DEVICE_QUEUE
 from pipeline.ui.jobs import Jobs
 from pipeline.ui.served import hand_out_result
 from pipeline.ui.visitors import Visitors
 
 RUN_NAME_MAX = 100
-THREADS = anyio.CapacityLimiter(DEVICE_QUEUE["concurrency_limit"])
+QUEUE = {"concurrency_id": "programs", "concurrency_limit": 20}
+"""How many programs' calls may be open at once: however many come, there are places for whoever looks at the page."""
+THREADS = anyio.CapacityLimiter(QUEUE["concurrency_limit"])
 """For runs, which hold a thread while they wait in line; the page and its pictures are read by anyio's own forty."""
 
 
@@ -255,7 +256,7 @@ def attach(playground: Playground, jobs: Jobs, visitors: Visitors) -> None:
         return {"stopped": jobs.stop(_session(request), _run_name(run))}
 
     for function in (compare, generate):
-        gr.api(_told_later(function), api_name=function.__name__, **DEVICE_QUEUE)
+        gr.api(_told_later(function), api_name=function.__name__, **QUEUE)
     for function in (estimate, models, stop):
         gr.api(_told()(function), api_name=function.__name__, queue=False)
 

@@ -17,7 +17,7 @@ from pipeline.playground import Playground
 from pipeline.recipe import request_from_recipe
 from pipeline.ui import compare_updates as updates
 from pipeline.ui import markup, restore_updates
-from pipeline.ui.compare_tab import FORGET_LINK, requests_of, settings_of
+from pipeline.ui.compare_tab import FORGET_LINK, asked_of, settings_of
 from pipeline.ui.compare_view import CompareView, pair_choices, pair_dropdown
 from pipeline.ui.jobs import Jobs
 from pipeline.ui.opinions import opinions_of
@@ -30,9 +30,12 @@ BUSY = "A run is on; wait for its end, or press Stop first."
 UNREADABLE = "The history cannot be read; the server's log says why."
 COPY = """async (query) => {
   const address = query && location.origin + location.pathname + query;
-  try { if (address) await navigator.clipboard.writeText(address); } catch { /* not allowed: the box shows it */ }
-  return address;
+  if (!address) return [address, "Copy link"];
+  try { await navigator.clipboard.writeText(address); } catch { return [address, "Select and copy"]; }
+  return [address, "Copied"];
 }"""
+COPIED = """async (...said) => { await new Promise((over) => setTimeout(over, 2000)); return "Copy link"; }"""
+THIS_MACHINE = " (works on this machine only; start with --host or --share for others)"
 
 log = logging.getLogger(__name__)
 
@@ -40,9 +43,8 @@ log = logging.getLogger(__name__)
 def outputs(view: CompareView) -> list[Any]:
     """Every component that a restored comparison may change."""
     lanes = [part for lane in view.lanes.values() for part in lane.parts]
-    starters = [view.compare, view.stop, *(button for button, _, _ in view.examples)]
     controls = [view.pair, view.price, view.prompt, view.negative, view.seed, view.width, view.height]
-    return [*controls, *lanes, *starters, view.verdict, view.slider, view.difference, view.shown]
+    return [*controls, *lanes, view.verdict, view.slider, view.difference, view.anew, view.shown]
 
 
 def attach(
@@ -58,9 +60,15 @@ def attach(
     may open."""
     catalog = playground.catalog
 
-    def on_arrival(token, request: gr.Request) -> dict:
+    first = [view.prompt, view.pair, view.seed, view.shown]
+
+    def begun(said: dict, request: gr.Request) -> bool:
+        """Whether this visitor has begun with the page as it came: what he has set and made is not taken from him."""
+        return jobs.busy(request.session_hash) or any(said[box] != box.value for box in first)
+
+    def on_arrival(said: dict, request: gr.Request) -> dict:
         """Other weights may have been fetched since the page was built."""
-        shown = found(token, request)
+        shown = {} if begun(said, request) else found(said[visitors.token], request)
         return shown if view.pair in shown else shown | {view.pair: gr.Dropdown(choices=pair_choices(catalog))}
 
     def found(token: object, request: gr.Request) -> dict:
@@ -80,10 +88,19 @@ def attach(
         except PlaygroundError:
             log.exception("the history cannot be read")
             return restore_updates.told(view, UNREADABLE)
+        return {}
+
+    def on_wait() -> None:
+        """To know the machine can take as long as torch takes to be imported. What the visitor does meanwhile is in the
+        inputs of the event after this one."""
+        _ = playground.default_pair
+
+    def on_own_pair(said: dict, request: gr.Request) -> dict:
+        """Another one than the stored example's, where this machine has the weights and the memory for it."""
         pair = playground.default_pair
-        if pair is not catalog.default_pair:  # the stored example is of the other one
-            return updates.pair_chosen(view, catalog, pair) | {view.pair: gr.Dropdown(**pair_dropdown(catalog, pair))}
-        return {view.verdict: gr.skip()}
+        if pair is catalog.default_pair or begun(said, request):
+            return {view.verdict: gr.skip()}
+        return updates.pair_chosen(view, catalog, pair) | {view.pair: gr.Dropdown(**pair_dropdown(catalog, pair))}
 
     def on_file(path, pair_id, request: gr.Request) -> dict:
         try:
@@ -96,22 +113,25 @@ def attach(
             return {view.recipe_file: None, view.recipe_note: markup.fault(str(error))}
         return filled | {view.recipe_file: None, view.recipe_note: ""}
 
-    def on_link(*recipe) -> dict:
+    def on_link(said: dict, request: gr.Request) -> dict:
         try:
-            pair, requests = requests_of(catalog, *recipe)
-            settings.page_seed(recipe[3])
+            pair, requests = asked_of(view, catalog, said)
+            settings.page_seed(said[view.seed])
         except InputError as error:
             return {view.link: gr.Textbox("", visible=False), view.estimate: markup.hint(str(error))}
         asked = requests["efficient"]
         label = f"Link to the settings of “{shortened(asked.prompt)}”, seed {asked.seed}, with {pair.name}"
+        if visitors.local(request):
+            label += THIS_MACHINE
         address = settings.link_of(pair, requests)
         return {view.link: gr.Textbox(address, label=label, visible=True), view.estimate: gr.skip()}
 
     hidden = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
+    coming = {"inputs": {visitors.token, *first}, "outputs": outputs(view), "preprocess": False, **hidden}
     arrived = gr.context.Context.root_block.load(None, visitors.token, visitors.token, js=NEW_TOKEN, **hidden).then(
-        on_arrival, visitors.token, outputs(view), **hidden
+        on_arrival, **coming
     )
-    arrived.then(**weigh)
+    arrived.then(on_wait, None, None, **hidden).then(on_own_pair, **coming).then(**weigh)
     view.recipe_file.upload(
         on_file,
         [view.recipe_file, view.pair],
@@ -120,9 +140,9 @@ def attach(
         trigger_mode="multiple",  # a second file may be dropped before the first one's event is wholly over
         **hidden,
     ).then(**weigh).then(**offer)
-    view.copy_link.click(on_link, settings_of(view), [view.link, view.estimate], **hidden).then(
-        None, view.link, view.link, js=COPY, **hidden
-    )
+    view.copy_link.click(on_link, set(settings_of(view)), [view.link, view.estimate], **hidden).then(
+        None, view.link, [view.link, view.copy_link], js=COPY, **hidden
+    ).then(None, None, view.copy_link, js=COPIED, **hidden)
     return arrived
 
 

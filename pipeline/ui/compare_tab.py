@@ -9,13 +9,14 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from functools import partial
+from typing import Any
 
 import gradio as gr
 
 from pipeline.catalog import ROLES, Catalog, Role
 from pipeline.compare import device_of, estimate_document, plan, price_document, repriced
-from pipeline.errors import Cancelled, InputError, PlaygroundError
-from pipeline.events import Done, Queued, Result
+from pipeline.errors import BusyError, Cancelled, InputError, PlaygroundError
+from pipeline.events import Done, Queued, Result, Step
 from pipeline.playground import Playground
 from pipeline.request import REPEAT_MAX, ImageRequest, random_seed, whole, yes_or_no
 from pipeline.settings import LINK_KEYS, Settings, page_seed
@@ -39,9 +40,11 @@ from pipeline.ui.price_box import AUTOMATIC_PRICE, chosen_price
 from pipeline.ui.visitors import Visitors
 from pipeline.wording import expected
 
-DEVICE_QUEUE = {"concurrency_id": "device", "concurrency_limit": 90}
-"""How many visitors' events may be open at once. The engine's own line decides who has the device and tells each one
-his place; Gradio's queue only holds what comes after these."""
+DEVICE_QUEUE = {"concurrency_id": "device", "concurrency_limit": 80}
+"""How many visitors' comparisons may be open at once. The engine's own line decides who has the device and tells each
+one his place; Gradio's queue only holds what comes after these."""
+ASIDE_QUEUE = {"concurrency_id": "aside", "concurrency_limit": 20}
+"""For what can go on for hours, sweeps, votes and judges: however many are on, there are places to compare."""
 FORGET_LINK = f"""(...values) => {{
   const address = new URL(location.href);
   for (const key of {json.dumps(LINK_KEYS)}) address.searchParams.delete(key);
@@ -49,6 +52,17 @@ FORGET_LINK = f"""(...values) => {{
   return values;
 }}"""
 """The address no longer says a recipe that the page does not show, so a reload shows what was made last."""
+
+SHOW_VIEW = """() => {
+  const show = (tries) => {
+    const box = document.querySelector(".wide-view, .stretched");
+    if (box?.offsetHeight > 200) box.scrollIntoView({ block: "nearest" });
+    else if (tries) setTimeout(show, 100, tries - 1);
+  };
+  setTimeout(show, 100, 20);
+}"""
+"""On a phone the pictures that it takes the place of stood far above the finger that chose it. It has no height until
+its own pictures are there."""
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +73,7 @@ def run_of(request: gr.Request) -> str:
 
 
 def settings_of(view: CompareView) -> list[gr.components.Component]:
-    """The components whose values :func:`requests_of` takes."""
+    """The components whose values :func:`requests_of` takes, in its order."""
     lanes = [view.lanes[role] for role in ROLES]
     return [
         view.pair, view.prompt, view.negative, view.seed, view.width, view.height,
@@ -80,14 +94,20 @@ def requests_of(
     return pair, plan(catalog, pair, prompt, **fields, steps=steps, guidance=guidance, switches=switches)
 
 
+def asked_of(view: CompareView, catalog: Catalog, said: Mapping[Any, Any]) -> Settings:
+    """The same, of all that the page says by component. Raises InputError."""
+    return requests_of(catalog, *(said[box] for box in settings_of(view)))
+
+
 def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visitors) -> dict:
     """Give the tab its behaviour. Returns the event that estimates anew, for whoever changes the settings."""
     catalog, engine = playground.catalog, playground.engine
     lanes = [view.lanes[role] for role in ROLES]
     recipe = settings_of(view)
-    pictures = [part for lane in lanes for part in (lane.image, lane.progress, lane.numbers)]
-    shown = [view.verdict, view.slider, view.difference, view.shown, *pictures]
-    buttons = [view.compare, view.stop, *(button for button, _, _ in view.examples)]
+    pictures = [part for lane in lanes for part in (lane.heading, lane.image, lane.progress, lane.numbers)]
+    pictures += [view.anew, view.advanced]
+    buttons = [view.stop, *view.starters, *view.choices]
+    nothing = {view.verdict: gr.skip()}
 
     def check_throughput(wanted: bool, requests: Mapping[Role, ImageRequest]) -> None:
         if wanted:
@@ -95,60 +115,89 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
 
     price_of = partial(chosen_price, playground)
 
-    def on_run(
-        token, price_id, repeat, throughput, use_cache, pair_id, prompt, negative, seed, width, height,
-        steps_old, steps_new, guidance_old, guidance_new, switches_old, switches_new, request: gr.Request,
-    ) -> Iterator[dict]:  # fmt: skip
-        rest = (width, height, steps_old, steps_new, guidance_old, guidance_new, switches_old, switches_new)
+    def on_ask(seed, event: gr.EventData, request: gr.Request) -> dict:
+        """Does not wait for Gradio's queue, so that whoever presses a button sees that it was heard."""
+        try:
+            ticket = jobs.ask(request.session_hash, run_of(request))
+        except BusyError as error:
+            return updates.told(view, str(error), "error") | {view.ticket: ""}
+        if ticket is None:  # Enter, while a run is on
+            return {view.ticket: ""}
+        examples = {button.elem_id: recipe for button, *recipe in view.examples}
+        own = gr.skip(), random_seed() if seed is None else gr.skip()
+        pressed = getattr(event.target, "elem_id", None)
+        prompt, seed = examples.get(pressed, own)
+        fields = {view.prompt: prompt, view.seed: seed, view.uncached: pressed == view.anew.elem_id}
+        return updates.asked(view) | fields | {view.ticket: ticket}
+
+    def on_run(said: dict, request: gr.Request) -> Iterator[dict]:
+        with jobs.begun(said[view.ticket]) as stop:
+            if stop is None:
+                yield nothing
+            else:
+                yield from run(said, stop, request)
+
+    def run(said: dict, stop: threading.Event, request: gr.Request) -> Iterator[dict]:
         results: dict[Role, Result] = {}
+        unfinished = list(ROLES)
         begun, waited, settled = False, False, threading.Event()
-        keeper = Keeper(playground, visitors, token)
+        alone = True
+        keeper = Keeper(playground, visitors, said[visitors.token])
+        price_id = said[view.price]
 
         def ended(text: str, kind: str = "note") -> dict:
             if not begun:  # the last comparison stays as it is
-                return updates.refused(view, text)
+                return updates.told(view, text, "error")
             prices = {role: price_of(price_id, result.device) for role, result in results.items()}
             for role, result in results.items():
                 keeper.alone(role, result, prices[role])
-            return updates.stopped(view, results, text, kind, prices) | updates.choosable(view, True)
+            return updates.stopped(view, results, text, kind, prices)
 
         try:
-            with jobs.running(request.session_hash, run_of(request)) as stop:
-                seed = random_seed() if seed is None else page_seed(seed)
-                pair, requests = requests_of(catalog, pair_id, prompt, negative, seed, *rest)
-                playground.check_price(None if price_id == AUTOMATIC_PRICE else price_id)
-                use_cache = yes_or_no("use_cache", use_cache)
-                check_throughput(yes_or_no("throughput", throughput), requests)
-                repeat = whole("repeat", repeat, 1, REPEAT_MAX)
-                visitors.check_spending(requests.values(), request, repeat, use_cache)
-                begun = True
-                measured = repeat != 1 or throughput
-                yield updates.begun(view, seed, measured) | updates.choosable(view, False)
-                roles = list(requests)
-                every_s = MEASURED_STEP_EVERY_S if measured else STEP_EVERY_S
-                quick = not measured and is_quick([engine.estimate(each) for each in requests.values()])
-                alone_s = MEASURED_ALONE_S if measured else QUICK_S if quick else 0.0
-                if alone_s:
-                    time.sleep(SETTLE_S)
-                how = {"repeat": repeat, "throughput": throughput, "use_cache": use_cache, "previews": not quick}
-                # closing: a closed tab ends this generator at its next yield, and that must end the run.
-                with closing(engine.run(list(requests.values()), stop=stop, settled=settled, **how)) as events:
-                    for event in worth_showing(events, every_s, alone_s):
-                        role = roles[event.lane] if hasattr(event, "lane") else None
-                        price = None
-                        if isinstance(event, Done):
-                            results[role] = event.result
-                            price = price_of(price_id, device_of(*results.values()))
-                            if event.final:
-                                keeper.done(pair, role, event.result, price)
-                        update = updates.step_by_step(view, event, role, price)
-                        in_line = isinstance(event, Queued) and event.place > 0
-                        yield update | updates.running(view, measured) if waited and not in_line else update
-                        waited = in_line
+            page_seed(said[view.seed])
+            pair, requests = asked_of(view, catalog, said)
+            playground.check_price(None if price_id == AUTOMATIC_PRICE else price_id)
+            use_cache = yes_or_no("use_cache", said[view.use_cache]) and not said[view.uncached]
+            throughput = yes_or_no("throughput", said[view.throughput])
+            check_throughput(throughput, requests)
+            repeat = whole("repeat", said[view.repeat], 1, REPEAT_MAX)
+            visitors.check_spending(requests.values(), request, repeat, use_cache)
+            begun = True
+            measured = repeat != 1 or throughput
+            yield updates.begun(view, catalog, pair, measured)
+            roles = list(requests)
+            every_s = MEASURED_STEP_EVERY_S if measured else STEP_EVERY_S
+            estimates = {role: engine.estimate(each) for role, each in requests.items()}
+            quick = not measured and is_quick(list(estimates.values()))
+            alone_s = MEASURED_ALONE_S if measured else QUICK_S if quick else 0.0
+            if alone_s:
+                time.sleep(SETTLE_S)
+            how = {"repeat": repeat, "throughput": throughput, "use_cache": use_cache, "previews": not quick}
+            # closing: a closed tab ends this generator at its next yield, and that must end the run.
+            with closing(engine.run(list(requests.values()), stop=stop, settled=settled, **how)) as events:
+                for event in worth_showing(events, every_s, alone_s):
+                    role = roles[event.lane] if hasattr(event, "lane") else None
+                    under = {}
+                    if isinstance(event, Done):
+                        results[role] = event.result
+                        price = price_of(price_id, device_of(*results.values()))
+                        if event.final:
+                            keeper.done(pair, role, event.result, price)
+                            unfinished = [each for each in unfinished if each != role]
+                        longest = max((estimates[each].seconds for each in ROLES if each not in results), default=0.0)
+                        under = updates.so_far(view, results, dict.fromkeys(results, price), longest)
+                    update = updates.step_by_step(view, event, role, unfinished) | under
+                    in_line = isinstance(event, Queued) and event.place > 0
+                    if waited and not in_line:
+                        update = updates.running(view, measured, unfinished) | update
+                    elif measured and alone and isinstance(event, Step):  # which are told once the silence is over
+                        alone = False
+                        update |= updates.told(view, updates.MEASURING)
+                    yield update or nothing
+                    waited = in_line
             price = price_of(price_id, device_of(*results.values()))
-            opinions = opinions_of(playground, visitors, token, request, keeper.document)
-            document = {**keeper.document, "opinions": opinions}
-            yield updates.finished(view, document, results, price) | updates.choosable(view, True)
+            opinions = opinions_of(playground, visitors, said[visitors.token], request, keeper.document)
+            yield updates.finished(view, {**keeper.document, "opinions": opinions}, results, price)
         except Cancelled:
             yield ended("Stopped. Finished pictures stay; press Compare to run again.")
         except PlaygroundError as error:
@@ -159,78 +208,93 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
         finally:
             settled.set()
 
-    def on_estimate(price_id, repeat, throughput, pair_id, prompt, negative, seed, *rest) -> str:
+    def on_estimate(said: dict) -> str:
         """Before the run: how long and how much, and by what the figure is known."""
         of = "Estimate"
         try:
             try:
-                _, requests = requests_of(catalog, pair_id, "x", "", 0, *rest)
+                _, requests = asked_of(view, catalog, {**said, view.prompt: "x", view.negative: "", view.seed: 0})
             except InputError:
                 # Another pair's, which a busy browser has not yet set to what it was just told.
-                requests, of = plan(catalog, catalog.pair(pair_id), "x"), "Estimate at the pair's own settings"
-            check_throughput(yes_or_no("throughput", throughput), requests)
+                requests, of = plan(catalog, catalog.pair(said[view.pair]), "x"), "Estimate at the pair's own settings"
+            throughput = yes_or_no("throughput", said[view.throughput])
+            check_throughput(throughput, requests)
             estimates = {role: engine.estimate(request) for role, request in requests.items()}
-            runs = whole("repeat", repeat, 1, REPEAT_MAX)
-            said = estimate_document(requests, estimates, price_of(price_id), runs, throughput)
+            runs = whole("repeat", said[view.repeat], 1, REPEAT_MAX)
+            document = estimate_document(requests, estimates, price_of(said[view.price]), runs, throughput)
         except PlaygroundError as error:
             return markup.hint(str(error))
         known = {each.basis: each.here for each in estimates.values()}
-        old, new = (lane["cost_usd"] for lane in said["lanes"])
-        told = expected(said["seconds"], said["cost_usd"], known, most=throughput, each=(new, old))
+        old, new = (lane["cost_usd"] for lane in document["lanes"])
+        told = expected(document["seconds"], document["cost_usd"], known, most=throughput, each=(new, old))
         return markup.hint(f"{of}: {told}")
 
-    def on_price(document: dict | None, price_id) -> dict:
-        """Another price changes the sums, not the times: nothing runs again."""
-        if document is None:
-            return {view.verdict: gr.skip()}
+    def on_price(document: dict | None, price_id, request: gr.Request) -> dict:
+        """Another price changes the sums, not the times: nothing runs again. In a run it waits for the end."""
+        if document is None or jobs.busy(None, run_of(request)):
+            return nothing
         try:
             price = price_of(price_id, document["device"])
         except InputError as error:
-            return {view.verdict: markup.message(str(error), "error")}
+            return updates.told(view, str(error), "error")
         document = repriced(document, price)
         return updates.numbers(view, document, price, document.get("note", "")) | {view.shown: document}
 
-    def on_end(document: dict | None, price_id) -> dict:
+    def on_end(document: dict | None, price_id, request: gr.Request) -> dict:
         """Another price may have been chosen while it ran. Where none was, the verdict stays: it may say why not."""
+        if jobs.busy(None, run_of(request)):  # what ended was a run that had been stopped before it began
+            return nothing
+        free = updates.busy(view, False)
         with suppress(InputError):
             if document is None or price_document(price_of(price_id, document["device"])) == document["price"]:
-                return {view.verdict: gr.skip()}
-        return on_price(document, price_id)
+                return free
+        return on_price(document, price_id, request) | free
 
     def on_stop(request: gr.Request) -> dict:
         """Only sets the flag: the run itself tells when it has really stopped, and until then Compare stays off."""
-        jobs.stop(None, run_of(request))
-        return gr.Button("Stopping", interactive=False)
+        if jobs.withdraw(run_of(request)):
+            return updates.withdrawn(view, "Stopped before it began. Press Compare to run it.")
+        if jobs.stop(None, run_of(request)):
+            return {view.stop: gr.Button("Stopping", interactive=False)}
+        return nothing  # it has just ended by itself
+
+    def on_failure(request: gr.Request) -> dict:
+        """Gradio itself could not have it run."""
+        jobs.withdraw(run_of(request))
+        return updates.withdrawn(view, "The server could not take this on; try again in a minute.", "error")
 
     hidden = {"api_visibility": "private", "show_progress": "hidden"}
     at_once = {**hidden, "queue": False}
+    ask = {"fn": on_ask, "inputs": view.seed, "outputs": [view.verdict, *buttons]}
+    ask["outputs"] += [view.prompt, view.seed, view.ticket, view.uncached]
     # Hidden also here: Gradio's own running clock is redrawn all the time, on the cores that draw the picture.
-    how = [view.repeat, view.throughput, view.use_cache]
-    run = {"fn": on_run, "inputs": [visitors.token, view.price, *how, *recipe], "js": FORGET_LINK}
-    # What a browser sends is checked here, in a sentence; Gradio would answer a slider's value that it has just been
-    # told to change with an error of its own.
-    run |= {**hidden, **DEVICE_QUEUE, "preprocess": False}
-    run["outputs"] = [view.seed, *buttons, *shown, view.pair, *(lane.model for lane in lanes)]
     weighed = [view.price, view.repeat, view.throughput]
-    weigh = {"fn": on_estimate, "inputs": [*weighed, *recipe], "outputs": view.estimate, "preprocess": False, **at_once}
+    begin = {"fn": on_run, "js": FORGET_LINK}
+    begin["inputs"] = {visitors.token, view.ticket, view.uncached, view.use_cache, *weighed, *recipe}
+    # What a browser sends is checked here, in a sentence; Gradio would answer a slider's value that it has just been
+    # told to change with an error of its own. Multiple: one that was stopped may wait in Gradio's queue yet.
+    begin |= {**hidden, **DEVICE_QUEUE, "preprocess": False, "trigger_mode": "multiple"}
+    # Few: each costs the server a millisecond or more at every step that is told, whether it changes or not.
+    begin["outputs"] = [view.verdict, view.slider, view.difference, view.shown, *pictures]
+    weigh = {"fn": on_estimate, "inputs": {*weighed, *recipe}, "outputs": view.estimate, "preprocess": False, **at_once}
+    weigh["trigger_mode"] = "always_last"
     reprice = {"fn": on_price, "inputs": [view.shown, view.price], **at_once}
     reprice["outputs"] = [view.verdict, view.shown, *(lane.numbers for lane in lanes)]
-    settle = reprice | {"fn": on_end}
+    settle = reprice | {"fn": on_end, "outputs": [*reprice["outputs"], *buttons], "trigger_mode": "always_last"}
+    stopping = {"outputs": [view.verdict, *buttons], **at_once}
+    asking = [view.prompt.submit, view.seed.submit, *(button.click for button in view.starters)]
+    ran = gr.on(asking, **ask, **at_once).then(**begin)
+    ran.failure(on_failure, None, **stopping)
     # The estimate is then of what was measured now.
-    gr.on([view.compare.click, view.prompt.submit], **run).then(**weigh).then(**settle)
-    for button, prompt, seed in view.examples:
-        filled = button.click(
-            lambda prompt=prompt, seed=seed: (prompt, seed), None, [view.prompt, view.seed], **at_once
-        )
-        filled.then(**run).then(**weigh).then(**settle)
-    view.stop.click(on_stop, None, view.stop, **at_once)
+    ran.then(**settle).then(**weigh)
+    view.stop.click(on_stop, None, **stopping)
     view.dice.click(random_seed, None, view.seed, **at_once)
     view.view.change(
         lambda name: updates.view_chosen(view, name),
         view.view,
-        [view.side_by_side, view.slider, view.difference],
+        [view.slider, view.difference],
         **at_once,
-    )
+    ).then(None, js=SHOW_VIEW, **at_once)
     view.price.change(**reprice)
     sliders = [*(lane.steps for lane in lanes), *(lane.guidance for lane in lanes), view.width, view.height]
     gr.on([*(box.change for box in weighed), *(slider.release for slider in sliders)], **weigh)

@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from pipeline.catalog import ROLES, Catalog, Pair, Role
-from pipeline.compare import lane_document, plan
+from pipeline.compare import RUN_ORDER, lane_document, plan
 from pipeline.cost import PriceProfile
 from pipeline.errors import InputError
 from pipeline.events import Done, Event, Loading, Queued, Result, Step
@@ -35,62 +35,73 @@ from pipeline.wording import asked_text, count, seconds_text
 
 Updates = dict[Any, Any]
 RUNNING = "Running: the efficient model first."
-MEASURING = (
-    f"Measuring the models in turn. For the first {MEASURED_ALONE_S:.0f} seconds nothing is told, so that telling it "
-    "is charged to neither."
+MEASURING = "Measuring the models in turn."
+MEASURING_ALONE = (
+    f"{MEASURING} For the first {MEASURED_ALONE_S:.0f} seconds nothing is told, so that telling it is charged to "
+    "neither."
 )
-WAITING: dict[Role, str] = {"predecessor": "waiting for the efficient one", "efficient": "starting"}
 
 
 def busy(view: CompareView, now: bool) -> Updates:
-    """While a run is on there is only Stop: a second run of the same page would fight over the same places."""
-    starters = [view.compare, *(button for button, _, _ in view.examples)]
-    return {button: gr.Button(interactive=not now) for button in starters} | {
-        view.stop: gr.Button("Stop", interactive=now)
-    }
+    """While a run is on or asked for there is only Stop: a second run of the same page would fight over the same
+    places, and other models could be chosen than those whose pictures are to come."""
+    return (
+        {button: gr.Button(interactive=not now) for button in view.starters}
+        | {box: gr.Dropdown(interactive=not now) for box in view.choices}
+        | {view.stop: gr.Button("Stop", interactive=now)}
+    )
 
 
-def choosable(view: CompareView, now: bool) -> Updates:
-    """Whether other models can be chosen: not while two of them run, whose names and settings are on the page."""
-    boxes = [view.pair, *(lane.model for lane in view.lanes.values())]
-    return {box: gr.Dropdown(interactive=now) for box in boxes}
+def asked(view: CompareView) -> Updates:
+    """At once, whatever the server has to do before the run begins. The last comparison stays until then."""
+    return busy(view, True) | told(view, "Waiting in line for a free place.")
 
 
-def refused(view: CompareView, text: str) -> Updates:
-    """What was asked for cannot be run; nothing else changes."""
-    return busy(view, False) | {view.verdict: markup.message(text, "error")}
+def withdrawn(view: CompareView, text: str, kind: str = "note") -> Updates:
+    """What was asked for never began."""
+    return busy(view, False) | told(view, text, kind)
+
+
+def told(view: CompareView, text: str, kind: str = "note") -> Updates:
+    """One sentence, and nothing else changes."""
+    return {view.verdict: markup.message(text, kind)}
 
 
 def cleared(view: CompareView) -> Updates:
     """Nothing of the last comparison stays beside the next one, in any view."""
     updates: Updates = {view.slider: None, view.difference: None, view.shown: None}
+    updates |= {view.anew: gr.Button(visible=False)}
     for lane in view.lanes.values():
         updates |= {lane.image: None, lane.numbers: "", lane.progress: ""}
     return updates
 
 
-def begun(view: CompareView, seed: int, measured: bool) -> Updates:
-    """A run has been asked for; ``seed`` is the one that is used."""
-    waiting = {view.lanes[role].progress: markup.progress(WAITING[role]) for role in ROLES}
-    note = {view.seed: seed, **running(view, measured)}
-    return busy(view, True) | cleared(view) | waiting | note
+def begun(view: CompareView, catalog: Catalog, pair: Pair, measured: bool) -> Updates:
+    """A run of ``pair`` has begun, whichever was shown before: pictures stand under the names of their models, and no
+    open settings push them out of the window."""
+    headings = {view.lanes[role].heading: heading(role, catalog.model(pair.lane(role).model)) for role in ROLES}
+    return cleared(view) | headings | running(view, measured, ROLES) | {view.advanced: gr.Accordion(open=False)}
 
 
-def running(view: CompareView, measured: bool) -> Updates:
+def running(view: CompareView, measured: bool, unfinished: Sequence[Role]) -> Updates:
     """It is our turn."""
-    return {view.verdict: markup.message(MEASURING if measured else RUNNING)}
+    first = next((role for role in RUN_ORDER if role in unfinished), None)
+    texts = {role: "starting" if role == first else f"waiting for the {first} one" for role in unfinished}
+    return {view.lanes[role].progress: markup.progress(text) for role, text in texts.items()} | told(
+        view, MEASURING_ALONE if measured else RUNNING
+    )
 
 
-def step_by_step(view: CompareView, event: Event, role: Role | None, price: PriceProfile | None) -> Updates:
-    """One event of the lane ``role``. ``price`` is needed for the numbers of a finished picture only."""
+def step_by_step(view: CompareView, event: Event, role: Role | None, unfinished: Sequence[Role]) -> Updates:
+    """One event of the lane ``role``; the numbers of what is finished are for :func:`so_far`."""
     match event:
         case Queued():
             if not event.place:  # our turn, nothing new yet
-                return {view.verdict: gr.skip()}
+                return {}
             wait = f"about {event.expected_wait_s:.0f} s" if event.expected_wait_s >= 1 else "a moment"
             text = f"{event.place} before you in the line, {wait}"
-            waiting = {lane.progress: markup.progress(text) for lane in view.lanes.values()}
-            return waiting | {view.verdict: markup.message("Waiting in line: nothing of yours runs yet.")}
+            waiting = {view.lanes[each].progress: markup.progress(text) for each in unfinished}
+            return waiting | told(view, "Waiting in line: nothing of yours runs yet.")
         case Loading():
             return {view.lanes[role].progress: markup.progress(f"loading: {event.part}", event.done / event.total)}
         case Step():
@@ -108,10 +119,22 @@ def step_by_step(view: CompareView, event: Event, role: Role | None, price: Pric
         case Done():
             lane, result = view.lanes[role], event.result
             state = "" if event.final else markup.progress(f"run {len(result.runs)} is done", 1.0)
-            said = lane_document(result, price, role)
-            alone = markup.lane(said, price, said["seconds"]["total"], result.device)
             first = finished_lane(lane, role, result) if len(result.runs) == 1 or event.final else {}
-            return {lane.progress: state, lane.numbers: alone} | first
+            return {lane.progress: state} | first
+
+
+def so_far(
+    view: CompareView, results: Mapping[Role, Result], prices: Mapping[Role, PriceProfile], expected_s: float = 0.0
+) -> Updates:
+    """The numbers of what is finished, on one time scale: that of the longest, be it only expected."""
+    longest = max((result.timings.total for result in results.values()), default=0.0)
+    longest = max(longest, expected_s)
+    return {
+        view.lanes[role].numbers: markup.lane(
+            lane_document(result, prices[role], role), prices[role], longest, result.device
+        )
+        for role, result in results.items()
+    }
 
 
 def finished_lane(lane: LaneView, role: Role, result: Result) -> Updates:
@@ -135,9 +158,10 @@ def finished(view: CompareView, document: dict, results: Mapping[Role, Result], 
     views = {
         view.slider: tuple(files[role] for role in ROLES),
         view.difference: hand_out(difference(old, new)),
+        view.anew: gr.Button(visible=document["speedup"] is None),
         view.shown: {**document, "lanes": [{**lane, "image": files[lane["role"]]} for lane in document["lanes"]]},
     }
-    return busy(view, False) | numbers(view, document, price, document.get("note", "")) | views
+    return numbers(view, document, price, document.get("note", "")) | views
 
 
 def stopped(
@@ -149,21 +173,17 @@ def stopped(
 ) -> Updates:
     """The run ended early: finished pictures stay, a half-made one does not pass for a picture. ``prices``: of those
     that are finished."""
-    updates: Updates = busy(view, False) | {view.verdict: markup.message(text, kind)}
-    longest = max((result.timings.total for result in results.values()), default=0.0)
+    updates = told(view, text, kind) | (so_far(view, results, prices) if prices else {})
     for role in ROLES:
-        lane, result = view.lanes[role], results.get(role)
-        updates |= {lane.progress: ""} | ({} if result else {lane.image: None})
-        if result and prices:  # on one scale, also where no verdict is to come
-            said = lane_document(result, prices[role], role)
-            updates |= {lane.numbers: markup.lane(said, prices[role], longest, result.device)}
+        lane = view.lanes[role]
+        updates |= {lane.progress: ""} | ({} if role in results else {lane.image: None})
     return updates
 
 
 def pair_chosen(view: CompareView, catalog: Catalog, pair: Pair) -> Updates:
     """The controls of another pair at its own settings; the old comparison goes."""
     try:
-        requests, said = plan(catalog, pair, "x"), markup.message(pair.question)
+        requests, said = plan(catalog, pair, "x"), markup.message(f"{pair.question} Press Compare.")
     except InputError as error:  # two that cannot be compared: their own settings, and why not
         cards = {role: catalog.model(pair.lane(role).model) for role in ROLES}
         requests = {role: make_request(card, "x") for role, card in cards.items()}
@@ -198,9 +218,9 @@ def switches_found(usable: Mapping[Role, Sequence[str]], chosen: Mapping[Role, S
 
 
 def view_chosen(view: CompareView, name: str) -> Updates:
-    """One of the three views."""
+    """One of the three views. The style sheet hides the lanes' pictures beside another view, and nothing else of them:
+    a run may go on and put its pictures there."""
     return {
-        view.side_by_side: gr.Row(visible=name == VIEWS[0]),
         view.slider: gr.ImageSlider(visible=name == VIEWS[1]),
         view.difference: gr.Image(visible=name == VIEWS[2]),
     }

@@ -12,11 +12,13 @@ import gradio as gr
 from pipeline import stored, zerogpu
 from pipeline.cards import ModelCard, Range, Sizes
 from pipeline.catalog import ROLES, Catalog, Pair, Role
+from pipeline.compare import repriced
+from pipeline.cost import PriceProfile
 from pipeline.playground import Playground
 from pipeline.quality import difference
 from pipeline.switches import SWITCHES
 from pipeline.ui import markup, report_buttons
-from pipeline.ui.price_box import AUTOMATIC_PRICE, PRICE_ID, price_choices
+from pipeline.ui.price_box import AUTOMATIC_PRICE, PRICE_ID, chosen_price, price_choices
 from pipeline.ui.report_buttons import ReportButtons
 from pipeline.ui.served import hand_out, hand_out_result
 from pipeline.weights import is_here
@@ -59,6 +61,10 @@ class CompareView:
     dice: gr.Button
     estimate: gr.HTML
     examples: list[tuple[gr.Button, str, int]]
+    ticket: gr.Textbox
+    """Unseen: of the run that this page has asked for."""
+    uncached: gr.Checkbox
+    """Unseen: whether that run shall take no picture from the cache, whatever is set."""
     advanced: gr.Accordion
     negative: gr.Textbox
     width: gr.Slider
@@ -68,7 +74,6 @@ class CompareView:
     use_cache: gr.Checkbox
     verdict: gr.HTML
     view: gr.Radio
-    side_by_side: gr.Row
     slider: gr.ImageSlider
     difference: gr.Image
     lanes: dict[Role, LaneView]
@@ -78,15 +83,31 @@ class CompareView:
     report: ReportButtons
     recipe_file: gr.File
     recipe_note: gr.HTML
+    anew: gr.Button
+    """Only while the comparison on the page claims no speed-up."""
     copy_link: gr.Button
     link: gr.Textbox
+
+    @property
+    def starters(self) -> list[gr.Button]:
+        """What begins a run."""
+        return [self.compare, self.anew, *(button for button, _, _ in self.examples)]
+
+    @property
+    def choices(self) -> list[gr.Dropdown]:
+        """What says whose pictures are shown."""
+        return [self.pair, *(lane.model for lane in self.lanes.values())]
 
 
 def build(playground: Playground, status_html: str) -> CompareView:
     """Lay the tab out. Shows the stored comparison until the first run."""
     catalog = playground.catalog
     pair = catalog.default_pair
-    first = stored.load()
+    chosen = playground.default_price or AUTOMATIC_PRICE
+    first, price = stored.load(), None
+    if first:
+        price = chosen_price(playground, chosen, first[0]["device"])
+        first = repriced(first[0], price), first[1]
     prompt_text = first[0]["prompt"] if first else ""
     seed_value = first[0]["seed"] if first else 0
     cards = {role: catalog.model(pair.lane(role).model) for role in ROLES}
@@ -102,7 +123,7 @@ def build(playground: Playground, status_html: str) -> CompareView:
         )
         price_box = gr.Dropdown(
             price_choices(playground.prices),
-            value=playground.default_price or AUTOMATIC_PRICE,
+            value=chosen,
             label="Hardware price, or $ an hour",
             elem_id=PRICE_ID,
             allow_custom_value=True,
@@ -127,8 +148,8 @@ def build(playground: Playground, status_html: str) -> CompareView:
         stop = gr.Button("Stop", variant="stop", interactive=False, min_width=80, scale=1)
     with gr.Row(elem_classes="examples"):
         examples = [
-            (gr.Button(row["prompt"], icon=_icon(row["image"]), size="sm", min_width=130), row["prompt"], row["seed"])
-            for row in stored.examples()
+            (_example(i, row["prompt"], row["image"]), row["prompt"], row["seed"])
+            for i, row in enumerate(stored.examples())
         ]
     with gr.Accordion("Advanced", open=False) as advanced:
         with gr.Row():
@@ -160,13 +181,19 @@ def build(playground: Playground, status_html: str) -> CompareView:
     with gr.Row(elem_classes="views", equal_height=True):
         view = gr.Radio(VIEWS, value=VIEWS[0], show_label=False, container=False, label="View", min_width=330, scale=0)
         estimate = gr.HTML("", elem_classes="estimate-box", min_width=260)
+        anew = gr.Button(
+            "Run anew",
+            size="sm",
+            min_width=90,
+            scale=0,
+            visible=bool(first) and first[0]["speedup"] is None,
+            elem_id="run-anew",
+        )
         copy_link = gr.Button("Copy link", size="sm", min_width=90, scale=0)
         report = report_buttons.build()
     link = gr.Textbox(
         label="Link to these settings", visible=False, interactive=True, max_lines=3, elem_classes="link-box"
     )
-    with gr.Row(elem_classes="lanes", equal_height=False) as side_by_side:
-        lanes = {role: _lane(role, cards[role], settings[role], first, playground) for role in ROLES}
     pictures = [first[1][role].image for role in ROLES] if first else None
     slider = gr.ImageSlider(
         tuple(hand_out(image) for image in pictures) if pictures else None,
@@ -175,7 +202,6 @@ def build(playground: Playground, status_html: str) -> CompareView:
         type="pil",
         interactive=False,
         visible=False,
-        max_height=400,
         elem_classes="wide-view",
     )
     differing = gr.Image(
@@ -184,15 +210,19 @@ def build(playground: Playground, status_html: str) -> CompareView:
         format="png",
         interactive=False,
         visible=False,
-        height=400,
+        height="var(--wide-view)",
         elem_classes="stretched",
         buttons=["download", "fullscreen"],
     )
+    with gr.Row(elem_classes="lanes", equal_height=False):
+        lanes = {role: _lane(role, cards[role], settings[role], first, price) for role in ROLES}
+    ticket = gr.Textbox(visible="hidden", label="ticket")
+    uncached = gr.Checkbox(False, visible="hidden", label="uncached")
     return CompareView(
-        status, pair_box, price_box, prompt, compare, stop, seed, dice, estimate, examples, advanced, negative,
-        width, height, repeat, throughput, use_cache, verdict, view, side_by_side, slider, differing, lanes,
+        status, pair_box, price_box, prompt, compare, stop, seed, dice, estimate, examples, ticket, uncached, advanced,
+        negative, width, height, repeat, throughput, use_cache, verdict, view, slider, differing, lanes,
         gr.State({**first[0], "stored": True, "note": STORED_NOTE} if first else None), report,
-        recipe_file, recipe_note, copy_link, link,
+        recipe_file, recipe_note, anew, copy_link, link,
     )  # fmt: skip
 
 
@@ -217,8 +247,9 @@ def _to_fetch(cards: Sequence[ModelCard]) -> str:
     return " · not fetched" if absent else ""
 
 
-def _icon(path: Path) -> Path | None:
-    return path if path.is_file() else None
+def _example(place: int, prompt: str, picture: Path) -> gr.Button:
+    icon = picture if picture.is_file() else None
+    return gr.Button(prompt, icon=icon, size="sm", min_width=130, elem_id=f"example-{place}")
 
 
 def _first_verdict(first: tuple | None) -> str:
@@ -315,15 +346,13 @@ def _lane(
     card: ModelCard,
     settings: tuple[gr.components.Component, ...],
     first: tuple | None,
-    playground: Playground,
+    price: PriceProfile | None,
 ) -> LaneView:
     numbers = ""
     if first:
         documents = {lane["role"]: lane for lane in first[0]["lanes"]}
         longest = max(lane["seconds"]["total"] for lane in documents.values())
-        numbers = markup.lane(
-            documents[role], playground.prices.profile(first[0]["price"]["profile"]), longest, first[0]["device"]
-        )
+        numbers = markup.lane(documents[role], price, longest, first[0]["device"])
     with gr.Column(elem_classes="lane", min_width=300):
         name = gr.HTML(heading(role, card))
         progress = gr.HTML("", elem_classes="progress-box")

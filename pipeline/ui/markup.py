@@ -9,19 +9,17 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
+from pipeline.claims import claims, fidelity_text, interval_text, throughput_text, unclaimed
 from pipeline.compare import hosted_of
 from pipeline.cost import PriceProfile, machine_formula, picture_formula
 from pipeline.hosted import HostedCall
 from pipeline.judged import judged_claim, judged_text
-from pipeline.reading import reading_text
+from pipeline.reading import not_all_read, reading_text
 from pipeline.timing import stages_of
 from pipeline.wording import (
     TINY_USD,
-    claims,
     count,
     dollars,
-    fidelity_text,
-    interval_text,
     made_by,
     per_thousand,
     seconds_range,
@@ -29,7 +27,6 @@ from pipeline.wording import (
     seed_text,
     shortened,
     takes,
-    throughput_text,
 )
 
 WORTH_SAYING_S = 0.01
@@ -51,10 +48,9 @@ def verdict(document: Mapping[str, Any], *, stored: str = "") -> str:
         made_by(document),
     ]
     if document["speedup"] is None:
-        said = ["From the cache" if slow["cache"] == fast["cache"] else "Partly from the cache"]
-        said += filter(None, [judged_claim(document)])  # which no time of these two pictures is part of
-        facts.insert(2, "cached times are from when the picture was made, so no speed-up is claimed")
-        facts.append("to run it anew choose several runs, or no cached pictures, under Advanced")
+        head, why = unclaimed(document)
+        said = [head, *filter(None, [judged_claim(document)])]  # which no time of these two pictures is part of
+        facts.insert(2, why)
     else:
         said = claims(document)
         if told := interval_text(document.get("significance")):
@@ -66,7 +62,9 @@ def verdict(document: Mapping[str, Any], *, stored: str = "") -> str:
     asked = document.get("question")  # entries of older versions have none
     tag = f'<span class="tag">{escape(stored)}</span>' if stored else ""
     question = f'<p class="question"><span class="note">{escape(asked or "")}</span>{tag}</p>' if asked or tag else ""
-    return _card(f'{question}<div class="claims">{head}</div><p>{line}</p>{busy}{_good_enough(document)}')
+    unread = not_all_read(document)
+    warning = f'<p class="unread">{escape(unread)}</p>' if unread else ""
+    return _card(f'{question}<div class="claims">{head}</div>{warning}<p>{line}</p>{busy}{_good_enough(document)}')
 
 
 def _work(slow: Mapping[str, Any], fast: Mapping[str, Any]) -> list[str]:

@@ -25,6 +25,9 @@ SETTLE_S = 0.4
 """Between an update of the page and what is timed: a browser on the same machine has redrawn it by then."""
 TELL_S = 1.5
 """Between two updates of the page while a series of quick runs goes on; none comes while one of them runs."""
+STILL_EVERY_S = 5.0
+"""So often a page is told that nothing has changed. Ninety that are told twice a second where they stand in the line
+need three and a half cores of the server."""
 
 
 def is_quick(expected: Sequence[Estimate]) -> bool:
@@ -36,12 +39,15 @@ def is_quick(expected: Sequence[Estimate]) -> bool:
 def worth_showing(events: Iterator[Event], every_s: float, alone_s: float = 0.0) -> Iterator[Event]:
     """All events but steps too soon after the last one shown, and the runs between a lane's first and last. For
     ``alone_s`` seconds from the first step on only loading is told, and the rest comes then, or when the run ends; but
-    who waited in line is told that his run is on."""
+    who waited in line is told that his run is on. Whoever still waits is told so now and then only."""
     shown, until, waiting = 0.0, 0.0, False
+    last: Event | None = None
     held: list[Event] = []
     try:
         for event in events:
             now = time.monotonic()
+            if now - shown < _apart_s(event, last):
+                continue
             if isinstance(event, Step):
                 until = until or now + alone_s
                 if (not waiting and now < until) or (event.preview is None and now - shown < every_s):
@@ -49,6 +55,7 @@ def worth_showing(events: Iterator[Event], every_s: float, alone_s: float = 0.0)
             if isinstance(event, Done) and not event.final and len(event.result.runs) > 1:
                 continue
             held.append(event)
+            last = event
             if waiting or now >= until or isinstance(event, Loading):
                 shown, waiting = now, isinstance(event, Queued) and event.place > 0
                 yield from held
@@ -57,3 +64,14 @@ def worth_showing(events: Iterator[Event], every_s: float, alone_s: float = 0.0)
         yield from held
         raise
     yield from held
+
+
+def _apart_s(event: Event, last: Event | None) -> float:
+    """How long after ``last`` an event is worth showing that only says how things stand. To somebody far back in a line
+    that moves fast, a place more or less is no news."""
+    match event, last:
+        case Queued(), Queued():
+            return STILL_EVERY_S if event.place == last.place else min(STILL_EVERY_S, event.place)
+        case Loading(), Loading() if event == last:
+            return STILL_EVERY_S
+    return 0.0

@@ -51,8 +51,9 @@ def attach(view: CompareView, playground: Playground, weigh: Mapping[str, Any]) 
         usable = {role: [switch for switch, why_not in why_nots[role].items() if not why_not] for role in ROLES}
         return updates.switches_found(usable, on)
 
-    at_once = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
-    shown = [view.verdict, view.slider, view.difference, view.shown]
+    # What is chosen while an answer is on its way counts too, and comes last.
+    at_once = {"api_visibility": "private", "show_progress": "hidden", "queue": False, "trigger_mode": "always_last"}
+    shown = [view.verdict, view.slider, view.difference, view.anew, view.shown]
     parts = [part for lane in lanes for part in lane.parts]
     switches = [lane.switches for lane in lanes]
     models = [lane.model for lane in lanes]

@@ -17,7 +17,7 @@ from pipeline.history import Entry
 from pipeline.playground import Playground
 from pipeline.settings import Settings
 from pipeline.ui import markup
-from pipeline.ui.compare_updates import Updates, busy, cleared, controls, finished, finished_lane
+from pipeline.ui.compare_updates import Updates, cleared, controls, finished, finished_lane
 from pipeline.ui.compare_view import CompareView, negative_info, pair_dropdown
 from pipeline.ui.price_box import AUTOMATIC_PRICE
 from pipeline.wording import when
@@ -81,7 +81,7 @@ def _picture(view: CompareView, playground: Playground, result: Result, note: st
     lane, said = view.lanes[role], lane_document(result, price, role)
     text = f"One picture {note}. Press Compare to draw it with both models."
     updates = proposed(view, playground.catalog, (pair, requests), text) | {view.price: AUTOMATIC_PRICE}
-    updates |= finished_lane(lane, role, result) | busy(view, False)
+    updates |= finished_lane(lane, role, result)
     return updates | {lane.numbers: markup.lane(said, price, said["seconds"]["total"], result.device)}
 
 

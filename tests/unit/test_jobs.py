@@ -25,6 +25,31 @@ def test_one_client_has_so_many_runs_at_a_time_and_others_are_not_held_up():
         assert jobs.stop("mine") == 1
 
 
+def test_a_run_that_is_asked_for_is_known_before_it_begins_and_can_be_withdrawn():
+    jobs = Jobs()
+    ticket = jobs.ask("mine", "compare mine")
+    assert jobs.busy("mine") and jobs.busy(None, "compare mine") and not jobs.busy("yours", "compare yours")
+    assert jobs.ask("mine", "compare mine") is None
+    assert jobs.withdraw("compare mine") and not jobs.busy("mine")
+    with jobs.begun(ticket) as flag:
+        assert flag is None
+    again = jobs.ask("mine", "compare mine")
+    with jobs.begun(again) as flag, jobs.begun(again) as twice, jobs.begun(None) as none:
+        assert twice is none is None
+        assert not jobs.withdraw("compare mine") and jobs.ask("mine", "compare mine") is None
+        assert jobs.stop(None, "compare mine") == 1 and flag.is_set()
+    assert not jobs.busy("mine")
+
+
+def test_runs_that_are_asked_for_and_never_begin_are_forgotten(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("pipeline.ui.jobs.ASKED_MAX", 2)
+    jobs = Jobs()
+    tickets = [jobs.ask(session, session) for session in "abc"]
+    assert [jobs.busy(session) for session in "abc"] == [False, True, True]
+    with jobs.begun(tickets[0]) as flag:
+        assert flag is None
+
+
 @pytest.mark.parametrize(("user", "session"), [("mcp", None), ("api", "abc"), (None, "abc")])
 def test_the_one_session_that_gradio_calls_all_tools_with_is_nobodys(user, session):
     headers = {} if user is None else {"x-gradio-user": user}

@@ -81,6 +81,15 @@ def test_whoever_waited_in_line_is_told_that_his_run_is_on(run):
     ]  # fmt: skip
 
 
+def test_whoever_waits_is_told_so_seldom(run):
+    line = [(0.5, Queued(place, 8.0)) for place in (30, 30, 29, 29, 28, 28, 27, 27, 26, 26, 25, 25)]
+    assert [at for at, _ in run(*line)] == [0.5, 5.5]  # far back a place more or less is no news
+    assert [at for at, _ in run(*((0.5, Queued(2, 8.0)) for _ in range(12)))] == [0.5, 5.5]
+    seen = run((0, Queued(2, 8.0)), (0.6, Queued(1, 4.0)), (0.6, Queued(1, 4.0)), (0.1, Queued(0, 0.0)), (0.1, LOADING))
+    assert [at for at, _ in seen] == [0, 1.2, 1.3, 1.4]
+    assert [at for at, _ in run(*[(0.5, LOADING)] * 12, (0.1, step(1)))] == [0.5, 5.5, 6.1]
+
+
 def test_what_was_finished_comes_before_the_error_that_ended_the_run(run):
     error = Cancelled("The run was stopped.")
     assert run((0, step(1)), (0.5, done(0)), (0.2, error), alone_s=3.0) == [(0.7, done(0)), (0.7, error)]

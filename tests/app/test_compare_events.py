@@ -1,0 +1,131 @@
+"""What the Compare tab's events answer, without a browser: who may overwrite what, and what a run tells its page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gradio as gr
+import pytest
+
+from pipeline.catalog import ROLES
+from pipeline.cost import load_prices
+from pipeline.engine import Engine
+from pipeline.errors import Cancelled
+from pipeline.events import Queued, Step
+from pipeline.playground import Playground
+from pipeline.ui import arrival, compare_tab, compare_view
+from pipeline.ui.jobs import Jobs
+from pipeline.ui.visitors import Visitors
+from tests.fakes import CountingBackend, draw
+
+TOKEN = "A" * 22
+
+
+class Tab:
+    """The Compare tab of one page, whose events are called as Gradio calls them."""
+
+    def __init__(self, engine: Engine, data: Path, price: str | None = None):
+        playground = Playground(engine.catalog, load_prices(), engine, data, price)
+        self.jobs = Jobs()
+        with gr.Blocks() as self.page:
+            visitors = Visitors(playground, self.page)
+            self.view = compare_view.build(playground, "")
+            weigh = compare_tab.attach(self.view, playground, self.jobs, visitors)
+            arrival.attach(self.view, playground, self.jobs, visitors, weigh, weigh)
+        self.token = visitors.token
+        self.request = gr.Request(session_hash="mine", headers={}, query_params={})
+
+    def event(self, name: str):
+        return next(each for each in self.page.fns.values() if getattr(each.fn, "__name__", "") == name)
+
+    def said(self, name: str, **now: object) -> dict:
+        """What the page as it came says to an event, but for what is ``now``."""
+        said = {box: box.value for box in self.event(name).inputs} | {self.token: TOKEN}
+        return said | {getattr(self.view, box): value for box, value in now.items()}
+
+    def ask(self) -> dict:
+        return self.event("on_ask").fn(7, gr.EventData(self.view.compare, None), self.request)
+
+    def run(self, ticket: str, **now: object) -> list[dict]:
+        said = self.said("on_run", ticket=ticket, prompt="a fox", **now)
+        return list(self.event("on_run").fn(said, self.request))
+
+    def stop(self) -> dict:
+        return self.event("on_stop").fn(self.request)
+
+
+def nothing(updates: dict) -> bool:
+    return all(value == gr.skip() for value in updates.values())
+
+
+@pytest.fixture
+def tab(engine: Engine, tmp_path: Path) -> Tab:
+    return Tab(engine, tmp_path)
+
+
+def test_the_first_screens_costs_are_at_the_price_in_the_box(engine: Engine, tmp_path: Path):
+    view = Tab(engine, tmp_path, price="50").view
+    assert view.price.value == "50" and view.shown.value["price"]["usd_per_hour"] == 50
+    for role in ROLES:
+        assert "$50 per hour" in view.lanes[role].numbers.value
+
+
+def test_what_arrives_late_takes_nothing_from_whoever_has_begun(tab: Tab):
+    tab.run(tab.ask()[tab.view.ticket])
+    come = tab.event("on_arrival").fn
+    assert come(tab.said("on_arrival"), tab.request)[tab.view.prompt] == "a fox"
+    for touched in ({"prompt": "mine"}, {"pair": "short"}, {"seed": 99}, {"shown": None}):
+        assert come(tab.said("on_arrival", **touched), tab.request).keys() == {tab.view.pair}
+    tab.ask()
+    for name in ("on_arrival", "on_own_pair"):
+        assert not tab.event(name).fn(tab.said(name), tab.request).keys() & {tab.view.prompt, tab.view.shown}
+
+
+def test_the_pair_of_this_machine_takes_nothing_either(tab: Tab, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Playground, "default_pair", property(lambda self: self.catalog.pair("short")))
+    come = tab.event("on_own_pair").fn
+    assert come(tab.said("on_own_pair"), tab.request)[tab.view.lanes["efficient"].model] == "old"
+    assert nothing(come(tab.said("on_own_pair", prompt="mine"), tab.request))
+    tab.ask()
+    assert nothing(come(tab.said("on_own_pair"), tab.request))
+
+
+def test_a_page_runs_one_comparison_and_whoever_asks_again_changes_nothing(tab: Tab, backend: CountingBackend):
+    ticket = tab.ask()[tab.view.ticket]
+    assert tab.ask() == {tab.view.ticket: ""}  # Enter once more
+    [again] = tab.run("")
+    assert nothing(again) and nothing(tab.event("on_end").fn(None, "auto", tab.request))
+    assert tab.run(ticket)[-1][tab.view.shown]["prompt"] == "a fox"
+    assert nothing(tab.run(ticket)[0])  # a ticket is for one run
+    assert len(backend.made) == 2
+    assert tab.view.compare in tab.event("on_end").fn(None, "auto", tab.request)
+
+
+def test_what_is_stopped_before_it_began_never_begins(tab: Tab, backend: CountingBackend):
+    ticket = tab.ask()[tab.view.ticket]
+    stopped = tab.stop()
+    assert "Stopped" in stopped[tab.view.verdict] and tab.view.compare in stopped
+    another = tab.ask()[tab.view.ticket]
+    assert nothing(tab.run(ticket)[0]) and backend.made == []
+    assert tab.run(another)[-1][tab.view.shown]
+    assert nothing(tab.stop())  # nothing is on any more
+
+
+def test_pictures_stand_under_the_names_of_the_models_that_run(tab: Tab):
+    updates = tab.run(tab.ask()[tab.view.ticket], pair="short")
+    headings = [updates[0][tab.view.lanes[role].heading] for role in ROLES]
+    assert all("Old" in heading and "New" not in heading for heading in headings)
+
+
+def test_nobody_is_told_that_others_are_before_him_while_his_own_run_is_on(tab: Tab, engine, monkeypatch):
+    def run(requests, **how):
+        yield Queued(1, 8.0)
+        yield Step(0, 1, 1, 2, 0.1, draw(requests[0]))
+        raise Cancelled("The run was stopped.")
+
+    monkeypatch.setattr(engine, "run", run)
+    _, in_line, running, _ = tab.run(tab.ask()[tab.view.ticket])
+    lanes = tab.view.lanes
+    assert all("1 before you" in in_line[lanes[role].progress] for role in ROLES)
+    assert "waiting for the efficient one" in running[lanes["predecessor"].progress]
+    assert "step 1 of 2" in running[lanes["efficient"].progress] and "Running" in running[tab.view.verdict]
