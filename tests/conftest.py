@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -47,6 +49,19 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
     return load_catalog(path)
 
 
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """A tiny checkpoint of a pipeline class, with weights by a seed; made when it is first asked for, and only read."""
+
+    @cache
+    def made(pipeline: str, seed: int = 0) -> Path:
+        from pipeline.bench.random_weights import save
+
+        return save(pipeline, tmp_path_factory.mktemp(pipeline), seed)
+
+    return made
+
+
 @pytest.fixture
 def backend() -> CountingBackend:
     return CountingBackend()
@@ -67,27 +82,44 @@ def requests(catalog: Catalog) -> list[ImageRequest]:
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Callable[[Engine], str]]:
     """Serve the page of an engine on loopback; returns its address. Closed after the test."""
+    with pages(tmp_path) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def shared_page(catalog: Catalog, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, CountingBackend]]:
+    """The address of one page for many small questions, which build none of their own, and the backend behind it."""
+    folder, backend = tmp_path_factory.mktemp("page"), CountingBackend()
+    with pages(folder) as start:
+        yield start(Engine(catalog, backend, ImageCache(folder / "cache"))), backend
+
+
+@contextmanager
+def pages(folder: Path) -> Iterator[Callable[[Engine], str]]:
+    """What serves the pages of engines, with all data in ``folder``, until the end."""
     from pipeline.cost import load_prices
     from pipeline.playground import Playground
     from pipeline.ui.page import build_page, launch_options
     from pipeline.ui.readiness import Readiness
     from pipeline.ui.served import served_folders
 
-    pages = []
-    _, uploads = served_folders(tmp_path / "served")
+    open_pages = []
+    _, uploads = served_folders(folder / "served")
 
     def start(engine: Engine) -> str:
-        playground = Playground(engine.catalog, load_prices(), engine, tmp_path)
+        playground = Playground(engine.catalog, load_prices(), engine, folder)
         page = build_page(playground, Readiness(playground))
-        pages.append(page)
+        open_pages.append(page)
         _, url, _ = page.launch(
             server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, ssr_mode=False, **launch_options(uploads)
         )
         return url
 
-    yield start
-    for page in pages:
-        page.close()
+    try:
+        yield start
+    finally:
+        for page in open_pages:
+            page.close()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from PIL import Image
@@ -164,25 +165,18 @@ class CountingBackend:
             if stop.is_set():
                 raise Cancelled("The run was stopped.")
 
-    def _use(self):
-        return _Use(self)
-
-
-class _Use:
-    """One use of the device, counted."""
-
-    def __init__(self, backend: CountingBackend):
-        self._backend = backend
-
-    def __enter__(self) -> None:
-        with self._backend._lock:
-            self._backend._using += 1
-            self._backend.peak = max(self._backend.peak, self._backend._using)
-            self._backend.threads.add(threading.current_thread().name)
-
-    def __exit__(self, *_: object) -> None:
-        with self._backend._lock:
-            self._backend._using -= 1
+    @contextmanager
+    def _use(self) -> Iterator[None]:
+        """One use of the device, counted."""
+        with self._lock:
+            self._using += 1
+            self.peak = max(self.peak, self._using)
+            self.threads.add(threading.current_thread().name)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._using -= 1
 
 
 def draw(request: ImageRequest) -> Image.Image:

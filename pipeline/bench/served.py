@@ -22,8 +22,8 @@ def run(runs: int) -> dict[str, Any]:
     """Medians of ``runs`` totals a lane, by the engine and through the page's API."""
     totals: dict[tuple[str, str], list[float]] = {(how, role): [] for how in ("engine", "page") for role in ROLES}
     device = ""
-    with app() as client, playground() as opened:
-        api, pair = client(), opened.catalog.default_pair.id
+    with app("--offline") as started, playground() as opened:
+        api, pair = started.client(), opened.catalog.default_pair.id
         ways = {
             "page": lambda: api.predict(prompt=PROMPT, pair=pair, seed=SEED, use_cache=False, api_name="/compare"),
             "engine": lambda: measured(opened)[0],

@@ -11,18 +11,17 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 from pipeline.backends.local import LocalBackend
-from pipeline.bench.random_weights import save
 from pipeline.cards import ASSETS
 from pipeline.catalog import load_catalog
 from pipeline.engine import Engine
 from tests.hub import CARD, REPO, Faults, Hub
 
 
-def test_the_page_says_what_is_missing_and_runs_once_it_is_there(serve, tmp_path: Path, monkeypatch):
+def test_the_page_says_what_is_missing_and_runs_once_it_is_there(serve, checkpoint, tmp_path: Path, monkeypatch):
     # Read from the environment when it is imported, which may be long ago.
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hf" / "hub"))
     with Hub().running() as hub:
-        commit, *_ = hub.add(REPO, save("StableDiffusionPipeline", tmp_path / "checkpoint"))
+        commit, *_ = hub.add(REPO, checkpoint("StableDiffusionPipeline"))
         own = tmp_path / "my.toml"
         own.write_text(CARD.format(revision=commit))
         client = Client(serve(Engine(load_catalog(more=own), LocalBackend())), verbose=False)

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
-from pipeline.cards import ASSETS
-from tests.browser.visit import CHROMIUM, FLAGS, answers, playwright
+from pipeline.bench.app import App, app
+from tests.browser.visit import CHROMIUM, FLAGS, playwright
 
 
 @pytest.fixture(scope="session")
@@ -36,29 +31,15 @@ def browser(chromium) -> Iterator:
 
 
 @contextmanager
-def served_app(data: Path, *options: str, env: dict[str, str] | None = None) -> Iterator[str]:
-    """The real thing: python app.py, with its data and log in ``data``. Gives its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "app.py", "--port", str(port), "--data", str(data), *options]
-    streams = {"stdout": (data / "log").open("w"), "stderr": subprocess.STDOUT}
-    with streams["stdout"], subprocess.Popen(command, cwd=ASSETS.parent, env=env, **streams) as app:
-        url = f"http://127.0.0.1:{port}/"
-        try:
-            deadline = time.monotonic() + 60
-            while not answers(url):
-                assert app.poll() is None and time.monotonic() < deadline, (data / "log").read_text()
-                time.sleep(0.2)
-            yield url
-        finally:
-            app.terminate()
-            app.wait(20)
-    assert "Traceback" not in (data / "log").read_text()
+def served_app(*options: str, **how: object) -> Iterator[App]:
+    """The real thing, python app.py, in whose log nothing may have gone wrong at the end."""
+    with app(*options, **how) as page:
+        yield page
+    assert "Traceback" not in page.log.read_text()
 
 
 @pytest.fixture(scope="module")
 def bundled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The page with the bundled pair, offline."""
-    with served_app(tmp_path_factory.mktemp("data"), "--offline") as url:
-        yield url
+    with served_app("--offline", data=tmp_path_factory.mktemp("data")) as page:
+        yield page.url

@@ -22,8 +22,8 @@ def page(tmp_path_factory: pytest.TempPathFactory):
         provider.usage = {"num_output_tokens": 1024, "num_input_text_tokens": 20}
         env = os.environ | {"AZURE_ENDPOINT": provider.address, "AZURE_API_KEY": KEY}
         env = {name: value for name, value in env.items() if name != "OPENAI_API_KEY"}
-        with served_app(folder, env=env) as url:
-            yield provider, url
+        with served_app(data=folder, env=env) as page:
+            yield provider, page.url
 
 
 def choose(visit: Visit, name: str) -> None:
@@ -39,15 +39,14 @@ def choose(visit: Visit, name: str) -> None:
     playwright.expect(said).to_contain_text("$0.05")
 
 
-@pytest.mark.parametrize("viewport", [WIDE, PHONE], ids=["wide", "phone"])
-def test_both_are_drawn_and_what_they_cost_is_explained(page, browser, viewport):
+def test_both_are_drawn_and_what_they_cost_is_explained(page, browser):
     _, url = page
-    visit = Visit(browser, url, viewport)
+    visit = Visit(browser, url, WIDE)
     choose(visit, "MAI-Image-2.6 → 2.6-Flash (hosted)")
     estimate = visit.page.locator(".estimate-box").first
     playwright.expect(estimate).to_contain_text("$0.0584")
     assert "per 1,000" not in estimate.inner_text()
-    visit.run(f"a lighthouse, {viewport['width']} pixels")
+    visit.run("a lighthouse")
     playwright.expect(visit.claims.last).to_have_text("50 % cheaper by list")
     playwright.expect(visit.verdict).to_contain_text("Microsoft Foundry")
     playwright.expect(visit.verdict).not_to_contain_text(re.compile("previews|evaluation|warm"))
@@ -55,10 +54,15 @@ def test_both_are_drawn_and_what_they_cost_is_explained(page, browser, viewport)
     playwright.expect(said).to_contain_text("Takes no seed")
     said.get_by_text("how?").click()
     playwright.expect(said).to_contain_text("1,024 output tokens × $38 ÷ 1,000,000 + 20 prompt tokens × $5 ÷ 1,000,000")
+    visit.page.set_viewport_size(PHONE)
+    assert visit.sideways() == 0
     visit.tab("Prices")
     panel = visit.page.get_by_role("tabpanel").and_(visit.page.locator(":visible")).first
     playwright.expect(panel).to_contain_text("a month, paid by use, at the providers' list prices")
-    assert visit.sideways() == 0 and not visit.faults
+    for viewport in (PHONE, WIDE):
+        visit.page.set_viewport_size(viewport)
+        assert visit.sideways() == 0
+    assert not visit.faults
     assert KEY not in visit.page.content()
 
 

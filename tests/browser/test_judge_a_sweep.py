@@ -25,9 +25,8 @@ def url(catalog, backend, serve, tmp_path: Path) -> str:
     return serve(Engine(catalog.model_copy(update={"judges": judges}), backend))
 
 
-@pytest.mark.parametrize("viewport", [WIDE, PHONE], ids=["wide", "phone"])
-def test_a_network_judges_a_sweep_and_what_it_said_is_kept(url, browser, viewport, tmp_path):
-    visit = Pollster(browser, url, viewport)
+def test_a_network_judges_a_sweep_and_what_it_said_is_kept(url, browser, tmp_path):
+    visit = Pollster(browser, url)
     visit.fill(prompts="a fox\na cat\na hat", Steps="1, 2")
     visit.said("^6 pictures")
     visit.start.click()
@@ -36,12 +35,17 @@ def test_a_network_judges_a_sweep_and_what_it_said_is_kept(url, browser, viewpor
     visit.said("Lamp has not judged this sweep yet: press Judge this sweep.")
     visit.button("Judge this sweep").click()
     visit.said("Lamp has judged 6 of 6 pictures.")
+    row = visit.button("Judge this sweep").locator("xpath=../..")
+    playwright.expect(row).to_contain_text("Lamp has judged 6 of 6 pictures.")
+    visit.said("All 6 done")
     visit.plot("Time against Lamp")
     table = visit.page.locator(".by-setting:visible")
     playwright.expect(table).to_contain_text("3 pictures: ")
     playwright.expect(table).to_contain_text("the reference")
     playwright.expect(visit.page.locator(".front figcaption")).to_contain_text("It <b>sees</b> light.")
-    assert violations(visit.page) == [] and visit.sideways() <= 0
+    for viewport in (WIDE, PHONE):
+        visit.page.set_viewport_size(viewport)
+        assert violations(visit.page) == [] and visit.sideways() <= 0
     told = download(visit, "Report (HTML)", tmp_path).read_text(encoding="utf-8")
     assert "<h3>Lamp (folder clip)</h3>" in told and "How it was judged" in told and str(tmp_path) not in told
 

@@ -6,30 +6,29 @@ import re
 from pathlib import Path
 
 import httpx
-import pytest
 
 from pipeline import imagefile
 from pipeline.engine import Engine
 from pipeline.playground import Playground
 from pipeline.recipe import request_from_recipe
-from tests.browser.visit import PHONE, WIDE, Visit, playwright
+from tests.browser.visit import PHONE, WIDE, Visit, looks, playwright
 from tests.fakes import CountingBackend
 
 
-@pytest.mark.parametrize("viewport", [WIDE, PHONE], ids=["wide", "phone"])
-def test_the_bundled_pairs_report_is_a_tab_with_its_sheets(bundled: str, browser, viewport):
-    visit = Visit(browser, bundled, viewport)
+def test_the_bundled_pairs_report_is_a_tab_with_its_sheets(bundled: str, browser):
+    visit = Visit(browser, bundled, WIDE)
     visit.tab("Bundled pair")
     playwright.expect(visit.page.get_by_role("heading", name="How good the bundled pair is")).to_be_visible()
     for sheet in ("Contact sheet of 32 held-out prompts", "Contact sheet of 24 composed prompts"):
         picture = visit.page.get_by_role("img", name=sheet)
         picture.scroll_into_view_if_needed()  # loaded only then
         playwright.expect(picture).to_have_js_property("naturalWidth", 2128)
-    assert visit.sideways() <= 0
+    for viewport in (WIDE, PHONE):
+        visit.page.set_viewport_size(viewport)
+        assert visit.sideways() <= 0
 
 
-@pytest.mark.parametrize("viewport", [WIDE, PHONE], ids=["wide", "phone"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@looks
 def test_a_newcomer_sees_a_stored_comparison_then_his_own(bundled: str, browser, viewport, scheme):
     visit = Visit(browser, bundled, viewport, scheme)
     playwright.expect(visit.verdict).to_contain_text("stored example")
@@ -47,9 +46,8 @@ def test_a_newcomer_sees_a_stored_comparison_then_his_own(bundled: str, browser,
     assert visit.faults == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_on_a_phone_the_answer_is_on_the_first_screen_and_the_pictures_begin_there(bundled: str, browser, scheme):
-    visit = Visit(browser, bundled, PHONE, scheme)
+def test_on_a_phone_the_answer_is_on_the_first_screen_and_the_pictures_begin_there(bundled: str, browser):
+    visit = Visit(browser, bundled, PHONE)
     page = visit.page
 
     def box(selector: str) -> dict:
@@ -65,7 +63,7 @@ def test_on_a_phone_the_answer_is_on_the_first_screen_and_the_pictures_begin_the
         assert box(".picture")["y"] <= PHONE["height"] - 10
         assert [each.inner_text() for each in controls() if each.bounding_box()["height"] < 36] == []
         assert visit.sideways() <= 0
-        visit.run(f"a fox, {scheme}")
+        visit.run("a fox on a phone")
     last = page.locator(".examples button").last
     assert last.bounding_box()["x"] > PHONE["width"]  # reached by scrolling within the row
     last.scroll_into_view_if_needed()
@@ -102,6 +100,10 @@ def test_the_three_views(bundled: str, browser):
     wipe = visit.page.locator(".wide-view img")
     playwright.expect(wipe).to_have_count(2)
     playwright.expect(visit.page.locator(".picture img").first).not_to_be_visible()
+    for under in visit.page.locator(".lane-numbers summary").all():  # times and costs stay
+        playwright.expect(under).to_be_visible()
+    wide = visit.page.locator(".wide-view").bounding_box()
+    assert wide["y"] + wide["height"] <= WIDE["height"]
     visit.page.get_by_label("difference", exact=True).check()
     playwright.expect(visit.page.get_by_text("Where they differ")).to_be_visible()
     visit.page.get_by_label("side by side", exact=True).check()
@@ -111,10 +113,33 @@ def test_the_three_views(bundled: str, browser):
 
 def test_an_example_runs_with_one_click(bundled: str, browser):
     visit = Visit(browser, bundled, WIDE)
-    visit.page.get_by_role("button", name="a fox").click()
+    visit.page.locator("#example-1").click()
     playwright.expect(visit.prompt).to_have_value("a fox")
     playwright.expect(visit.verdict).not_to_contain_text("stored example")
     playwright.expect(visit.claims.first).to_be_visible()
+    assert visit.faults == []
+
+
+def test_what_came_from_the_cache_is_run_anew_with_one_click(serve, engine, backend: CountingBackend, browser):
+    visit = Visit(browser, serve(engine), WIDE)
+    anew, example = (visit.page.locator(f"#{name}") for name in ("run-anew", "example-0"))
+    for made in (2, 2):
+        example.click()
+        playwright.expect(visit.verdict).to_contain_text("“a red apple”")
+        playwright.expect(visit.compare).to_be_enabled()
+        assert len(backend.made) == made
+    playwright.expect(visit.claims.first).to_have_text("From the cache")
+    anew.click()
+    playwright.expect(visit.claims.first).to_contain_text("faster")
+    playwright.expect(anew).to_be_hidden()
+    assert [made.prompt for made in backend.made] == ["a red apple"] * 4
+    visit.page.get_by_role("button", name="Advanced").click()
+    playwright.expect(visit.page.get_by_label("Use cached pictures")).to_be_checked()
+    seed = visit.page.get_by_label("Seed", exact=True)
+    seed.fill("77")
+    seed.press("Enter")
+    playwright.expect(visit.verdict).to_contain_text("seed 77")
+    playwright.expect(visit.page.get_by_label("Use cached pictures")).to_be_hidden()  # the answer is in the window
     assert visit.faults == []
 
 
@@ -130,7 +155,10 @@ def test_another_price_changes_the_sums_and_runs_nothing(bundled: str, browser):
     assert numbers.inner_text().split(" · ")[0] == before.split(" · ")[0]
     numbers.get_by_text("how?").click()
     playwright.expect(numbers).to_contain_text("$36 per hour ÷ 3600")
-    for typed, said in (("gold", "price must be one of"), ("36", "faster")):  # back at the last one, the verdict is too
+    for typed, said in (
+        ("gold", "price must be dollars"),
+        ("36", "faster"),
+    ):  # back at the last one, the verdict is too
         price.fill(typed)
         price.press("Enter")
         playwright.expect(visit.verdict).to_contain_text(said)
@@ -181,7 +209,7 @@ def test_while_a_run_is_on_nothing_else_can_be_started_and_another_price_waits_f
     visit.prompt.fill("second")  # a quick one by what was measured: nothing of it is shown before its end
     visit.compare.click()
     playwright.expect(visit.verdict).to_contain_text("Running")
-    for button in (visit.compare, visit.page.get_by_role("button", name="a red apple")):
+    for button in (visit.compare, visit.page.locator("#example-0")):
         playwright.expect(button).to_be_disabled()
     price = visit.page.get_by_label("Hardware price", exact=False).first
     price.fill("36")
@@ -191,7 +219,7 @@ def test_while_a_run_is_on_nothing_else_can_be_started_and_another_price_waits_f
     backend.gate.set()
     playwright.expect(visit.claims.first).to_be_visible()
     playwright.expect(visit.verdict).not_to_contain_text("live previews")
-    playwright.expect(visit.page.get_by_role("button", name="a red apple")).to_be_enabled()
+    playwright.expect(visit.page.locator("#example-0")).to_be_enabled()
     playwright.expect(visit.page.locator(".lane-numbers").first).to_contain_text("$36 per hour")
     visit.tab("Prices")
     playwright.expect(visit.page.locator(".volume")).to_contain_text("at $36 an hour")

@@ -6,8 +6,6 @@ import re
 import zipfile
 from pathlib import Path
 
-import pytest
-
 from pipeline.engine import Engine
 from tests.browser.visit import WIDE, Visit, playwright
 
@@ -22,8 +20,12 @@ def download(visit: Visit, button: str, folder: Path) -> Path:
     return path
 
 
-def test_the_comparison_on_the_page_is_downloaded_as_an_offline_page(serve, engine: Engine, browser, tmp_path: Path):
+def test_the_comparison_on_the_page_is_downloaded_as_an_offline_page_and_as_a_zip(
+    serve, engine: Engine, browser, tmp_path: Path
+):
     visit = Visit(browser, serve(engine), WIDE)
+    stored = download(visit, "Report (HTML)", tmp_path).read_text(encoding="utf-8")
+    assert "This is the example that comes with Diptych" in stored
     visit.run(HOSTILE)
     claims = visit.claims.all_inner_texts()
     price = visit.page.get_by_label("Hardware price", exact=False).first
@@ -42,35 +44,24 @@ def test_the_comparison_on_the_page_is_downloaded_as_an_offline_page(serve, engi
     assert "at $36 per hour" in page.locator("main").inner_text()
     assert page.evaluate("[...document.images].map(image => image.naturalWidth)") == [32, 32]
     context.close()
+    with zipfile.ZipFile(download(visit, "Report (zip)", tmp_path)) as archive:
+        assert archive.testzip() is None
+        assert sum(name.endswith(".png") for name in archive.namelist()) == 2
     assert visit.faults == []
 
 
-@pytest.mark.parametrize(("typed", "said"), [("3", "$3 per hour"), ("$4", "$4 per hour"), ("0.5", "$0.5 per hour")])
-def test_a_price_that_is_typed_is_taken_as_it_is(serve, engine: Engine, browser, typed, said):
+def test_a_price_that_is_typed_is_taken_as_it_is(serve, engine: Engine, browser):
     """Not the first profile that has these digits in its name."""
     visit = Visit(browser, serve(engine), WIDE)
     visit.run("a fox")
     price = visit.page.get_by_label("Hardware price", exact=False).first
-    price.click()
-    price.press("ControlOrMeta+a")
-    price.press_sequentially(typed)
-    price.press("Enter")
-    playwright.expect(visit.page.locator(".lane-numbers").first).to_contain_text(said)
+    for typed, said in (("3", "$3 per hour"), ("$4", "$4 per hour"), ("0.5", "$0.5 per hour")):
+        price.click()
+        price.press("ControlOrMeta+a")
+        price.press_sequentially(typed)
+        price.press("Enter")
+        playwright.expect(visit.page.locator(".lane-numbers").first).to_contain_text(said)
     assert visit.faults == []
-
-
-def test_the_zip_has_both_pictures(serve, engine: Engine, browser, tmp_path: Path):
-    visit = Visit(browser, serve(engine), WIDE)
-    visit.run("a fox")
-    with zipfile.ZipFile(download(visit, "Report (zip)", tmp_path)) as archive:
-        assert archive.testzip() is None
-        assert sum(name.endswith(".png") for name in archive.namelist()) == 2
-
-
-def test_the_stored_example_is_called_one_in_its_report(serve, engine: Engine, browser, tmp_path: Path):
-    visit = Visit(browser, serve(engine), WIDE)
-    text = download(visit, "Report (HTML)", tmp_path).read_text(encoding="utf-8")
-    assert "This is the example that comes with Diptych" in text
 
 
 def test_without_a_comparison_there_is_one_sentence_and_no_file(serve, engine: Engine, browser):
@@ -107,16 +98,41 @@ def test_a_volume_is_reckoned_with_the_comparison_and_price_of_the_page(serve, e
     assert volume.inner_text() != before
     visit.page.get_by_role("tab", name="Compare").click()
     playwright.expect(visit.page.locator(".lane-numbers").first).to_contain_text("$7.2 per hour")
+    price = visit.page.get_by_label("Hardware price", exact=False).first
+    price.fill("3")
+    price.press("Enter")
+    prices.click()
+    playwright.expect(volume).to_contain_text("at $3 an hour")
+    playwright.expect(own).to_have_value("")  # so that to leave it changes nothing
+    own.focus()
+    own.blur()
+    visit.page.get_by_label("Images a day").fill("1000")
+    playwright.expect(volume).to_contain_text("At 1,000 images a day")
+    playwright.expect(volume).to_contain_text("at $3 an hour")
     assert visit.faults == []
 
 
-@pytest.mark.parametrize(("label", "typed"), [("Own price, $ an hour", "cheap"), ("Images a day", "0")])
-def test_what_cannot_be_reckoned_with_is_told_in_one_sentence(serve, engine: Engine, browser, label, typed):
+def test_what_cannot_be_reckoned_with_is_told_in_one_sentence(serve, engine: Engine, browser):
     visit = Visit(browser, serve(engine), WIDE)
     visit.page.get_by_role("tab", name="Prices").click()
-    box = visit.page.get_by_label(label)
-    box.fill(typed)
-    box.press("Enter")
     alert = visit.page.get_by_role("alert").and_(visit.page.locator(":visible")).first
-    playwright.expect(alert).to_contain_text(re.compile("price must be one of|images a day must be a whole number"))
-    playwright.expect(visit.page.locator(".costs li")).to_have_count(0)  # no bar of another price stays
+    bars = visit.page.locator(".costs li")
+
+    def say(label: str, typed: str) -> None:
+        visit.page.get_by_label(label).fill(typed)
+        visit.page.get_by_label(label).press("Enter")
+
+    for label, wrong, right, words in (
+        ("Own price, $ an hour", "cheap", "3", "price must be dollars per hour"),
+        ("Images a day", "0", "1000", "images a day must be a whole number"),
+    ):
+        say(label, wrong)
+        playwright.expect(alert).to_contain_text(words)
+        playwright.expect(bars).not_to_have_count(0)  # the last that could be reckoned stay
+        playwright.expect(visit.page.locator(".volume")).to_be_visible()
+        say(label, right)
+        playwright.expect(alert).to_have_count(0)
+    playwright.expect(visit.page.locator(".volume")).to_contain_text("at $3 an hour")
+    visit.page.get_by_label("Images a day").fill("")
+    playwright.expect(alert).to_contain_text("Say how many images a day")
+    playwright.expect(bars).not_to_have_count(0)

@@ -36,6 +36,7 @@ class Voter(Guest):
         self.button("Copy the vote's link").click()
         box = self.page.get_by_label("Link of the vote")
         playwright.expect(box).to_have_value(re.compile(r"^http.*\?vote=."))
+        playwright.expect(self.page.get_by_text("It works on this machine only")).to_be_visible()
         return box.input_value()
 
     def vote_by_keys(self, *keys: str) -> None:
@@ -149,7 +150,36 @@ def test_a_key_that_is_held_votes_once(serve, engine: Engine, browser):
     visit.pair(2, 3)
     visit.page.keyboard.press("ArrowUp")
     visit.pair(3, 3)
+    visit.tab("History")
+    playwright.expect(visit.cards.first).to_contain_text("2 votes by 1 voter")
+    playwright.expect(visit.cards.first).not_to_contain_text("No preference")
+    visit.tab("Vote")
+    visit.page.keyboard.press("ArrowUp")  # while its tab has the focus
+    playwright.expect(visit.result).to_contain_text("3 by 1 voter")
+    visit.tab("History")
+    playwright.expect(visit.cards.first).to_contain_text("3 votes by 1 voter: No preference yet")
     assert visit.faults == []
+
+
+def test_who_draws_for_a_vote_sees_his_place_and_may_vote_meanwhile_and_leave(serve, engine, browser, request):
+    visit = Voter(browser, serve(engine))
+    visit.start("a red apple", "a cat")
+    ticket = engine.line.join(7.0)
+    request.addfinalizer(ticket.leave)
+    visit.button("New vote").click()
+    visit.page.get_by_label("Prompts of the vote").fill("a fox\na hat")
+    visit.button("Draw and start the vote").click()
+    waiting = visit.page.get_by_text(re.compile("^0 of 2 pairs drawn; 1 before you in the line, (about 7 s|a moment)"))
+    playwright.expect(waiting).to_be_visible()
+    visit.button("Tie").click()
+    visit.pair(2, 2)
+    playwright.expect(waiting).to_be_visible()
+    playwright.expect(visit.button("Stop drawing")).to_be_enabled()
+    playwright.expect(visit.button("Draw and start the vote")).to_be_disabled()
+    assert visit.faults == [] and len(engine.line) == 2
+    visit.context.close()
+    ticket.leave()
+    assert engine.idle(30)
 
 
 def test_drawing_can_be_stopped_and_a_wrong_link_is_one_sentence(serve, engine, browser, backend: CountingBackend):

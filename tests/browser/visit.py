@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 
-import httpx
+import pytest
 from playwright import sync_api as playwright
 
 CHROMIUM = os.environ.get("DIPTYCH_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
@@ -15,6 +15,10 @@ FLAGS = [
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 WIDE, PHONE = {"width": 1440, "height": 900}, {"width": 390, "height": 844}
+looks = pytest.mark.parametrize(
+    ("viewport", "scheme"), [(WIDE, "light"), (PHONE, "dark")], ids=["wide-light", "phone-dark"]
+)
+"""Both widths and both colour schemes; test_accessibility sees to it that no style is of one and the other together."""
 
 playwright.expect.set_options(timeout=30_000)
 """Two busy cores may take that long. Only a fault costs it, and only once."""
@@ -72,10 +76,3 @@ class Visit:
     def sideways(self) -> int:
         """Pixels that the page is wider than its window."""
         return self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-
-
-def answers(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=5).status_code == 200
-    except httpx.TransportError:
-        return False

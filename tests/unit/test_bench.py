@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline import bench
+from pipeline import bench, residency
 from pipeline.__main__ import main
 from pipeline.backends.local import LocalBackend
 from pipeline.bench.memory import GIVEN_OUT, TAKEN, TARGET_PERCENT, growth, held_bytes
@@ -76,25 +76,11 @@ def test_the_pairs_document():
     assert {"speedup", "speedup_low", "speedup_high", "saving", "price", "psnr_db", "ssim"} <= set(found)
 
 
-def test_the_throughputs_document():
-    found = document("throughput")
+def test_the_throughputs_document(tiny):
+    found = document("throughput", subject=tiny)
     assert {(row["lane"], row["at_once"]) for row in found["rows"]} >= {("predecessor", 1), ("efficient", 1)}
     assert all(row["images_per_minute"] > 0 for row in found["rows"])
     assert found["throughput_gain"] > 0
-
-
-def test_the_overheads_document():
-    found = document("overhead")
-    assert len(found["rows"]) == 2
-    assert all(row["total_ratio"] > 0 < row["wall_ratio"] for row in found["rows"])
-    assert isinstance(found["ok"], bool)
-
-
-def test_the_memorys_document():
-    found = document("memory")
-    [row] = found["rows"]
-    assert row["what"] == "process"
-    assert {"before_mb", "after_mb", "growth_percent", "late_growth_percent", "target_percent"} <= set(row)
 
 
 def test_one_at_a_time_also_among_eight_visitors():
@@ -110,6 +96,8 @@ def test_a_pair_of_a_model_file_can_be_measured_against_plain_diffusers(pair, tm
     assert [row["model"] for row in found["rows"]] == [
         f"random-{lane.model}" for lane in (shipped.predecessor, shipped.efficient)
     ]
+    assert all(row["total_ratio"] > 0 < row["wall_ratio"] for row in found["rows"])
+    assert isinstance(found["ok"], bool)
 
 
 def test_a_model_alone_has_one_row():
@@ -117,26 +105,21 @@ def test_a_model_alone_has_one_row():
     assert [row["model"] for row in found["rows"]] == ["diptych-128-efficient"]
 
 
-def test_sharing_saves_exactly_what_is_shared(tiny):
+def test_sharing_saves_exactly_what_is_shared(tiny, monkeypatch):
+    loads, load = [], residency.load
+    monkeypatch.setattr(residency, "load", lambda card, *how: loads.append(card.id) or load(card, *how))
     found = document("sharing", 2, tiny)
     assert found["shared_parts"] == "vae, text_encoder, text_encoder_2"
     assert found["saved_mb"] == pytest.approx(found["shared_mb"]) and found["ok"]
     once, twice, alone = (row["held_mb"] for row in found["rows"])
     assert alone < once < twice == pytest.approx(2 * alone)
-    once, twice, alone = (row["switch_s_median"] for row in found["rows"])
-    assert alone > 10 * max(once, twice)
+    assert len(loads) == 3 * 2 + 2, "each way loads both, and only where there is room for one, each switch loads again"
 
 
 def test_the_command_line_takes_a_pair_of_a_model_file(tiny, capsys):
     asked = ["bench", "peak", "--runs", "1", "--pair", tiny.pair, "--model-file", tiny.model_file, "--json"]
     assert main(asked) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["rows"][1]["model"] == "random-sdxl-lightning"
-
-
-def test_sharing_of_the_bundled_pair():
-    found = document("sharing")
-    assert found["shared_parts"] == "text_encoder"
-    assert found["ok"]
 
 
 @pytest.mark.parametrize("name", ["sharing", "memory"])
@@ -147,6 +130,8 @@ def test_a_pair_of_one_model_has_nothing_to_switch_to(name):
 
 def test_memory_with_models_of_a_file(tiny):
     [row] = document("memory", 2, tiny)["rows"]
+    assert row["what"] == "process"
+    assert {"before_mb", "after_mb", "late_growth_percent", "target_percent"} <= set(row)
     assert row["growth_percent"] is None or abs(row["growth_percent"]) < 5
 
 
@@ -181,7 +166,7 @@ def test_a_compiled_model_is_set_beside_itself(monkeypatch):
     [row] = document("compile", subject=bench.Subject(model="diptych-128-efficient"))["rows"]
     assert row["first_compiled_s"] > row["first_plain_s"]
     assert row["ratio"] == pytest.approx(row["compiled_s_median"] / row["plain_s_median"])
-    assert row["psnr_db"] is None or row["psnr_db"] > 30
+    assert row["psnr_db"] is None or row["psnr_db"] > 40  # the same to the eye
     assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == "as it was"
 
 

@@ -4,6 +4,7 @@ weights take, with tiny random weights in the Hub's layout."""
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 import warnings
 from pathlib import Path
@@ -18,9 +19,7 @@ from pipeline.backends import How, local
 from pipeline.backends.families import FAMILIES
 from pipeline.backends.local import LocalBackend
 from pipeline.bench.architectures import ARCHITECTURES
-from pipeline.bench.random_weights import save
 from pipeline.cards import ModelCard, Part, Range
-from pipeline.catalog import load_catalog
 from pipeline.device import Facts
 from pipeline.errors import Cancelled, ModelError
 from pipeline.fit import Plan, dtype_for
@@ -28,23 +27,11 @@ from pipeline.loading import load
 from pipeline.request import ImageRequest, make_request
 from pipeline.residency import tensors_of
 from pipeline.weights import Weights
+from tests.tiny_models import SHIPPED, SIZE, tiny_card
 
-SHIPPED = load_catalog()
 REAL = [card for card in SHIPPED.models.values() if card.repo]
 ONE_OF_EACH = [next(card.id for card in REAL if card.pipeline == pipeline) for pipeline in ARCHITECTURES]
 """A model of every class."""
-SIZE = 32
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """One checkpoint a class, made when it is first asked for."""
-
-    class Folders(dict):
-        def __missing__(self, pipeline: str) -> Path:
-            return self.setdefault(pipeline, save(pipeline, tmp_path_factory.mktemp(pipeline)))
-
-    return Folders()
 
 
 def processor(bf16: bool) -> LocalBackend:
@@ -58,24 +45,15 @@ def backend() -> LocalBackend:
 
 
 @pytest.mark.parametrize("model", ["sana-1.6b", "sana-sprint-1.6b"])
-def test_a_decoder_without_memory_is_heard_where_the_pipeline_swallows_it(model, folders, monkeypatch):
+def test_a_decoder_without_memory_is_heard_where_the_pipeline_swallows_it(model, checkpoint, monkeypatch):
     def full(*_, **__):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
 
     monkeypatch.setattr(diffusers.AutoencoderDC, "decode", full)
-    card = card_of(model, folders)
+    card = tiny_card(model, checkpoint)
     with pytest.raises(ModelError, match="ran out of memory at 32 x 32 pixels"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         run(processor(bf16=False), card, request_of(card))
-
-
-def card_of(model: str, folders: dict[str, Path]) -> ModelCard:
-    """The shipped card of a model, with a tiny checkpoint of its class instead of its repository."""
-    card = SHIPPED.model(model)
-    size = card.size.model_copy(update={"default": SIZE, "min": SIZE, "max": 2 * SIZE})
-    here = {"path": str(folders[card.pipeline]), "repo": None, "revision": None, "variant": None, "replace": {}}
-    small = {"shared": {}, "weight_bytes": 10**6, "part_bytes": {}, "memory_bytes": None, "size": size, "cpu": True}
-    return card.model_copy(update={**here, "lora": None, **small})
 
 
 def request_of(card: ModelCard, **fields: object) -> ImageRequest:
@@ -125,8 +103,8 @@ def test_every_class_of_the_catalogue_has_a_family_and_a_tiny_checkpoint():
     ("model", "negative"),
     [(card.id, "") for card in REAL] + [(card.id, "a green leaf") for card in REAL if card.negative_prompt],
 )
-def test_the_engine_makes_what_diffusers_makes(model, negative, folders, backend):
-    card = card_of(model, folders)
+def test_the_engine_makes_what_diffusers_makes(model, negative, checkpoint, backend):
+    card = tiny_card(model, checkpoint)
     request = request_of(card, negative_prompt=negative)
     made, steps = run(backend, card, request, steps=(seen := [])), seen
     ours, theirs = np.asarray(made.image, int), np.asarray(bare(card, request), int)
@@ -138,8 +116,8 @@ def test_the_engine_makes_what_diffusers_makes(model, negative, folders, backend
 
 
 @pytest.mark.parametrize("model", ONE_OF_EACH)
-def test_so_it_does_in_bfloat16_on_a_processor_that_computes_in_it(model, folders):
-    card = card_of(model, folders)
+def test_so_it_does_in_bfloat16_on_a_processor_that_computes_in_it(model, checkpoint):
+    card = tiny_card(model, checkpoint)
     made = run(processor(bf16=True), card, request_of(card)).image
     ours, theirs = np.asarray(made, int), np.asarray(bare(card, request_of(card), torch.bfloat16), int)
     assert np.abs(ours - theirs).max() <= (2 if card.pipeline == "PRXPipeline" else 0)
@@ -161,8 +139,8 @@ def computed(card: ModelCard, gpu: LocalBackend) -> str:
 
 @on_a_gpu
 @pytest.mark.parametrize("model", [card.id for card in REAL])
-def test_a_gpu_makes_what_diffusers_makes_there(model, folders, gpu):
-    card = card_of(model, folders)
+def test_a_gpu_makes_what_diffusers_makes_there(model, checkpoint, gpu):
+    card = tiny_card(model, checkpoint)
     request = request_of(card)
     computed(card, gpu)
     made = run(gpu, card, request, steps=(seen := []))
@@ -177,8 +155,8 @@ def test_a_gpu_makes_what_diffusers_makes_there(model, folders, gpu):
 
 @on_a_gpu
 @pytest.mark.parametrize("model", ONE_OF_EACH)
-def test_offloaded_on_a_gpu_it_makes_the_same_picture(model, folders, gpu, monkeypatch):
-    card = card_of(model, folders)
+def test_offloaded_on_a_gpu_it_makes_the_same_picture(model, checkpoint, gpu, monkeypatch):
+    card = tiny_card(model, checkpoint)
     dtype, request = computed(card, gpu), request_of(card)
     made = [run(gpu, card, request).image]
     for how in ("model offload", "group offload"):
@@ -193,9 +171,9 @@ def test_offloaded_on_a_gpu_it_makes_the_same_picture(model, folders, gpu, monke
 
 @on_a_gpu
 @pytest.mark.parametrize("model", ONE_OF_EACH)
-def test_every_switch_that_a_gpu_offers_draws_there(model, folders, gpu):
+def test_every_switch_that_a_gpu_offers_draws_there(model, checkpoint, gpu):
     """But compiling, which takes a minute; `bench compile` does that."""
-    card = card_of(model, folders)
+    card = tiny_card(model, checkpoint)
     computed(card, gpu)
     offered = [switch for switch, lacking in gpu.switches(card).items() if lacking is None and switch != "compile"]
     assert "fp8-weights" in offered
@@ -212,9 +190,9 @@ def test_every_switch_that_a_gpu_offers_draws_there(model, folders, gpu):
 
 @pytest.mark.parametrize("switches", [(), ("fp8-weights",)], ids=["plain", "fp8"])
 @pytest.mark.parametrize("model", ONE_OF_EACH)
-def test_offloaded_it_makes_the_same_picture_again_and_again(model, switches, folders, monkeypatch):
+def test_offloaded_it_makes_the_same_picture_again_and_again(model, switches, checkpoint, monkeypatch):
     """In the type that GPUs hold, by every way of placing a model; twice, for the hooks of the first run stay."""
-    card = card_of(model, folders).model_copy(update={"dtypes": ("bfloat16",)})
+    card = tiny_card(model, checkpoint).model_copy(update={"dtypes": ("bfloat16",)})
     gpu = Facts("cuda", "NVIDIA Test", 10**12, 10**12, 10**12, (8, 6), True)
     made = []
     for how in ("resident", "model offload", "group offload"):
@@ -228,9 +206,9 @@ def test_offloaded_it_makes_the_same_picture_again_and_again(model, switches, fo
 @pytest.mark.parametrize(
     "model", ["z-image", "sd-2.1", "sdxl", "flux2-klein-base-4b", "prx-512-sft", "sana-1.6b", "flux1-dev"]
 )
-def test_previews_change_no_pixel(model, folders, backend, monkeypatch):
+def test_previews_change_no_pixel(model, checkpoint, backend, monkeypatch):
     monkeypatch.setattr(local, "PREVIEW_EVERY_S", 0)
-    card = card_of(model, folders)
+    card = tiny_card(model, checkpoint)
     request = request_of(card, steps=4)
     plain = run(backend, card, request).image
     watched = run(backend, card, request, previews=True, steps=(seen := [])).image
@@ -239,13 +217,11 @@ def test_previews_change_no_pixel(model, folders, backend, monkeypatch):
     assert {(preview.size, preview.mode) for preview in previews} == {((SIZE, SIZE), "RGB")}
 
 
-def test_a_file_of_weights_takes_a_components_place(folders, tmp_path):
+def test_a_file_of_weights_takes_a_components_place(checkpoint, tmp_path):
     """As SDXL-Lightning's UNet does, whose settings are SDXL's."""
-    import shutil
-
-    other = save("StableDiffusionXLPipeline", tmp_path / "other", seed=1)
+    other = checkpoint("StableDiffusionXLPipeline", seed=1)
     file = shutil.copy(other / "unet" / "diffusion_pytorch_model.safetensors", tmp_path / "few.safetensors")
-    card = card_of("sdxl-lightning", folders)
+    card = tiny_card("sdxl-lightning", checkpoint)
     pipe = load(card, Weights(card.folder, "", {"unet": Path(file)}), "float16", {})
     theirs = diffusers.UNet2DConditionModel.from_pretrained(other / "unet", torch_dtype=torch.float16).state_dict()
     ours = pipe.unet.state_dict()
@@ -256,14 +232,16 @@ def test_a_file_of_weights_takes_a_components_place(folders, tmp_path):
 
 @pytest.mark.parametrize("how", ["resident", "model offload", "group offload"])
 @pytest.mark.parametrize("model", ["sd-2.1", "sdxl", "z-image", "flux1-dev"])
-def test_a_tiny_vae_shows_previews_also_where_the_models_own_lies_elsewhere(model, how, folders, tmp_path, monkeypatch):
+def test_a_tiny_vae_shows_previews_also_where_the_models_own_lies_elsewhere(
+    model, how, checkpoint, tmp_path, monkeypatch
+):
     monkeypatch.setattr(local, "PREVIEW_EVERY_S", 0)
-    own = json.loads((folders[SHIPPED.model(model).pipeline] / "vae" / "config.json").read_text())
+    own = json.loads((checkpoint(SHIPPED.model(model).pipeline) / "vae" / "config.json").read_text())
     channels = own["latent_channels"]
     small = {"encoder_block_out_channels": (8, 8), "decoder_block_out_channels": (8, 8)}
     blocks = {"num_encoder_blocks": (1, 1), "num_decoder_blocks": (1, 1)}
     diffusers.AutoencoderTiny(latent_channels=channels, **small, **blocks).save_pretrained(tmp_path / "tiny")
-    plain = card_of(model, folders)
+    plain = tiny_card(model, checkpoint)
     card = plain.model_copy(update={"id": f"{model}-tiny", "preview_vae": Part(path=str(tmp_path / "tiny"))})
     backend = LocalBackend(facts=Facts("cuda", "NVIDIA Test", 10**12, 10**12, 10**12, (8, 6), True))
     monkeypatch.setattr(backend, "_plan", lambda card, request: Plan(how, "float32", 0))
@@ -277,8 +255,8 @@ def test_a_tiny_vae_shows_previews_also_where_the_models_own_lies_elsewhere(mode
 
 
 @pytest.mark.parametrize("pipeline", list(ARCHITECTURES))
-def test_a_cancelled_run_ends_at_the_next_step_and_leaves_nothing_behind(pipeline, folders, backend):
-    card = card_of(next(card.id for card in REAL if card.pipeline == pipeline), folders)
+def test_a_cancelled_run_ends_at_the_next_step_and_leaves_nothing_behind(pipeline, checkpoint, backend):
+    card = tiny_card(next(card.id for card in REAL if card.pipeline == pipeline), checkpoint)
     card = card.model_copy(update={"steps": Range(default=4, min=1, max=50)})
     request = request_of(card, steps=4)
     before = run(backend, card, request).image
@@ -290,8 +268,8 @@ def test_a_cancelled_run_ends_at_the_next_step_and_leaves_nothing_behind(pipelin
 
 
 @pytest.mark.parametrize("model", [card.id for card in REAL])
-def test_several_at_once_are_the_pictures_that_were_made_alone(model, folders, backend, monkeypatch):
-    card = card_of(model, folders)
+def test_several_at_once_are_the_pictures_that_were_made_alone(model, checkpoint, backend, monkeypatch):
+    card = tiny_card(model, checkpoint)
     request = request_of(card)
     alone = [np.asarray(run(backend, card, request_of(card, seed=seed)).image, int) for seed in (7, 8)]
     calls, several = [], LocalBackend._several
@@ -311,28 +289,28 @@ def test_several_at_once_are_the_pictures_that_were_made_alone(model, folders, b
     assert run(backend, card, request).image.tobytes() == Image.fromarray(alone[0].astype(np.uint8)).tobytes()
 
 
-def test_embeddings_are_reused_and_the_role_of_a_text_counts(folders, backend):
-    card = card_of("sana-1.6b", folders)  # its negative prompt is encoded without the instruction
+def test_embeddings_are_reused_and_the_role_of_a_text_counts(checkpoint, backend):
+    card = tiny_card("sana-1.6b", checkpoint)  # its negative prompt is encoded without the instruction
     request = request_of(card, negative_prompt="a red apple")
     first, again = (run(backend, card, request, reuse=True) for _ in range(2))
     assert (first.encode_cached, again.encode_cached) == (False, True)
     assert again.image.tobytes() == first.image.tobytes() == run(backend, card, request).image.tobytes()
 
 
-def test_a_class_of_no_family_runs_with_its_prompt_as_text(folders, backend, monkeypatch):
-    card = card_of("sdxl", folders)
+def test_a_class_of_no_family_runs_with_its_prompt_as_text(checkpoint, backend, monkeypatch):
+    card = tiny_card("sdxl", checkpoint)
     request = request_of(card)
     known = run(backend, card, request).image
     monkeypatch.delitem(FAMILIES, card.pipeline)
     assert run(backend, card, request).image.tobytes() == known.tobytes()
 
 
-def test_a_component_from_elsewhere_replaces_the_own_one(folders, tmp_path):
+def test_a_component_from_elsewhere_replaces_the_own_one(checkpoint):
     card = SHIPPED.model("sdxl-lightning")
-    other = save(card.pipeline, tmp_path / "other", seed=1)
+    other = checkpoint(card.pipeline, seed=1)
     parts = {"unet": other / "unet" / "diffusion_pytorch_model.safetensors", "vae": other / "vae"}
     plain = card.model_copy(update={"variant": None})
-    pipe = load(plain, Weights(folders[card.pipeline], "", parts), "float32", {})
+    pipe = load(plain, Weights(checkpoint(card.pipeline), "", parts), "float32", {})
     theirs = diffusers.StableDiffusionXLPipeline.from_pretrained(other, local_files_only=True)
     for name in ("unet", "vae"):
         ours = getattr(pipe, name).state_dict()
@@ -340,8 +318,8 @@ def test_a_component_from_elsewhere_replaces_the_own_one(folders, tmp_path):
     assert pipe.scheduler.config.timestep_spacing == "trailing"
 
 
-def test_a_file_of_the_wrong_shape_is_one_sentence(folders, backend):
-    card = card_of("sd-turbo", folders).model_copy(update={"id": "wrong", "pipeline": "ZImagePipeline"})
+def test_a_file_of_the_wrong_shape_is_one_sentence(checkpoint, backend):
+    card = tiny_card("sd-turbo", checkpoint).model_copy(update={"id": "wrong", "pipeline": "ZImagePipeline"})
     with pytest.raises(ModelError, match=r"SD-Turbo could not be loaded from folder .*: ") as caught:
         run(backend, card, request_of(card))
     assert "\n" not in str(caught.value)

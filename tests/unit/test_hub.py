@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 
 from pipeline import download, imagefile
-from pipeline.bench.random_weights import save
+from pipeline.__main__ import main
 from pipeline.cards import ASSETS
 from pipeline.errors import Cancelled
 from tests.clip import write_clip
@@ -31,11 +31,10 @@ TOKEN = "hf_MARKERmarkerMARKERmarker"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 
-@pytest.fixture(scope="module")
-def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+@pytest.fixture
+def checkpoints(checkpoint) -> list[Path]:
     """Two commits of one repository: the same model with other weights."""
-    folder = tmp_path_factory.mktemp("checkpoints")
-    return [save("StableDiffusionPipeline", folder / str(seed), seed) for seed in (0, 1)]
+    return [checkpoint("StableDiffusionPipeline", seed) for seed in (0, 1)]
 
 
 @pytest.fixture
@@ -47,11 +46,19 @@ def hub(checkpoints) -> Iterator[Hub]:
         yield hub
 
 
+DRAWN = ("generate", "a red apple", "--seed", "7", "--steps", "2", "--width", "32", "--height", "32", "--json")
+
+
+def document(out: str) -> dict:
+    """What --json has on the last line."""
+    return json.loads(out.splitlines()[-1])
+
+
 class Shell:
     """Runs commands in a folder of its own, and looks that nothing of a token is left in it."""
 
-    def __init__(self, hub: Hub, folder: Path):
-        self.hub, self.folder = hub, folder
+    def __init__(self, hub: Hub, folder: Path, heard: pytest.CaptureFixture):
+        self.hub, self.folder, self.heard = hub, folder, heard
 
     def start(self, *words: str, stderr: int = subprocess.PIPE, **more: str) -> subprocess.Popen:
         command = [sys.executable, "-m", "pipeline", *words]
@@ -79,10 +86,19 @@ class Shell:
         return err.rstrip("\n")
 
     def picture(self, *words: str, **more: str) -> np.ndarray:
-        drawn = ("--seed", "7", "--steps", "2", "--width", "32", "--height", "32", "--json")
-        out, err = self.run("generate", "a red apple", *words, *drawn, **more)
+        out, err = self.run(*DRAWN, *words, **more)
         assert err == ""
-        return np.asarray(imagefile.read(self.folder / json.loads(out.splitlines()[-1])["image"])[0])
+        return np.asarray(imagefile.read(self.folder / document(out)["image"])[0])
+
+    def here(self, *words: str) -> str:
+        """What a command that needs no Hub says, run in this process, which has imported everything long ago."""
+        assert main([*words, "--data", str(self.folder / "data")]) == 0
+        return self.heard.readouterr().out
+
+    def picture_here(self, folder: Path) -> np.ndarray:
+        """What the model in a folder draws."""
+        said = document(self.here(*DRAWN, "--model", str(folder), "--out", str(self.folder)))
+        return np.asarray(imagefile.read(Path(said["image"]))[0])
 
     def left_over(self) -> list[Path]:
         """Parts of files that were not fetched to the end."""
@@ -90,22 +106,22 @@ class Shell:
 
 
 @pytest.fixture
-def shell(hub: Hub, tmp_path: Path) -> Shell:
-    return Shell(hub, tmp_path)
+def shell(hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture) -> Shell:
+    return Shell(hub, tmp_path, capsys)
 
 
 def test_a_bare_id_is_fetched_and_makes_the_pictures_of_its_folder(hub, shell, checkpoints):
     sentence = shell.refused("generate", "a red apple", "--model", REPO)
     assert sentence == f"{REPO} is not on this machine yet; fetch it with: python -m pipeline download {REPO}"
     out, err = shell.run("download", REPO, "--json", HF_TOKEN=TOKEN)
-    said = json.loads(out.splitlines()[-1])
+    said = document(out)
     assert said["bytes"] == said["fetched_bytes"] > 0 and err == "" and shell.left_over() == []
     assert ("127.0.0.1", TOKEN) in hub.tokens and ("localhost", TOKEN) not in hub.tokens
     there = len(hub.fetched())
-    assert json.loads(shell.run("download", REPO, "--json")[0].splitlines()[-1])["fetched_bytes"] == 0
+    assert document(shell.run("download", REPO, "--json")[0])["fetched_bytes"] == 0
     assert len(hub.fetched()) == there
     made = shell.picture("--model", REPO, HF_TOKEN=TOKEN)
-    assert np.array_equal(made, shell.picture("--model", str(checkpoints[1]), HF_HUB_OFFLINE="1"))
+    assert np.array_equal(made, shell.picture_here(checkpoints[1]))
     assert not [path for path in shell.folder.rglob("*") if path.suffix in (".py", ".bin", ".ckpt")]
 
 
@@ -117,7 +133,7 @@ def test_a_pinned_revision_is_the_one_that_is_fetched_and_run(hub, shell, checkp
     shell.run("download", "tiny", *mine)
     assert {path.split("/")[4] for _, path, _ in hub.asked} == {hub.commits[0]}
     pinned = shell.picture("--model", f"{REPO}@{hub.commits[0]}")
-    assert np.array_equal(pinned, shell.picture("--model", str(checkpoints[0])))
+    assert np.array_equal(pinned, shell.picture_here(checkpoints[0]))
     shell.run("compare", "a fox", "--pair", "tiny:tiny", *mine, "--report", "report.html", HF_TOKEN=TOKEN)
     assert hub.commits[0][:12] in (shell.folder / "report.html").read_text(encoding="utf-8")
 
@@ -274,7 +290,7 @@ def test_a_tiny_vae_for_previews_comes_along_and_is_not_missed(hub, shell, tmp_p
     own = CARD.format(revision=hub.commits[0]) + 'preview_vae = { repo = "someone/tinyvae" }\n'
     (shell.folder / "my.toml").write_text(own)
     mine = ("--model-file", "my.toml", "--json")
-    fetched = json.loads(shell.run("download", "tiny", *mine)[0].splitlines()[-1])["bytes"]
+    fetched = document(shell.run("download", "tiny", *mine)[0])["bytes"]
     shell.picture("--model", "tiny", "--model-file", "my.toml")
     small = {"encoder_block_out_channels": (8, 8), "decoder_block_out_channels": (8, 8)}
     tiny = diffusers.AutoencoderTiny(**small, num_encoder_blocks=(1, 1), num_decoder_blocks=(1, 1))
@@ -282,7 +298,7 @@ def test_a_tiny_vae_for_previews_comes_along_and_is_not_missed(hub, shell, tmp_p
     (tmp_path / "tinyvae" / "another.safetensors").write_bytes(b"x")
     hub.add("someone/tinyvae", tmp_path / "tinyvae")
     here = len(hub.fetched())
-    said = json.loads(shell.run("download", "tiny", *mine)[0].splitlines()[-1])
+    said = document(shell.run("download", "tiny", *mine)[0])
     assert said["fetched_bytes"] == said["bytes"] - fetched > 0
     assert sorted(hub.fetched()[here:]) == ["config.json", WEIGHTS]
 
@@ -300,7 +316,7 @@ same_path = true
 def test_a_pair_is_fetched_in_one_go(hub, shell):
     (shell.folder / "my.toml").write_text(CARD.format(revision=hub.commits[0]) + PAIR)
     mine = ("--model-file", "my.toml", "--json")
-    said = json.loads(shell.run("download", "--pair", "twice", *mine)[0].splitlines()[-1])
+    said = document(shell.run("download", "--pair", "twice", *mine)[0])
     assert said["pair"] == "twice" and said["bytes"] == said["fetched_bytes"] > 0
     assert sum(name == "model_index.json" for name in hub.fetched()) == 1
     sentence = "Name a model or a --pair to download, and not both; python -m pipeline models lists them."
@@ -319,21 +335,21 @@ def test_a_judge_is_fetched_and_gives_its_folders_scores(hub, shell, tmp_path):
         f'[judges.tiny]\nname = "Tiny judge"\nrepo = "someone/clip"\nrevision = "{commit}"\n'
     )
     mine = ("--model-file", "my.toml", "--data", "data")
-    drawn, _ = shell.run("sweep", "a fox", "--model", "diptych-128-efficient", "--steps", "2,3", *mine)
+    asked = ("--model", "diptych-128-efficient", "--steps", "2,3", "--out", str(shell.folder))
+    drawn = shell.here("sweep", "a fox", *asked)
     entry = drawn.partition("kept as ")[2].partition(";")[0]
     sentence = shell.refused("judge", entry, "--by", "tiny", *mine)
     assert sentence.startswith("Tiny judge is not on this machine yet; fetch its ")
     shell.run("download", "tiny", *mine)
     assert "nested" not in str(hub.asked) and "pytorch_model.bin" not in hub.fetched()
 
-    def judged(by: str, **more: str) -> dict:
-        [setting] = json.loads(shell.run("judge", entry, "--by", by, "--json", *mine, **more)[0].splitlines()[-1])[
-            "settings"
-        ]
+    def judged(said: dict) -> dict:
+        [setting] = said["settings"]
         return {name: setting[name] for name in ("label", "better", "worse", "mean", "gain")}
 
-    assert judged("tiny", HF_HUB_OFFLINE="1") == judged(str(folder))
-    told = json.loads(shell.run("models", "--json", *mine)[0].splitlines()[-1])["judges"]
+    fetched, _ = shell.run("judge", entry, "--by", "tiny", "--json", *mine, HF_HUB_OFFLINE="1")
+    assert judged(document(fetched)) == judged(document(shell.here("judge", entry, "--by", str(folder), "--json")))
+    told = document(shell.run("models", "--json", *mine)[0])["judges"]
     assert {judge["id"]: judge["downloaded"] for judge in told} == {
         "clip-vit-l-14": False, "pickscore-v1": False, "tiny": True,
     }  # fmt: skip

@@ -13,21 +13,21 @@ import pytest
 
 from pipeline.backends import How
 from pipeline.backends.local import LocalBackend
-from pipeline.bench.random_weights import save
 from pipeline.cards import ModelCard
 from pipeline.catalog import load_catalog
 from pipeline.device import Facts
 from pipeline.fit import dtype_for
 from pipeline.request import make_request
 from pipeline.weights import locate
+from tests.tiny_models import card_on
 
 PIPELINE = "StableDiffusionPipeline"
 SAID = {"text_encoder": "sd/text_encoder", "tokenizer": "sd/tokenizer", "vae": "sd/vae"}
 
 
-@pytest.fixture(scope="module")
-def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return [save(PIPELINE, tmp_path_factory.mktemp("checkpoint"), seed) for seed in (0, 1)]
+@pytest.fixture
+def checkpoints(checkpoint) -> list[Path]:
+    return [checkpoint(PIPELINE, seed) for seed in (0, 1)]
 
 
 @pytest.fixture
@@ -96,9 +96,9 @@ def test_what_differs_is_not_shared_though_both_cards_say_so(cache, checkpoints)
     assert np.array_equal(picture, alone)
 
 
-def test_one_encoder_gives_two_sets_of_embeddings_where_prompts_are_cut_elsewhere(cache, tmp_path):
+def test_one_encoder_gives_two_sets_of_embeddings_where_prompts_are_cut_elsewhere(cache, checkpoint):
     """FLUX.1 schnell reads 256 tokens and dev 512."""
-    folder = save("FluxPipeline", tmp_path / "flux")
+    folder = checkpoint("FluxPipeline")
     cards = [
         downloaded(cache, name, folder).model_copy(
             update={**like.model_dump(include={"pipeline", "negative_prompt", "call", "steps", "guidance"}),
@@ -148,5 +148,4 @@ def test_settings_count_and_who_wrote_them_does_not(cache, checkpoints, tmp_path
 
 def test_where_the_disk_does_not_tell_the_card_is_believed(checkpoints):
     card = load_catalog().model("sd-2.1")
-    own = card.model_copy(update={"path": str(checkpoints[0]), "repo": None, "revision": None, "variant": None})
-    assert locate(own).contents == {}
+    assert locate(card_on(checkpoints[0], card)).contents == {}

@@ -15,29 +15,22 @@ import torch
 
 from pipeline.backends import How, key_of
 from pipeline.backends.local import LocalBackend
-from pipeline.bench.random_weights import save
 from pipeline.cards import ModelCard
-from pipeline.catalog import load_catalog
 from pipeline.device import Facts
 from pipeline.errors import ModelError
 from pipeline.fit import Plan, more_work
 from pipeline.request import make_request
+from tests.tiny_models import SHIPPED, card_on
 
-SHIPPED = load_catalog()
 OLD = SHIPPED.model(SHIPPED.default_pair.predecessor.model)
 WHOLE = Plan("resident", "float32", 0)
 
 
-@pytest.fixture(scope="module")
-def card(tmp_path_factory) -> ModelCard:
+@pytest.fixture
+def card(checkpoint) -> ModelCard:
     """SDXL's own card on a tiny checkpoint, said to need 11 GB for a picture."""
     card = SHIPPED.model("sdxl")
-    folder = save(card.pipeline, tmp_path_factory.mktemp("sdxl"))
-    size = card.size.model_copy(update={"default": 32, "min": 32, "max": 64})
-    return card.model_copy(
-        update={"path": str(folder), "repo": None, "revision": None, "variant": None, "replace": {}, "size": size,
-                "dtypes": ("float32",), "memory_bytes": 11 * 10**9}
-    )  # fmt: skip
+    return card_on(checkpoint(card.pipeline), card, dtypes=("float32",), memory_bytes=11 * 10**9)
 
 
 def gpu(gb: float) -> Facts:
