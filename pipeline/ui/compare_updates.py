@@ -161,6 +161,10 @@ def finished(view: CompareView, document: dict, results: Mapping[Role, Result], 
         view.anew: gr.Button(visible=document["speedup"] is None),
         view.shown: {**document, "lanes": [{**lane, "image": files[lane["role"]]} for lane in document["lanes"]]},
     }
+    # Again, though each was shown when it was done: of updates that follow each other within moments, as of a quick
+    # run's, a browser can lose one, and with it the picture.
+    for role, result in results.items():
+        views |= finished_lane(view.lanes[role], role, result)
     return numbers(view, document, price, document.get("note", "")) | views
 
 
