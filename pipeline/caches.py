@@ -23,14 +23,11 @@ from PIL import Image
 
 from pipeline import imagefile
 from pipeline.errors import InputError
-from pipeline.wholefile import DRAFT, whole_file
+from pipeline.wholefile import DRAFT_KEPT_S, DRAFT_NAME, whole_file
 
 PICTURE_NAME = re.compile(r"[0-9a-f]{64}\.png")
-DRAFT_NAME = re.compile(rf"[0-9a-f]{{16}}{re.escape(DRAFT)}")
-"""Names that are ours, of a picture in the cache and of a file that whole_file has not finished. The folder may be one
-that a person named and has files of his own in: nothing else is counted there, or removed."""
-DRAFT_KEPT_S = 3600
-"""After this, whoever was writing it was killed."""
+"""A picture's of ours. The folder may be one that a person named and has files of his own in: nothing else is counted
+there, or removed, but our drafts."""
 
 
 class ByteLRU:

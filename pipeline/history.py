@@ -23,12 +23,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import imagefile, keeping
-from pipeline.caches import DRAFT_KEPT_S, DRAFT_NAME
 from pipeline.database import connect, make_tables
 from pipeline.errors import InputError, PlaygroundError
 from pipeline.events import Result
 from pipeline.recipe import recipe_of, result_from_recipe
-from pipeline.wholefile import whole_file
+from pipeline.wholefile import DRAFT_KEPT_S, DRAFT_NAME, whole_file
 
 MAX_BYTES = 2 * 10**9
 PICTURE_NAME = re.compile(r"[0-9a-f]{24}\.png")

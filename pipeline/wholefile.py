@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 DRAFT = ".tmp"
-"""What an unfinished file's name ends in; only a process that was killed leaves one."""
+DRAFT_NAME = re.compile(rf"[0-9a-f]{{16}}{re.escape(DRAFT)}")
+"""An unfinished file's; only a process that was killed leaves one."""
+DRAFT_KEPT_S = 3600
+"""After this, whoever was writing it was killed."""
 
 
 @contextmanager

@@ -30,6 +30,7 @@ from pipeline.ui.compare_view import (
     switches_box,
 )
 from pipeline.ui.pace import MEASURED_ALONE_S
+from pipeline.ui.series import in_line
 from pipeline.ui.served import hand_out, hand_out_result
 from pipeline.wording import asked_text, count, seconds_text
 
@@ -96,10 +97,9 @@ def step_by_step(view: CompareView, event: Event, role: Role | None, unfinished:
     """One event of the lane ``role``; the numbers of what is finished are for :func:`so_far`."""
     match event:
         case Queued():
-            if not event.place:  # our turn, nothing new yet
+            text = in_line(event)
+            if not text:  # our turn, nothing new yet
                 return {}
-            wait = f"about {event.expected_wait_s:.0f} s" if event.expected_wait_s >= 1 else "a moment"
-            text = f"{event.place} before you in the line, {wait}"
             waiting = {view.lanes[each].progress: markup.progress(text) for each in unfinished}
             return waiting | told(view, "Waiting in line: nothing of yours runs yet.")
         case Loading():
