@@ -33,7 +33,8 @@ from pipeline.playground import Playground, open_playground
 from pipeline.prompt_sets import prompts_of
 from pipeline.reading import reading_text
 from pipeline.recipe import recipe_of
-from pipeline.report import Item, check_target, title_of, write_report
+from pipeline.report import check_target, title_of, write_report
+from pipeline.report_pictures import Item
 from pipeline.request import REPEAT_MAX, ImageRequest, make_request, random_seed, whole
 from pipeline.stored import remake
 from pipeline.sweep import forecast, has_pairs, over_pair, plan_sweep, sweep_document

@@ -12,7 +12,8 @@ from markupsafe import Markup
 from pipeline.errors import InputError
 from pipeline.history import Entry
 from pipeline.playground import Playground
-from pipeline.report import Item, title_of, write_report
+from pipeline.report import title_of, write_report
+from pipeline.report_pictures import Item
 from pipeline.sweep import sweep_document
 from pipeline.sweep_plot import POINTS_MIN, fidelity_front, fidelity_plot, votes_front, votes_plot, votes_table
 from pipeline.sweep_votes import Standing, cells_of, claim, of_sweep, of_vote, told, votable

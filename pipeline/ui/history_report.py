@@ -16,7 +16,8 @@ from pipeline.catalog import Catalog
 from pipeline.errors import InputError
 from pipeline.history import KINDS, Entry
 from pipeline.playground import Playground
-from pipeline.report import BYTES_MAX, Item, title_of, write_report
+from pipeline.report import BYTES_MAX, title_of, write_report
+from pipeline.report_pictures import Item
 from pipeline.ui import report_buttons
 from pipeline.ui.report_buttons import ReportButtons
 from pipeline.ui.served import new_file

@@ -16,7 +16,8 @@ from pipeline.compare import repriced
 from pipeline.disk import writing
 from pipeline.errors import InputError, PlaygroundError
 from pipeline.playground import Playground
-from pipeline.report import Item, title_of, write_report
+from pipeline.report import title_of, write_report
+from pipeline.report_pictures import Item
 from pipeline.ui.price_box import chosen_price
 from pipeline.ui.served import keep_report, new_file
 from pipeline.wording import slug

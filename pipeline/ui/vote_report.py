@@ -13,7 +13,8 @@ import gradio as gr
 from pipeline.errors import InputError
 from pipeline.history import Entry
 from pipeline.playground import Playground
-from pipeline.report import Item, title_of, write_report
+from pipeline.report import title_of, write_report
+from pipeline.report_pictures import Item
 from pipeline.sweep_report import write_vote_report
 from pipeline.ui import report_buttons, vote_markup
 from pipeline.ui.report_buttons import ReportButtons

@@ -15,7 +15,8 @@ from pipeline.cards import ASSETS
 from pipeline.catalog import load_catalog
 from pipeline.cost import load_prices
 from pipeline.engine import Engine
-from pipeline.report import Item, write_report
+from pipeline.report import write_report
+from pipeline.report_pictures import Item
 from tests.browser.visit import Visit, looks, playwright
 
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")

@@ -16,7 +16,8 @@ from pipeline.errors import InputError, ModelError
 from pipeline.events import final_results
 from pipeline.history import History
 from pipeline.playground import Playground
-from pipeline.report import Item, write_report
+from pipeline.report import write_report
+from pipeline.report_pictures import Item
 from pipeline.request import make_request
 from pipeline.spending import Spending
 from pipeline.stored import FOLDER, load

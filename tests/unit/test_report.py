@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from markupsafe import Markup
 from PIL import Image
 
-from pipeline import imagefile, report
+from pipeline import imagefile, report, report_pictures
 from pipeline.catalog import ROLES
 from pipeline.compare import compare_document, plan
 from pipeline.cost import load_prices
@@ -27,7 +27,8 @@ from pipeline.errors import InputError, PlaygroundError
 from pipeline.history import History
 from pipeline.labels import raised
 from pipeline.recipe import recipe_of
-from pipeline.report import Item, check_target, headline, title_of, write_report
+from pipeline.report import check_target, headline, title_of, write_report
+from pipeline.report_pictures import Item
 from pipeline.sweep import plan_sweep, sweep_document
 from pipeline.sweep_run import Sweeps
 from tests.fakes import results
@@ -352,7 +353,7 @@ def shown_in(text: str) -> list[Image.Image]:
 def test_more_than_a_browser_opens_gladly_are_smaller_copies_and_that_is_said(much, page, monkeypatch):
     assert [(each.format, each.size) for each in shown_in(page(much))] == [("PNG", (128, 64))] * 2
     monkeypatch.setattr(report, "BYTES_MAX", sum(file.stat().st_size for file in much.files()) - 1)
-    monkeypatch.setattr(report, "COPY_SIDE", 32)
+    monkeypatch.setattr(report_pictures, "COPY_SIDE", 32)
     text = page(much)
     assert [(each.format, each.size) for each in shown_in(text)] == [("JPEG", (32, 16))] * 2
     said = "The pictures on this page are smaller copies without their recipes: in full they take "

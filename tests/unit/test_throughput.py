@@ -19,7 +19,8 @@ from pipeline.cost import PriceProfile, load_prices
 from pipeline.engine import Engine
 from pipeline.errors import BatchTooLarge, Cancelled, InputError
 from pipeline.events import Done, Step, final_results
-from pipeline.report import Item, write_report
+from pipeline.report import write_report
+from pipeline.report_pictures import Item
 from pipeline.request import make_request
 from pipeline.throughput import SIZES, Batch, best, most_pictures, pays
 from pipeline.ui.markup import verdict
