@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from pipeline.backends.switching import supported
 from pipeline.cards import JudgeCard, ModelCard
 from pipeline.catalog import Catalog, Pair
-from pipeline.cost import call_cost
+from pipeline.cost import call_sum
 from pipeline.device import Facts
 from pipeline.errors import ModelError
 from pipeline.fit import Fit, default_pair, fit_model, fit_pair
 from pipeline.loading import package_missing
-from pipeline.switches import SWITCHES, lighter, supported
+from pipeline.switches import SWITCHES, lighter
 from pipeline.weights import NotDownloaded, is_here, locate
 from pipeline.wording import dollars
 
@@ -61,8 +62,8 @@ def _why_not(cards: Sequence[ModelCard], fit: Fit) -> str | None:
 
 
 def _price(card: ModelCard) -> str:
-    """Who draws, and what he wants for a picture of the usual size."""
-    usd, side = call_cost(card.hosted.call(card.size.default, card.size.default)), card.size.default
+    """Who draws, and what they want for a picture of the usual size."""
+    usd, side = call_sum(card.hosted.call(card.size.default, card.size.default)).usd, card.size.default
     asked = "at a price that is not known" if usd is None else f"for {dollars(usd)} a picture of {side} × {side} pixels"
     return f"drawn by {card.hosted.provider} {asked}"
 

@@ -1,227 +1,53 @@
 """Efficiency switches of a lane: the same weights, run in another way. Each is part of the recipe.
 
-A switch sits on the modules of a pipeline, so a model with switches is a pipeline of its own (see residency.py) and
-never touches the one without. ``why_not`` asks the classes that would really run, before any weights are read; the
-warm-up run of every model is the last probe.
+Knows their names and what they save. Which of them a model can use, and how each is turned on, is in
+backends/switching.py.
 """
 
 from __future__ import annotations
 
-import inspect
-import os
-import shutil
-import sys
-import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
-from importlib.util import find_spec
-from typing import Any
 
 from pipeline.cards import ModelCard
-from pipeline.device import out_of_memory
-from pipeline.errors import InputError, ModelError, shown
-from pipeline.loading import pipeline_class
+from pipeline.errors import InputError, shown
 from pipeline.weights import DENOISERS
-
-RECOMPILE_LIMIT = 64
-CACHE_STEPS = 6
-"""Steps after which a step cache has skipped one."""
-STEP_CACHE_MIN_STEPS = 8
-"""Below this a step cache has nothing left to skip after its first steps."""
-FIRST_BLOCK_THRESHOLD = 0.1
-"""Relative change of the first block's output under which the others are skipped; diffusers' docs use 0.1 to 0.2."""
 
 
 @dataclass(frozen=True)
 class Switch:
-    """``why_not(card, denoiser_class, device_kind)`` is a sentence, or None where the switch can be used;
-    ``apply(pipe, denoiser)`` turns it on. ``weights_left``: share of the denoiser's 16-bit weights that remains.
-    ``early``: turned on before the weights are placed, so that a device never holds more, and what is offloaded is
-    moved as it then is. ``component``: what it changes, where that is not the denoiser, so that it cannot be shared."""
+    """``weights_left``: share of the denoiser's 16-bit weights that remains. ``early``: turned on before the weights
+    are placed, so that a device never holds more, and what is offloaded is moved as it then is. ``component``: what it
+    changes, where that is not the denoiser, so that it cannot be shared."""
 
     id: str
     name: str
     about: str
-    why_not: Callable[[ModelCard, type, str], str | None]
-    apply: Callable[[Any, Any], None]
     weights_left: float = 1.0
     early: bool = False
     component: str | None = None
 
 
-def denoiser_of(pipe: Any) -> Any:
-    """The network that is evaluated every step."""
-    return next(network for name in DENOISERS if (network := getattr(pipe, name, None)) is not None)
-
-
-def denoiser_class(card: ModelCard) -> type:
-    """Its class, from the pipeline's own signature: no weights are needed. Imports diffusers."""
-    hints = typing.get_type_hints(pipeline_class(card).__init__)
-    found = next((hints[name] for name in DENOISERS if name in hints), None)
-    if found is None:
-        raise ModelError(f"{card.name} has no network in its {card.pipeline} that a switch could be put on.")
-    return next((kind for kind in typing.get_args(found) if isinstance(kind, type)), found)
-
-
-def _compile_why_not(card: ModelCard, kind: type, device: str) -> str | None:
-    from pipeline import zerogpu  # which imports what imports this
-
-    if zerogpu.active():
-        return "ZeroGPU makes every run in a process of its own, which would compile anew."
-    if device == "cpu" and not any(map(shutil.which, ("c++", "g++", "clang++"))):
-        return "torch.compile on a processor needs a C++ compiler, and none is installed."
-    # Triton compiles its launchers with one.
-    if device == "cuda" and not any(map(shutil.which, (os.environ.get("CC", "cc"), "gcc", "clang"))):
-        return "torch.compile on a GPU needs a C compiler, and none is installed."
-    return None
-
-
-def _compile(pipe: Any, denoiser: Any) -> None:
-    if getattr(denoiser, "_repeated_blocks", None):
-        denoiser.compile_repeated_blocks(fullgraph=False)
-    else:
-        denoiser.compile()
-
-
-def allow_recompiling() -> None:
-    """A shape that comes anew is compiled for anew, up to a limit beyond which it would silently run uncompiled; from
-    the second on what has changed is compiled as variable. The limit is of the context (contextvars) it is set in, so
-    every run sets it."""
-    import torch._dynamo
-
-    torch._dynamo.config.recompile_limit = max(RECOMPILE_LIMIT, torch._dynamo.config.recompile_limit)
-
-
-def _step_cache_why_not(card: ModelCard, kind: type, device: str) -> str | None:
-    import diffusers
-
-    # Without the context the cache of the guided and the unguided evaluation would be mixed up.
-    opens = "cache_context" in inspect.getsource(pipeline_class(card).__call__)
-    if not (issubclass(kind, diffusers.CacheMixin) and opens):
-        return f"{card.pipeline} has no step cache in diffusers {diffusers.__version__}."
-    if card.steps.max < STEP_CACHE_MIN_STEPS or card.steps.default < STEP_CACHE_MIN_STEPS:
-        return f"With {card.steps.default:g} steps there is nothing left to skip."
-    return None
-
-
-def _step_cache(pipe: Any, denoiser: Any) -> None:
-    import diffusers
-
-    if type(denoiser).__name__ == "Flux2Transformer2DModel":
-        # Its first block gives a tuple and its last a tensor, which the first-block cache of 0.42 cannot take apart.
-        denoiser.enable_cache(diffusers.TaylorSeerCacheConfig(cache_interval=3, disable_cache_before_step=3))
-    else:
-        denoiser.enable_cache(diffusers.FirstBlockCacheConfig(threshold=FIRST_BLOCK_THRESHOLD))
-
-
-def _fp8_why_not(card: ModelCard, kind: type, device: str) -> str | None:
-    import torch
-
-    return None if hasattr(torch, "float8_e4m3fn") else f"torch {torch.__version__} has no 8-bit floating point."
-
-
-def _fp8(pipe: Any, denoiser: Any) -> None:
-    import torch
-
-    denoiser.enable_layerwise_casting(storage_dtype=torch.float8_e4m3fn, compute_dtype=denoiser.dtype)
-
-
-def _int8_why_not(card: ModelCard, kind: type, device: str) -> str | None:
-    return None if find_spec("torchao") else "The package torchao is not installed."
-
-
-def _int8(pipe: Any, denoiser: Any) -> None:
-    from torchao.quantization import Int8WeightOnlyConfig, quantize_
-
-    quantize_(denoiser, Int8WeightOnlyConfig())
-
-
-def _cudnn_why_not(card: ModelCard, kind: type, device: str) -> str | None:
-    if device != "cuda":
-        return "cuDNN's attention runs on NVIDIA GPUs only."
-    if card.dtypes[0] == "float32":
-        return "cuDNN's attention is for 16-bit weights."
-    # A UNet has the method too, but none of its attention asks for what it sets.
-    if not any(hasattr(part, "_attention_backend") for part in vars(sys.modules[kind.__module__]).values()):
-        return f"{kind.__name__} cannot change its attention."
-    return None
-
-
-def _cudnn(pipe: Any, denoiser: Any) -> None:
-    from diffusers.models.attention_dispatch import attention_backend
-
-    # It sets the backend of all other models, too, which the context takes back: the lane without the switch would
-    # else be measured with it.
-    with attention_backend("native"):
-        denoiser.set_attention_backend("_native_cudnn")
-
-
-def _channels_last_why_not(card: ModelCard, kind: type, device: str) -> str | None:
-    hint = typing.get_type_hints(pipeline_class(card).__init__).get("vae")
-    if hint is None:
-        return f"{card.pipeline} has no component vae."
-    kinds = [kind for kind in typing.get_args(hint) or (hint,) if kind is not type(None)]
-    if not all(map(_convolves_pictures, kinds)):
-        return f"The decoder of {card.pipeline} hardly has convolutions of pictures."
-    return None
-
-
-@cache
-def _convolves_pictures(kind: Any) -> bool:
-    """Whether most weights of such a VAE are in convolutions of two dimensions: the layout is theirs alone. False also
-    where that cannot be told."""
-    import torch
-
-    try:
-        with torch.device("meta"):
-            vae = kind()
-    except Exception:  # a class without defaults, or no class at all
-        return False
-    if not isinstance(vae, torch.nn.Module):
-        return False
-    found = sum(module.weight.numel() for module in vae.modules() if isinstance(module, torch.nn.Conv2d))
-    return found > sum(weights.numel() for weights in vae.parameters()) / 2
-
-
-def _channels_last(pipe: Any, denoiser: Any) -> None:
-    import torch
-
-    pipe.vae.to(memory_format=torch.channels_last)
-
-
 SWITCHES: dict[str, Switch] = {
     switch.id: switch
     for switch in (
-        Switch("compile", "Compiled", "torch.compile; the first run takes a minute", _compile_why_not, _compile),
-        Switch("step-cache", "Step cache", "steps that change little are skipped", _step_cache_why_not, _step_cache),
+        Switch("compile", "Compiled", "torch.compile; the first run takes a minute"),
+        Switch("step-cache", "Step cache", "steps that change little are skipped"),
         # Counted on klein 4B, Z-Image, SDXL and SANA: 0.50 for all.
         Switch(
             "fp8-weights",
             "8-bit float weights",
             "half the memory, cast back layer by layer",
-            _fp8_why_not,
-            _fp8,
             weights_left=0.51,
             early=True,
         ),
         # Linear layers only: 0.50 for klein 4B and Z-Image, 0.57 for SDXL, 0.74 for SANA.
-        Switch(
-            "int8-weights",
-            "8-bit integer weights",
-            "less memory, by torchao",
-            _int8_why_not,
-            _int8,
-            weights_left=0.75,
-            early=True,
-        ),
-        Switch("cudnn-attention", "cuDNN attention", "another kernel for attention", _cudnn_why_not, _cudnn),
+        Switch("int8-weights", "8-bit integer weights", "less memory, by torchao", weights_left=0.75, early=True),
+        Switch("cudnn-attention", "cuDNN attention", "another kernel for attention"),
         Switch(
             "channels-last",
             "Channels-last decoder",
             "another order of numbers, for quicker convolutions",
-            _channels_last_why_not,
-            _channels_last,
             early=True,
             component="vae",
         ),
@@ -239,15 +65,6 @@ def checked(switches: object) -> tuple[str, ...]:
     return tuple(switch for switch in SWITCHES if switch in given)
 
 
-def supported(card: ModelCard, device: str) -> dict[str, str | None]:
-    """For every switch None where ``card`` can use it on a device of this kind, else why not. Imports diffusers."""
-    try:
-        kind = denoiser_class(card)
-    except ModelError as error:
-        return dict.fromkeys(SWITCHES, str(error))
-    return {switch.id: switch.why_not(card, kind, device) for switch in SWITCHES.values()}
-
-
 def lighter(card: ModelCard, switches: Iterable[str]) -> ModelCard:
     """``card`` with the bytes that are left of it with these switches. One that does not say what its denoiser weighs
     stays as it is."""
@@ -263,22 +80,3 @@ def lighter(card: ModelCard, switches: Iterable[str]) -> ModelCard:
             "memory_bytes": card.memory_bytes and card.memory_bytes - saved,
         }
     )
-
-
-def check_supported(card: ModelCard, switches: tuple[str, ...], device: str) -> None:
-    """Raises ModelError for the first switch that cannot be used."""
-    why_nots = supported(card, device) if switches else {}
-    for switch in switches:
-        if why_nots[switch]:
-            raise ModelError(f"{SWITCHES[switch].name} cannot be used with {card.name}: {why_nots[switch]}")
-
-
-def switch_on(switch: str, card: ModelCard, pipe: Any) -> None:
-    """Raises ModelError in one sentence, whatever a library raises."""
-    try:
-        SWITCHES[switch].apply(pipe, denoiser_of(pipe))
-    except Exception as error:  # see above
-        if out_of_memory(error):
-            raise
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ModelError(f"{SWITCHES[switch].name} could not be turned on for {card.name}: {first}") from error

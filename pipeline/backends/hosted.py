@@ -23,7 +23,7 @@ from PIL import Image
 from pipeline.backends import How, Identity, Key, Made, OnPart, OnStep
 from pipeline.backends.answers import BUSY, checked, counted, no_picture, picture_of, refusal, short
 from pipeline.cards import ModelCard
-from pipeline.cost import call_cost
+from pipeline.cost import call_sum
 from pipeline.errors import BatchTooLarge, Cancelled, ModelError
 from pipeline.hosted import Hosted, on_this_machine
 from pipeline.request import ImageRequest
@@ -76,7 +76,7 @@ class HostedBackend:
         if how.batch > 1:
             raise BatchTooLarge(f"{hosted.provider} is asked for one picture at a time.")
         client = _client(hosted)  # what is wrong here is known before anything is sent, and costs nothing
-        dearest = call_cost(hosted.dearest(request)) or 0.0
+        dearest = call_sum(hosted.dearest(request)).usd or 0.0
         with self.spending.paying(dearest, f"A picture by {card.name}") as paid:
             expected = paid[0]
 
@@ -86,7 +86,7 @@ class HostedBackend:
 
             answer = _run(_stoppable(_patiently(client, card, request, tell), stop))
             call = hosted.call(request.width, request.height).model_copy(update=counted(answer.usage))
-            paid[0] = call_cost(call) or 0.0
+            paid[0] = call_sum(call).usd or 0.0
         return Made(answer.image, {"call": answer.seconds}, False, None, hosted=call)
 
 

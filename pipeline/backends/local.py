@@ -11,7 +11,6 @@ import copy
 import inspect
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cached_property
@@ -19,8 +18,9 @@ from typing import Any
 
 from pipeline.backends import How, Identity, Key, Made, OnPart, OnStep, key_of
 from pipeline.backends.families import FAMILIES
-from pipeline.backends.previews import clean_state
+from pipeline.backends.previews import Previews
 from pipeline.backends.shortage import MUCH_MORE, Shortages, decoding_told
+from pipeline.backends.switching import CACHE_STEPS, allow_recompiling, check_supported, supported
 from pipeline.backends.unusable import refuse_unusable
 from pipeline.caches import ByteLRU
 from pipeline.cards import ModelCard
@@ -39,7 +39,7 @@ from pipeline.errors import BatchTooLarge, Cancelled, ModelError, PlaygroundErro
 from pipeline.fit import RAM_SHARE, Plan, dtype_for, fit_model, more_work, room
 from pipeline.request import SEED_MAX, ImageRequest
 from pipeline.residency import Residency, Resident, tensors_of
-from pipeline.switches import CACHE_STEPS, SWITCHES, allow_recompiling, check_supported, lighter, supported
+from pipeline.switches import SWITCHES, lighter
 from pipeline.timing import StageClock
 from pipeline.weights import NotDownloaded, locate
 
@@ -48,8 +48,6 @@ ENCODERS = ("text_encoder", "tokenizer")
 """What the names of components begin with that a prompt's embeddings depend on."""
 BATCH_SHARE = 0.8
 """Of the memory that is free, what a batch may take on a processor."""
-PREVIEW_EVERY_S = 0.25
-"""More often than this nobody sees a difference, and each one costs whoever shows it time on the same machine."""
 
 log = logging.getLogger(__name__)
 
@@ -257,30 +255,23 @@ class LocalBackend:
         import torch
 
         card, pipe = resident.card, self._scoped(resident.pipe)
-        family, takes = FAMILIES.get(card.pipeline), inspect.signature(pipe.__call__).parameters
+        family = FAMILIES.get(card.pipeline)
         clock, peak, held = StageClock(self._cuda), PeakMemory(self._cuda), resident_bytes()
         peak.start(sum({id(tensor): tensor.nbytes for tensor in tensors_of(pipe) if tensor.is_cuda}.values()))
-        steps, before, shown, latents = request.steps, None, 0.0, None
+        watched = how.previews and family is not None
+        previews = Previews(family, pipe, request, lambda: resident.preview_vae, clock) if watched else None
+        latents = None
 
         def after_step(running: Any, index: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-            nonlocal before, shown, latents
-            total = getattr(running, "num_timesteps", steps)  # some schedulers take more than they are asked for
+            nonlocal latents
+            total = getattr(running, "num_timesteps", request.steps)  # some schedulers take more than asked for
             last = index == total - 1
             if last:
                 clock.start("decode")
                 latents = tensors.get("latents")
             if stop.is_set():
                 raise Cancelled("The run was stopped.")
-            preview = None
-            sigmas = getattr(pipe.scheduler, "sigmas", None)
-            if how.previews and family is not None and sigmas is not None and not last:
-                after, now = tensors["latents"], time.monotonic()
-                if before is not None and now - shown > PREVIEW_EVERY_S:
-                    with clock.paused():
-                        clean = clean_state(before, after, float(sigmas[index]), float(sigmas[index + 1]))
-                        preview = family.preview(pipe, request, clean, resident.preview_vae)
-                    shown = now
-                before = after
+            preview = None if previews is None or last else previews.after_step(index, tensors["latents"])
             on_step(index + 1, total, preview)
             return tensors
 
@@ -289,26 +280,10 @@ class LocalBackend:
         # Offloading makes parameters anew, which torchao's tensors do not allow in inference mode (pytorch 170419).
         untracked = torch.no_grad if "int8-weights" in request.switches else torch.inference_mode
         with untracked(), self._clean_up(pipe):
-            if family is None:
-                encode_s, cached, reading = 0.0, False, None
-                prompt = {"prompt": request.prompt, "guidance_scale": request.guidance}
-                if request.negative_prompt:
-                    prompt["negative_prompt"] = request.negative_prompt
-            else:
-                prompt, encode_s, cached = self._encode(resident, family, pipe, request, how.reuse)
-                reading = family.reading(pipe, request.prompt, card.call)
+            prompt, encode_s, cached = self._encode(resident, family, pipe, request, how.reuse)
+            reading = None if family is None else family.reading(pipe, request.prompt, card.call)
+            arguments = _arguments(card, family, pipe, request, prompt, after_step)
             clock.start("denoise")
-            arguments = {
-                **prompt,
-                **card.call,
-                "num_inference_steps": steps,
-                "width": request.width,
-                "height": request.height,
-                "generator": torch.Generator("cpu").manual_seed(request.seed),
-                "callback_on_step_end": after_step,
-            }
-            # A pipeline of no known family may lack some of these; those known take them all.
-            arguments = {name: value for name, value in arguments.items() if family or name in takes}
             with decoding_told(card):
                 if how.batch == 1:
                     output = pipe(**arguments)
@@ -344,7 +319,11 @@ class LocalBackend:
     def _encode(
         self, resident: Resident, family: Any, pipe: Any, request: ImageRequest, reuse: bool
     ) -> tuple[dict, float, bool]:
-        """Call arguments for the prompt, the seconds they took when they were made, and whether all were reused."""
+        """Call arguments for the prompt, the seconds they took when they were made, and whether all were reused. Of a
+        class of no known family they are the texts, which only the call encodes."""
+        if family is None:
+            negative = {"negative_prompt": request.negative_prompt} if request.negative_prompt else {}
+            return {"prompt": request.prompt, "guidance_scale": request.guidance, **negative}, 0.0, False
         card, guided = resident.card, resident.card.evaluations(1, request.guidance) == 2
         texts = [request.prompt, request.negative_prompt] if guided else [request.prompt]
         encoders = tuple(card.shared.get(name, card.id) for name in pipe.components if name.startswith(ENCODERS))
@@ -387,3 +366,23 @@ class LocalBackend:
                     log.exception("the GPU has stopped working")
                     first = str(error).splitlines()[0]
                     raise ModelError(f"{self._device.name} has stopped working ({first}); restart Diptych.") from error
+
+
+def _arguments(
+    card: ModelCard, family: Any, pipe: Any, request: ImageRequest, prompt: dict[str, Any], after_step: Callable
+) -> dict[str, Any]:
+    """Of the pipeline's call for one picture; ``prompt``: those that encoding gave."""
+    import torch
+
+    arguments = {
+        **prompt,
+        **card.call,
+        "num_inference_steps": request.steps,
+        "width": request.width,
+        "height": request.height,
+        "generator": torch.Generator("cpu").manual_seed(request.seed),
+        "callback_on_step_end": after_step,
+    }
+    # A pipeline of no known family may lack some of these; those known take them all.
+    takes = inspect.signature(pipe.__call__).parameters
+    return {name: value for name, value in arguments.items() if family is not None or name in takes}

@@ -2,12 +2,46 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 from PIL import Image
 
+from pipeline.request import ImageRequest
+from pipeline.timing import StageClock
+
+PREVIEW_EVERY_S = 0.25
+"""More often than this nobody sees a difference, and each one costs whoever shows it time on the same machine."""
 PREVIEW_LATENTS = 32
 """Longest side of the latents that a preview decodes: a small picture, at a fraction of the VAE's full time."""
+
+
+class Previews:
+    """Of one run. ``tiny`` gives the tiny VAE or None, and is asked within a preview; ``clock`` is paused meanwhile."""
+
+    def __init__(
+        self, family: Any, pipe: Any, request: ImageRequest, tiny: Callable[[], Any | None], clock: StageClock
+    ):
+        self._family, self._pipe, self._request = family, pipe, request
+        self._tiny, self._clock = tiny, clock
+        self._before: Any | None = None
+        self._shown = 0.0
+
+    def after_step(self, index: int, latents: Any) -> Image.Image | None:
+        """Where step ``index`` (from 0) pointed, which ended in ``latents``; None where that is not known, as after the
+        first step, or where the last preview has only just been shown."""
+        sigmas = getattr(self._pipe.scheduler, "sigmas", None)
+        if sigmas is None:
+            return None
+        before, self._before = self._before, latents
+        now = time.monotonic()
+        if before is None or now - self._shown <= PREVIEW_EVERY_S:
+            return None
+        self._shown = now
+        with self._clock.paused():
+            clean = clean_state(before, latents, float(sigmas[index]), float(sigmas[index + 1]))
+            return self._family.preview(self._pipe, self._request, clean, self._tiny())
 
 
 def clean_state(before: Any, after: Any, sigma: float, next_sigma: float) -> Any:

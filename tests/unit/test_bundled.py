@@ -208,7 +208,7 @@ def test_every_field_of_a_request_shows_in_the_picture(engine):
 
 
 def test_previews_show_the_picture_and_change_nothing(engine, monkeypatch):
-    monkeypatch.setattr("pipeline.backends.local.PREVIEW_EVERY_S", 0)
+    monkeypatch.setattr("pipeline.backends.previews.PREVIEW_EVERY_S", 0)
     request = old(steps=8)
     shown = [event.preview for event in engine.run([request], previews=True) if isinstance(event, Step)]
     previews = [preview for preview in shown if preview is not None]
