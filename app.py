@@ -53,15 +53,15 @@ def main() -> None:
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("GRADIO_MCP_SERVER", "True")
+    from pipeline.hosted import OFFLINE, tell_hub
+
     if chosen.offline:
-        os.environ["DIPTYCH_OFFLINE"] = "1"
+        os.environ[OFFLINE] = "1"
+    tell_hub()
     from pipeline import download
     from pipeline.errors import PlaygroundError
-    from pipeline.hosted import offline
     from pipeline.playground import open_playground
 
-    if offline():
-        os.environ["HF_HUB_OFFLINE"] = "1"
     try:
         playground = open_playground(chosen.data, chosen.price, chosen.model_file, spend=chosen.spend)
         playground.check_data()

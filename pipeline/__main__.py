@@ -23,8 +23,8 @@ from pipeline.device import find_facts
 from pipeline.errors import InputError, PlaygroundError
 from pipeline.events import Event, Loading, Queued, Result, Step, final_results
 from pipeline.history import Entry
-from pipeline.hosted import offline
-from pipeline.judged import judged_text
+from pipeline.hosted import tell_hub
+from pipeline.judged import evidence
 from pipeline.judges import judge_of
 from pipeline.labels import cell_label
 from pipeline.models import models_document, told, told_of_judge, told_of_model
@@ -60,8 +60,7 @@ from pipeline.wording import (
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns the exit status."""
     options = parser().parse_args(argv)
-    if offline():
-        os.environ["HF_HUB_OFFLINE"] = "1"  # before the Hub's library is imported, which reads it once
+    tell_hub()
     for stream in (sys.stdout, sys.stderr):
         # Into a file or a pipe, Windows writes in a code page that has no arrow and no minus.
         stream.reconfigure(errors="replace")
@@ -200,7 +199,7 @@ def _compare(options: argparse.Namespace) -> dict[str, Any]:
         print("to measure again: --fresh, or several runs with --repeat")
     if near := fidelity_text(document):
         print(f"fidelity to the predecessor: {near}")
-    if known := judged_text(document):
+    if known := evidence(document):
         print(f"good enough? {known}")
     if options.report:
         _report(options.report, document, playground)

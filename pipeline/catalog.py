@@ -15,7 +15,8 @@ from pydantic import Field, ValidationError
 
 from pipeline.cards import ASSETS, JudgeCard, ModelCard, Sizes
 from pipeline.errors import InputError, ModelError, shown
-from pipeline.hosted import Data
+from pipeline.hosted import Data, first_fault
+from pipeline.prices import load_prices
 
 Role = Literal["predecessor", "efficient"]
 ROLES: tuple[Role, ...] = ("predecessor", "efficient")
@@ -163,7 +164,8 @@ def known(table: Mapping[str, Any], kind: str, key: object) -> Any:
 def load_catalog(path: Path = ASSETS / "catalog.toml", more: Path | None = None) -> Catalog:
     """Read and check a catalogue file, and ``more``: a user's own models and pairs beside it.
 
-    Raises ModelError naming the file and the first fault.
+    Raises ModelError naming the file and the first fault, PlaygroundError if it names a price and the price table
+    cannot be read.
     """
     if more is not None:
         return _with_own(load_catalog(path), more.expanduser().absolute())
@@ -211,11 +213,7 @@ def _priced(path: Path, models: dict[str, dict]) -> dict[str, dict]:
     named = {key: price for key, price in named.items() if isinstance(price, str)}
     if not named:
         return models
-    try:
-        listed = tomllib.loads((ASSETS / "prices.toml").read_text(encoding="utf-8"))["hosted"]
-        table = {price["name"]: price for price in listed}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"The price table cannot be read ({error}); correct or restore assets/prices.toml.") from error
+    table = {price.name: price for price in load_prices().hosted}
     for key, price in named.items():
         if price not in table:
             raise ModelError(
@@ -243,9 +241,3 @@ def _parsed(path: Path, tables: dict[str, dict]) -> Catalog:
                     f"The catalogue {path} is wrong at {pair.id}.{role}: there is no model {pair.lane(role).model!r}."
                 )
     return catalog
-
-
-def first_fault(error: ValidationError) -> str:
-    """The first fault of a data file, as "field: what is wrong"."""
-    first = error.errors()[0]
-    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"

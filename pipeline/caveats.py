@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.claims import significance_text
-from pipeline.cost import PriceProfile, names_gpu
+from pipeline.events import DISTURBED
+from pipeline.prices import PriceProfile, names_gpu
 from pipeline.reading import reading_text
 from pipeline.wording import count, lanes_of, seed_text, takes
 
@@ -125,8 +126,8 @@ def _of_measuring(document: Document, lanes: list[Mapping[str, Any]]) -> list[tu
         ),
         (
             is_comparison(document) and document["speedup"] is None and all(lane["cache"] == "miss" for lane in lanes),
-            "The machine was busy with something else: a model took more than three times as long as usual here, so no "
-            "speed-up and no saving is claimed.",
+            f"The machine was busy with something else: a model took more than {DISTURBED:g} times as long as usual "
+            "here, so no speed-up and no saving is claimed.",
         ),
         *[
             (True, f"{why} What broke off is in no time and in no cost.")

@@ -1,11 +1,12 @@
-"""Small pictures of numbers as text: a stage bar as inline SVG, a cost chart as HTML. Escaped here, and drawn without
-a script, so that page, report and paper show the same. Knows nothing of Gradio; colours come from CSS classes.
+"""Small pictures of numbers as text: stages on one scale and a bar of them as inline SVG, a cost chart as HTML. Escaped
+here, and drawn without a script, so that page, report and paper show the same. Knows nothing of Gradio; colours come
+from CSS classes.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -21,21 +22,41 @@ _STAGE = Markup('<rect class="{}" x="{}" y="0" width="{}" height="11"/>')
 _RUN = Markup('<line class="run" x1="{0}" x2="{0}" y1="12" y2="16"/>')
 
 
-def stage_bar(shown: Timings, runs: Sequence[Timings], longest_s: float) -> Markup:
-    """The stages of one picture in a row; under them a mark for every run's total. ``longest_s``: the full width."""
+@dataclass(frozen=True)
+class Stretch:
+    """One stage of a bar. ``begin``, ``width``: shares of the bar's full width, 0 to 1. ``text``: what it took."""
 
-    def x(seconds: float) -> str:
-        return f"{1000 * seconds / longest_s if longest_s else 0:.2f}"
+    stage: str
+    begin: float
+    width: float
+    text: str
 
-    stages = stages_of(shown.as_dict())
-    parts, begin = [], 0.0
-    for stage in stages:
-        took = getattr(shown, stage)
-        parts.append(_STAGE.format(stage, x(begin), x(took)))
-        begin += took
-    marks = [_RUN.format(x(run.total)) for run in runs]
-    said = ", ".join(f"{stage} {seconds_text(getattr(shown, stage))}" for stage in stages)
-    return _STAGES.format(said, Markup("").join([*parts, *marks]))
+
+def stretches(seconds: Mapping[str, float], longest_s: float) -> list[Stretch]:
+    """The stages of one picture in a row, whoever draws them. ``seconds``: by stage, as of a document; ``longest_s``:
+    the full width."""
+    found, begin = [], 0.0
+    for stage in stages_of(seconds):
+        text = f"{stage} {seconds_text(seconds[stage])}"
+        found.append(Stretch(stage, _share(begin, longest_s), _share(seconds[stage], longest_s), text))
+        begin += seconds[stage]
+    return found
+
+
+def _share(seconds: float, longest_s: float) -> float:
+    return seconds / longest_s if longest_s else 0.0
+
+
+def stage_bar(seconds: Mapping[str, float], runs: Sequence[Timings], longest_s: float) -> Markup:
+    """:func:`stretches` as inline SVG; under them a mark for every run's total."""
+
+    def x(share: float) -> str:
+        return f"{1000 * share:.2f}"
+
+    stages = stretches(seconds, longest_s)
+    parts = [_STAGE.format(each.stage, x(each.begin), x(each.width)) for each in stages]
+    marks = [_RUN.format(x(_share(run.total, longest_s))) for run in runs]
+    return _STAGES.format(", ".join(each.text for each in stages), Markup("").join([*parts, *marks]))
 
 
 @dataclass(frozen=True)

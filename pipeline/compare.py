@@ -10,11 +10,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pipeline.catalog import ROLES, Catalog, Pair, Role
-from pipeline.cost import PriceProfile, machine_cost, picture_cost, saving
+from pipeline.cost import machine_sum, picture_sum, saving
 from pipeline.estimate import Estimate
 from pipeline.events import Result
 from pipeline.hosted import HostedCall, HostedPrice
 from pipeline.judged import judged_document
+from pipeline.prices import PriceProfile
 from pipeline.quality import fidelity
 from pipeline.request import ImageRequest, make_request
 from pipeline.stats import significance
@@ -71,7 +72,7 @@ def lane_document(result: Result, price: PriceProfile, role: str | None = None) 
         "cache": result.cache,
         "encode_cached": result.encode_cached,
         "previews": result.previews,
-        "cost_usd": picture_cost(timings.total, price, result.hosted),
+        "cost_usd": picture_sum(timings.total, price, result.hosted).usd,
         "hosted": result.hosted and result.hosted.model_dump(mode="json"),
         "peak_memory_bytes": result.peak_memory_bytes,
         "reading": result.reading and result.reading.as_dict(),
@@ -89,7 +90,7 @@ def throughput_document(result: Result, price: PriceProfile) -> dict[str, Any] |
         "images_per_minute_min": chosen.spread[0],
         "images_per_minute_max": chosen.spread[1],
         "batch": chosen.size,
-        "cost_usd": machine_cost(60 / chosen.per_minute, price),
+        "cost_usd": machine_sum(60 / chosen.per_minute, price).usd,
         "batches": [
             {
                 "size": batch.size,
@@ -199,15 +200,15 @@ def repriced(document: Mapping[str, Any], price: PriceProfile) -> dict[str, Any]
 def _repriced_lane(lane: Mapping[str, Any], price: PriceProfile) -> dict[str, Any]:
     said = lane.get("throughput")  # entries of older versions have none
     if said:
-        said = {**said, "cost_usd": machine_cost(60 / said["images_per_minute"], price)}
-    cost = picture_cost(lane["seconds"]["total"], price, hosted_of(lane))
+        said = {**said, "cost_usd": machine_sum(60 / said["images_per_minute"], price).usd}
+    cost = picture_sum(lane["seconds"]["total"], price, hosted_of(lane)).usd
     return {**lane, "cost_usd": cost, "throughput": said}
 
 
 def estimated_cost(estimate: Estimate, price: PriceProfile) -> float | None:
     """Of one picture; None where nobody knows how long it takes this machine. A provider's price is known before."""
     known = estimate.here or estimate.hosted is not None
-    return picture_cost(estimate.seconds, price, estimate.hosted) if known else None
+    return picture_sum(estimate.seconds, price, estimate.hosted).usd if known else None
 
 
 def estimate_document(

@@ -29,16 +29,14 @@ class Device:
 
 @dataclass(frozen=True)
 class Facts:
-    """What decides which models run on a machine, and how. ``memory_bytes`` and ``free_bytes`` are a GPU's own, or
-    the machine's where it has none; ``ram_bytes`` always the machine's. ``bf16`` is true only where the hardware
-    computes in bfloat16: torch emulates it before compute capability 8.0, and on processors without matrix units."""
+    """What decides which models run on a machine, and how. ``free_bytes`` are a GPU's own, or all of the machine's
+    where it has none; ``ram_bytes`` always the machine's. ``bf16`` is true only where the hardware computes in
+    bfloat16: torch emulates it before compute capability 8.0, and on processors without matrix units."""
 
     kind: str
     name: str
-    memory_bytes: int
     free_bytes: int
     ram_bytes: int
-    capability: tuple[int, int] | None = None
     bf16: bool = False
 
 
@@ -49,11 +47,11 @@ def find_facts() -> Facts:
     ram = cpu_device().memory_bytes
     device = find_device()
     if device.kind != "cuda":
-        return Facts(device.kind, device.name, device.memory_bytes, device.memory_bytes, ram, bf16=cpu_computes_bf16())
-    free, total = torch.cuda.mem_get_info()
-    capability = torch.cuda.get_device_capability(0)
+        return Facts(device.kind, device.name, device.memory_bytes, ram, cpu_computes_bf16())
+    free, _ = torch.cuda.mem_get_info()
+    bf16 = torch.cuda.get_device_capability(0) >= (8, 0)
     # What this process holds already can be given back for another model.
-    return Facts("cuda", device.name, total, free + torch.cuda.memory_reserved(), ram, capability, capability >= (8, 0))
+    return Facts("cuda", device.name, free + torch.cuda.memory_reserved(), ram, bf16)
 
 
 def cpu_computes_bf16() -> bool:

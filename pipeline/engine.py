@@ -79,9 +79,9 @@ class Engine:
         With ``repeat`` > 1 the order alternates, the picture cache is not read and previews are off: that is a
         measurement. So is ``throughput``, which then also finds out how many pictures a minute each lane makes. Setting
         ``stop`` cancels from outside, as closing the generator does from inside; it is set anyway once the run has
-        ended. ``settled``: what the caller sets when he has done with the pictures what he has to (fidelity, files);
-        without it that is when he has read to the end. The next in line is drawn only then, or after ``SETTLE_S``, for
-        on the same cores it would be charged to his model.
+        ended. ``settled``: what the caller sets when all is done that needs the pictures (fidelity, files); without
+        it that is when the events are read to the end. The next in line is drawn only then, or after ``SETTLE_S``, for
+        on the same cores it would be charged to the caller's model.
         A provider that fails after the first of several runs ends the measurement early: every lane then has as many
         runs as the others, and what is known of the provider's call says why (``cut_short``).
         Raises PlaygroundError (InputError at once; ModelError, BusyError, Cancelled while running).
@@ -177,10 +177,10 @@ class Engine:
     ) -> Iterator[Event]:
         """Join the line, hand the work to the device thread, pass its events on. ``how``: further fields of Order."""
         order = Order(requests, lanes, joined=time.monotonic(), **how)
-        # The visitor's own context: on a lent GPU his quota is read out of it.
+        # The visitor's own context: on a lent GPU their quota is read out of it.
         context = contextvars.copy_context()
         # Joined and handed over in one go, so that the device thread serves in the order of the line, and no reader
-        # who has stopped reading holds up those behind him.
+        # who has stopped reading holds up those behind.
         with self._joining:
             ticket = desk.line.join(self._seconds(order) + self._loading(order))
             job = _Job(self, desk, order, stop, ticket, settled or threading.Event())

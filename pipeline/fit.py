@@ -72,7 +72,7 @@ class Fit:
 
 
 MACHINES: tuple[tuple[str, Facts], ...] = tuple(
-    (name, Facts("cuda", name, int(gb * 1e9), int(gb * 0.97e9), int(ram * 1e9), capability, capability >= (8, 0)))
+    (name, Facts("cuda", name, int(gb * 0.97e9), int(ram * 1e9), capability >= (8, 0)))
     for name, gb, ram, capability in (
         ("a T4 (16 GB)", 16, 32, (7, 5)),
         ("an L4 or A10G (24 GB)", 24, 64, (8, 6)),

@@ -2,7 +2,7 @@
 
 A row is committed only after its files are whole on the disk, so whatever was told as kept survives a kill. Files
 without a row are what such an end leaves behind; they are removed at a later start. Knows nothing of pages: an
-``owner`` is whatever its caller says, and sees only his own rows and those of nobody ("").
+``owner`` is whatever its caller says, and sees only their own rows and those of nobody ("").
 """
 
 from __future__ import annotations
@@ -218,9 +218,9 @@ class History:
         return picture, 0 if kept in before else path.stat().st_size
 
     def get(self, entry: object, owner: str | None = None, *, nobodys: bool = True) -> Entry:
-        """The entry of this id. ``owner``: who asks (None: anybody), and whether he may see what is nobody's.
+        """The entry of this id. ``owner``: who asks (None: anybody), and whether they may see what is nobody's.
 
-        Raises InputError if there is none for him.
+        Raises InputError if there is none for them.
         """
         found = self.rows("SELECT * FROM entries WHERE id = ?", (entry,)) if isinstance(entry, str) else []
         if not found or (owner is not None and found[0]["owner"] not in _owners(owner, nobodys)):
@@ -361,7 +361,7 @@ def _where(
     wheres, values = ["1"], []
     if owner is not None:
         owners = set(_owners(owner, nobodys))
-        # With nobody's, nearly all entries are his: found by age, which the + keeps to, and not all of them sorted.
+        # With nobody's, nearly all entries are the owner's: found by age, which the + keeps to, and not all sorted.
         wheres, values = [*wheres, "owner = ?" if len(owners) == 1 else "+owner IN (?, ?)"], [*values, *owners]
     for word in text.split():
         wheres, values = [*wheres, "instr(casefold(prompt), casefold(?)) > 0"], [*values, word]

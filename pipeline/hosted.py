@@ -13,7 +13,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipeline.errors import ModelError
 
@@ -39,6 +39,12 @@ class Data(BaseModel):
     """A table of a data file: what it does not know is a fault, and nothing changes once it is read."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def first_fault(error: ValidationError) -> str:
+    """The first fault of a data file, as "field: what is wrong"."""
+    first = error.errors()[0]
+    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
 
 
 class HostedPrice(Data):
@@ -79,7 +85,7 @@ class Hosted(Data):
     provider: str
     """Who draws, as a person would write it."""
     endpoint: str | None = None
-    """Address that ``route`` is put behind; None where everybody has his own."""
+    """Address that ``route`` is put behind; None where everybody has their own."""
     endpoint_variable: Variable | None = None
     """Environment variable with an address to take instead."""
     route: str = "/images/generations"
@@ -140,7 +146,7 @@ class Hosted(Data):
 
     @property
     def place(self) -> str:
-        """The host that is asked, and which variable's key it is given, for whoever wants to know before he asks."""
+        """The host that is asked, and which variable's key it is given, for whoever wants to know before asking."""
         with contextlib.suppress(ModelError):
             key = f", key in {self.key_variable}" if self.key_variable else ", without a key"
             return f"{urlsplit(self.address()).netloc}{key}"
@@ -173,6 +179,13 @@ class Hosted(Data):
 def offline() -> bool:
     """Whether this process was told to ask nothing of the network. What reads as a no is one, as of HF_HUB_OFFLINE."""
     return os.environ.get(OFFLINE, "").strip().lower() not in NO
+
+
+def tell_hub() -> None:
+    """Keep the Hub's library offline, too, where this process is. It reads its variable once: call this before anything
+    imports it."""
+    if offline():
+        os.environ["HF_HUB_OFFLINE"] = "1"
 
 
 def on_this_machine(address: str) -> bool:

@@ -16,6 +16,7 @@ from pipeline.request import ImageRequest
 from pipeline.stats import NARROW
 
 HOW_OFTEN = {"better": "more often", "as good": "as often", "worse": "less often"}
+NOBODY = "Nobody has said at these settings"
 
 
 def judged_document(pair: Pair, requests: Mapping[Role, ImageRequest]) -> dict[str, Any] | None:
@@ -68,6 +69,12 @@ def judged_text(document: Mapping[str, Any]) -> str:
         f"model’s pictures and {_share(said['predecessor'])} % of the predecessor’s: a difference of {_signed(gain)} "
         f"points (95 % interval {low} to {high}), {ends[said['verdict']]} Source: {said['source']}."
     )
+
+
+def evidence(document: Mapping[str, Any]) -> str:
+    """All that is known of many of the pair's pictures: what was judged, and what votes and judged sweeps say where the
+    page has looked ("opinions"). Empty where nobody has said anything."""
+    return " ".join(text for text in (judged_text(document), document.get("opinions")) if text)
 
 
 def _unread(document: Mapping[str, Any]) -> bool:

@@ -1,10 +1,10 @@
 """Which entries go where the history is full.
 
-Entries older than thirty days go first, whoever owns them, so that a visitor who never comes back does not keep his for
-ever while others lose theirs; starred entries and votes that somebody has answered are spared here. If that is not
-enough, whoever keeps the most bytes loses his oldest entry, again and again: first those without a star, then votes
+Entries older than thirty days go first, whoever owns them, so that a visitor who never comes back does not keep theirs
+for ever while others lose theirs; starred entries and votes that somebody has answered are spared here. If that is not
+enough, whoever keeps the most bytes loses their oldest entry, again and again: first those without a star, then votes
 that somebody has answered, since no run brings answers back, and starred entries last. But those go too, so that nobody
-fills the disk by starring all that he makes. The pictures of a vote go with the vote, for it has its own copies. Pure,
+fills the disk by starring all that they make. The pictures of a vote go with the vote, for it has its own copies. Pure,
 but for the statement that history.py reads by.
 """
 

@@ -18,11 +18,12 @@ from pipeline.backends.hosted import HostedBackend
 from pipeline.backends.local import LocalBackend
 from pipeline.caches import ImageCache
 from pipeline.catalog import Catalog, Pair, load_catalog
-from pipeline.cost import PriceProfile, PriceTable, call_cost, load_prices
+from pipeline.cost import call_sum
 from pipeline.device import find_facts
 from pipeline.engine import Engine
 from pipeline.errors import PlaygroundError
 from pipeline.history import History
+from pipeline.prices import PriceProfile, PriceTable, load_prices
 from pipeline.request import ImageRequest
 from pipeline.spending import Spending
 from pipeline.sweep_judging import Judging
@@ -105,7 +106,7 @@ class Playground:
         cached = self.engine.is_cached if use_cache and repeat == 1 else lambda _: False
         each = [(self.catalog.model(request.model).hosted, request) for request in requests]
         calls = [hosted.dearest(of) for hosted, of in each if hosted and not cached(of)]
-        self.spending.check(repeat * sum(call_cost(call) or 0.0 for call in calls))
+        self.spending.check(repeat * sum(call_sum(call).usd or 0.0 for call in calls))
 
     def check_price(self, wanted: object) -> None:
         """Raises InputError for a price that nobody knows, before anything runs."""

@@ -24,12 +24,13 @@ from pipeline.catalog import Catalog
 from pipeline.caveats import caveats, is_comparison, method
 from pipeline.claims import claim, fidelity_text, median_claims, significance_text, throughput_text, unclaimed
 from pipeline.compare import hosted_of, listed_prices
-from pipeline.cost import PriceProfile, PriceTable, month, picture_formula, source_url
+from pipeline.cost import month, picture_sum
 from pipeline.disk import writing
 from pipeline.errors import InputError, shown
 from pipeline.events import Result
-from pipeline.judged import judged_text
+from pipeline.judged import NOBODY, evidence
 from pipeline.labels import raised
+from pipeline.prices import PriceProfile, PriceTable, source_url
 from pipeline.report_pictures import Item, Picture, pictures_of
 from pipeline.throughput import Batch
 from pipeline.timing import MEASURED, stages_of
@@ -222,12 +223,10 @@ def _more_prompts(document: Mapping[str, Any]) -> str:
 
 
 def _good_enough(document: Mapping[str, Any], told: bool) -> str:
-    """What is known of many of a pair's pictures, by evaluation and by the votes that the page knew of; of none that
-    nobody has said anything, where the page has looked and the report has nothing of the kind itself."""
-    known = [text for text in (judged_text(document), document.get("opinions")) if text]
-    if not known and "opinions" in document and not told:
-        return "Nobody has said at these settings."
-    return " ".join(known)
+    """What is known of many of a pair's pictures; of none that nobody has said anything, where the page has looked and
+    the report has nothing of the kind itself."""
+    looked = "opinions" in document and not told
+    return evidence(document) or (f"{NOBODY}." if looked else "")
 
 
 def _costs(pictures: list[Picture], price: PriceProfile) -> list[dict[str, Any]]:
@@ -240,7 +239,7 @@ def _costs(pictures: list[Picture], price: PriceProfile) -> list[dict[str, Any]]
                 "label": picture.label,
                 "usd": picture.lane["cost_usd"],
                 "month": month(seconds, IMAGES_A_DAY, price, call),
-                "formula": picture_formula(seconds, price, call),
+                "formula": picture_sum(seconds, price, call).formula,
             }
         )
     return costs

@@ -21,7 +21,7 @@ from pipeline.errors import InputError
 from pipeline.events import Result
 from pipeline.labels import cell_label
 from pipeline.recipe import result_from_recipe
-from pipeline.timing import Timings, stages_of
+from pipeline.timing import stages_of
 from pipeline.wording import (
     lanes_of,
     seconds_range,
@@ -124,7 +124,7 @@ def pictures_of(item: Item, catalog: Catalog, small: bool) -> list[Picture]:
         file, copy, result = _read(path, small)
         card = catalog.models.get(lane["model"])
         runs = result.runs if result else ()
-        bar = stage_bar(Timings.from_dict(lane["seconds"]), runs, longest)
+        bar = stage_bar(lane["seconds"], runs, longest)
         name = catalog.name(lane["model"])
         label = lane.get("role") or cell_label(item.document, lane, name)
         found.append(Picture(lane, label, name, card, file, copy, result, bar))

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pipeline.cost import sum_given
 from pipeline.errors import InputError, ModelError, shown
+from pipeline.prices import sum_given
 from pipeline.wording import dollars
 
 MOST_USD = 1.0

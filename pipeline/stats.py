@@ -30,8 +30,8 @@ class Interval:
         return self.low > 0.5 or self.high < 0.5
 
 
-def wilson(successes: float, n: int, confidence: float = CONFIDENCE) -> Interval | None:
-    """Wilson's score interval without continuity correction (Wilson 1927, JASA 22); None of no observations.
+def wilson(successes: float, n: int) -> Interval | None:
+    """Wilson's 95 % score interval without continuity correction (Wilson 1927, JASA 22); None of no observations.
 
     Unlike the usual p ± z·s it stays inside 0 and 1 and is sound for small ``n`` and for shares near the ends. An
     observation may be half a success: such a mean varies less than that of wholes, so the interval is then on the wide
@@ -41,7 +41,7 @@ def wilson(successes: float, n: int, confidence: float = CONFIDENCE) -> Interval
         return None
     if not 0 <= successes <= n:
         raise ValueError(f"successes must be from 0 to {n}; got {successes}")
-    share, squared = successes / n, NormalDist().inv_cdf((1 + confidence) / 2) ** 2
+    share, squared = successes / n, NormalDist().inv_cdf((1 + CONFIDENCE) / 2) ** 2
     middle = (share + squared / (2 * n)) / (1 + squared / n)
     reach = math.sqrt(squared * (share * (1 - share) + squared / (4 * n)) / n) / (1 + squared / n)
     return Interval(share, max(0.0, middle - reach), min(1.0, middle + reach))
@@ -83,7 +83,7 @@ class Significance:
     """95 % interval of left over right (:func:`ratio_interval`)."""
 
 
-def significance(left: Sequence[float], right: Sequence[float], level: float = 1 - CONFIDENCE) -> Significance | None:
+def significance(left: Sequence[float], right: Sequence[float]) -> Significance | None:
     """Rank test of two samples: no normality is assumed, and one slow outlier counts as one run. None below two runs.
 
     With few runs nothing can be significant: of 3 and 3 the clearest order has p = 0.1.
@@ -92,17 +92,16 @@ def significance(left: Sequence[float], right: Sequence[float], level: float = 1
         return None
     from scipy.stats import mannwhitneyu
 
+    level = 1 - CONFIDENCE
     # "exact" also with ties: the normal approximation that scipy would then take is far too bold for a few runs.
     p = float(mannwhitneyu(left, right, alternative="two-sided", method="exact").pvalue)
     needed = next(n for n in range(2, 100) if 2 / math.comb(2 * n, n) < level)
-    low, high = (min(left) > 0 < min(right) and ratio_interval(left, right, 1 - level)) or (None, None)
+    low, high = (min(left) > 0 < min(right) and ratio_interval(left, right)) or (None, None)
     return Significance(p, p < level, needed, min(len(left), len(right)), low, high)
 
 
-def ratio_interval(
-    left: Sequence[float], right: Sequence[float], confidence: float = CONFIDENCE
-) -> tuple[float, float] | None:
-    """How many times as large ``left`` is, in general, as ``right``: the interval that belongs to the rank test.
+def ratio_interval(left: Sequence[float], right: Sequence[float]) -> tuple[float, float] | None:
+    """How many times as large ``left`` is, in general, as ``right``: the 95 % interval that belongs to the rank test.
 
     The ratios of all pairs in order, less so many at both ends as the test's exact distribution allows (Hodges and
     Lehmann 1963, Annals of Mathematical Statistics 34, with logarithms). Both samples positive. None where so few
@@ -110,7 +109,7 @@ def ratio_interval(
     """
     ways = _rank_sums(len(left), len(right))
     outside, cut = 0, 0
-    while outside + ways[cut] <= (1 - confidence) / 2 * sum(ways):
+    while outside + ways[cut] <= (1 - CONFIDENCE) / 2 * sum(ways):
         outside += ways[cut]
         cut += 1
     ratios = sorted(one / other for one in left for other in right)

@@ -15,10 +15,10 @@ from pipeline.axes import AXES, CELLS_MAX, NO_SWITCH, Axis, Value, switches_of, 
 from pipeline.catalog import ROLES, Catalog, Lane, Pair, Role
 from pipeline.cells import Cell
 from pipeline.compare import estimated_cost, lane_document, price_document
-from pipeline.cost import PriceProfile
 from pipeline.engine import Engine
 from pipeline.errors import InputError
 from pipeline.events import Result
+from pipeline.prices import PriceProfile
 from pipeline.request import ImageRequest, make_request, random_seed
 from pipeline.wording import count, expected
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 from pipeline.catalog import Catalog
 from pipeline.cells import Cell, Cells
-from pipeline.cost import PriceProfile
 from pipeline.engine import Engine
 from pipeline.errors import BusyError, Cancelled, Declined, InputError
 from pipeline.events import Done, Event, Result
 from pipeline.history import Entry, History
+from pipeline.prices import PriceProfile
 from pipeline.request import ImageRequest
 from pipeline.sweep import Plan, cell_document, head_document, left_to_do, plan_again
 
@@ -83,7 +83,7 @@ class Sweeps:
     ) -> Iterator[Working | Kept | LeftOut]:
         """Make what is missing of a sweep; used the same to start it and to go on with it, after a kill or a restart.
 
-        Each cell is a run of its own, so that whoever waits in the line gets his turn after one picture and not after
+        Each cell is a run of its own, so that whoever waits in the line gets their turn after one picture and not after
         hundreds; the models stay in memory in between, so it costs nothing. Closing the generator, or setting ``stop``,
         ends it before the next step; what is done stays.
         Raises Cancelled, BusyError if it is running already, InputError on another device than that of the cells that

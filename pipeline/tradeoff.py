@@ -49,12 +49,11 @@ class Point:
 
 @dataclass(frozen=True)
 class Tradeoff:
-    """``points``: the cells that were compared. ``references``: the cells they were compared with. ``apart``: how many
-    finished cells can have no point: their path is another's, their size differs, or their file is gone. ``chosen``: as
-    :func:`chosen` says it. ``models``: names of all finished cells' models."""
+    """``points``: the cells that were compared. ``apart``: how many finished cells can have no point: their path is
+    another's, their size differs, or their file is gone. ``chosen``: as :func:`chosen` says it. ``models``: names of
+    all finished cells' models."""
 
     points: tuple[Point, ...]
-    references: tuple[int, ...]
     apart: int
     chosen: str = "the picture with the most steps"
     models: tuple[str, ...] = ()
@@ -176,12 +175,12 @@ def tradeoff(sweeps: Sweeps, entry: Entry) -> Tradeoff:
         for place, at in sorted(wanted.items())
         if place != at and _known(cells[place], at)
     )
-    against = tuple(sorted({at for place, at in wanted.items() if place != at}))
+    against = sorted({at for place, at in wanted.items() if place != at})
     waiting = {place for place, _ in _to_compare(entry, cells, wanted)}
     apart = len(set(cells) - {point.place for point in points} - set(against) - waiting)
     documents = {place: cell.document for place, cell in sorted(cells.items())}
     why = chosen(sweeps.catalog, documents.values(), [documents[place] for place in against])
-    return Tradeoff(points, against, apart, why, names_of(sweeps.catalog, documents))
+    return Tradeoff(points, apart, why, names_of(sweeps.catalog, documents))
 
 
 def names_of(catalog: Catalog, documents: Mapping[int, Mapping[str, Any]]) -> tuple[str, ...]:

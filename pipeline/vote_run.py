@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from pipeline.catalog import ROLES
 from pipeline.compare import compare_document, device_of
-from pipeline.cost import PriceProfile
 from pipeline.errors import Cancelled, Declined
 from pipeline.events import Done, Event
 from pipeline.history import Entry
 from pipeline.playground import Playground
+from pipeline.prices import PriceProfile
 from pipeline.settings import Settings
 
 

@@ -2,7 +2,7 @@
 
 A vote is an entry of the history with its own copies of the pictures, so that it outlives what it was made of; each
 person's choices are rows beside it, committed before anybody is told. In which order somebody sees the pairs, and who
-is on which side, follows from a hash of vote, voter and place: random to him, the same again after a reload, and
+is on which side, follows from a hash of vote, voter and place: random to them, the same again after a reload, and
 nothing of it comes from the browser.
 
 A pair has two roles, which the lanes of its document name: the baseline first (a predecessor, or a sweep's reference),
@@ -43,7 +43,7 @@ CREATE TABLE IF NOT EXISTS votes (
 
 @dataclass(frozen=True)
 class Ballot:
-    """The next pair for one voter. ``left``, ``right``: the role whose picture is there, which he is not told."""
+    """The next pair for one voter. ``left``, ``right``: the role whose picture is there, which they are not told."""
 
     place: int
     prompt: str
@@ -55,7 +55,7 @@ class Ballot:
 
 @dataclass(frozen=True)
 class Cast:
-    """One choice of one voter: the role that he preferred, or "tie" or "bad"."""
+    """One choice of one voter: the role that they preferred, or "tie" or "bad"."""
 
     place: int
     voter: str
@@ -175,7 +175,7 @@ class Votes:
         return found
 
     def ballot(self, entry: Entry, voter: str) -> Ballot | None:
-        """The next pair that this voter has not voted on; None where he has on all."""
+        """The next pair that this voter has not voted on; None where they have on all."""
         done = {row["place"] for row in self._rows("place", entry.id, voter)}
         total = len(entry.document["pairs"])
         left = [place for place in range(total) if place not in done]

@@ -68,7 +68,7 @@ def expected(
     each: Sequence[float | None] = (),
 ) -> str:
     """Time and cost of what has not run yet, and how they are known: ``known`` has every basis, and whether it counts
-    here. Where one does not, no cost is said, and nobody may take a GPU's seconds for those of his processor.
+    here. Where one does not, no cost is said, and nobody may take a GPU's seconds for those of their processor.
     ``each``: what one picture of each model costs, which is told instead of a whole that is next to nothing: it stands
     under the pictures again when they are there."""
     about = f"about {seconds_text(seconds)}{' if all of it is measured' if most else ''}"

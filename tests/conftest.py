@@ -97,8 +97,8 @@ def shared_page(catalog: Catalog, tmp_path_factory: pytest.TempPathFactory) -> I
 @contextmanager
 def pages(folder: Path) -> Iterator[Callable[[Engine], str]]:
     """What serves the pages of engines, with all data in ``folder``, until the end."""
-    from pipeline.cost import load_prices
     from pipeline.playground import Playground
+    from pipeline.prices import load_prices
     from pipeline.ui.page import build_page, launch_options
     from pipeline.ui.readiness import Readiness
     from pipeline.ui.served import served_folders

@@ -11,11 +11,11 @@ from typing import Any
 
 from pipeline.catalog import ROLES, Role
 from pipeline.compare import compare_document, plan
-from pipeline.cost import PriceProfile
 from pipeline.engine import Engine
 from pipeline.errors import InputError
 from pipeline.events import final_results
 from pipeline.playground import Playground, open_playground
+from pipeline.prices import PriceProfile
 from pipeline.request import ImageRequest
 
 PROMPT = "a red apple"

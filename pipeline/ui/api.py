@@ -43,7 +43,7 @@ def attach(playground: Playground, jobs: Jobs, visitors: Visitors) -> None:
         work: Callable[[threading.Event, threading.Event], dict], request: gr.Request | None, run: Any
     ) -> dict:
         """All of ``work`` beside the server's own thread, which every visitor waits for; it is handed the run's stop
-        and settled flags. A caller who goes away ends his run."""
+        and settled flags. A caller who goes away ends their run."""
         with jobs.running(_session(request), _run_name(run)) as stop:
             settled = threading.Event()
             try:
@@ -286,7 +286,7 @@ def _seed(seed: Any) -> Any:
 
 
 def _run_name(run: object) -> str | None:
-    """The name that a caller gave his run. Raises InputError."""
+    """The name that a caller gave their run. Raises InputError."""
     if run is not None and not (isinstance(run, str) and 0 < len(run) <= RUN_NAME_MAX):
         raise InputError(f"run must be a name of 1 to {RUN_NAME_MAX} characters; got {shown(run)}.")
     return run

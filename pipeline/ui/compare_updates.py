@@ -12,9 +12,9 @@ import gradio as gr
 
 from pipeline.catalog import ROLES, Catalog, Pair, Role
 from pipeline.compare import RUN_ORDER, lane_document, plan
-from pipeline.cost import PriceProfile
 from pipeline.errors import InputError
 from pipeline.events import Done, Event, Loading, Queued, Result, Step
+from pipeline.prices import PriceProfile
 from pipeline.quality import difference
 from pipeline.request import ImageRequest, make_request
 from pipeline.ui import markup

@@ -13,8 +13,8 @@ from pipeline import stored, zerogpu
 from pipeline.cards import ModelCard, Range, Sizes
 from pipeline.catalog import ROLES, Catalog, Pair, Role
 from pipeline.compare import repriced
-from pipeline.cost import PriceProfile
 from pipeline.playground import Playground
+from pipeline.prices import PriceProfile
 from pipeline.quality import difference
 from pipeline.switches import SWITCHES
 from pipeline.ui import markup, report_buttons

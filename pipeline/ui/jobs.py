@@ -1,4 +1,4 @@
-"""Who runs what: so that a visitor stops his own run and never anybody else's."""
+"""Who runs what: so that a visitor stops their own run and never anybody else's."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class _Run:
 
 
 class Jobs:
-    """Stop flags by owner. An owner is a page's or client's session, or a name that a caller gave his run, for
+    """Stop flags by owner. An owner is a page's or client's session, or a name that a caller gave their run, for
     callers without a session (plain HTTP, MCP)."""
 
     def __init__(self):

@@ -65,7 +65,7 @@ def shown(playground: Playground, up: str, entry: str | None, which: str | None)
 
 
 def offered(playground: Playground, visitors: Visitors, request: gr.Request) -> bool:
-    """Whether a visitor can do anything with a judge: one is here, or he may fetch one."""
+    """Whether a visitor can do anything with a judge: one is here, or they may fetch one."""
     return visitors.local(request) or any(map(is_here, playground.catalog.judges.values()))
 
 

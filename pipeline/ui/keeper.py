@@ -7,10 +7,10 @@ from typing import Any
 
 from pipeline.catalog import ROLES, Pair, Role
 from pipeline.compare import compare_document, generate_document
-from pipeline.cost import PriceProfile
 from pipeline.errors import PlaygroundError
 from pipeline.events import Result
 from pipeline.playground import Playground
+from pipeline.prices import PriceProfile
 from pipeline.ui.visitors import NOT_KEPT, Visitors
 
 

@@ -5,17 +5,18 @@ Pure functions from documents (pipeline.compare) to text; nothing here knows Gra
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from pipeline.charts import Stretch, stretches
 from pipeline.claims import claims, fidelity_text, interval_text, throughput_text, unclaimed
 from pipeline.compare import hosted_of
-from pipeline.cost import PriceProfile, machine_formula, picture_formula
+from pipeline.cost import machine_sum, picture_sum
 from pipeline.hosted import HostedCall
-from pipeline.judged import judged_claim, judged_text
+from pipeline.judged import NOBODY, evidence, judged_claim
+from pipeline.prices import PriceProfile
 from pipeline.reading import not_all_read, reading_text
-from pipeline.timing import stages_of
 from pipeline.wording import (
     TINY_USD,
     count,
@@ -80,10 +81,8 @@ def _work(slow: Mapping[str, Any], fast: Mapping[str, Any]) -> list[str]:
 
 def _good_enough(document: Mapping[str, Any]) -> str:
     """What is known of the pictures: of many, as far as somebody judged, and of these two."""
-    known = [text for text in (judged_text(document), document.get("opinions")) if text]
-    if not known:
-        known = ["Nobody has said at these settings; put some prompts to a blind vote (Vote tab)."]
-    text = f"Good enough? {' '.join(known)}"
+    known = evidence(document) or f"{NOBODY}; put some prompts to a blind vote (Vote tab)."
+    text = f"Good enough? {known}"
     if near := fidelity_text(document):
         text += f" How near these two pictures are, not how good: {near}."
     return f'<p class="note">{escape(text)}</p>'
@@ -118,11 +117,11 @@ def lane(document: Mapping[str, Any], price: PriceProfile, longest_s: float, dev
         between = seconds_range(document["seconds_min"], document["seconds_max"])
         spread = f' · <span class="note">{between}, {document["runs"]} runs</span>'
     cached = ' <span class="tag">from the cache</span>' if document["cache"] == "hit" else ""
-    cost = document["cost_usd"]
+    cost, stages = document["cost_usd"], stretches(seconds, longest_s)
     return (
         '<div class="lane-numbers">'
         f"<p><strong>{seconds_text(seconds['total'])}</strong> · {_cost(cost)}{cached}{spread}</p>"
-        f"{_unread(document)}{_unseeded(document)}{_bar(seconds, longest_s)}{_legend(document, device)}"
+        f"{_unread(document)}{_unseeded(document)}{_bar(stages)}{_legend(document, stages, device)}"
         f"{_how(document, price, device)}</div>"
     )
 
@@ -146,20 +145,17 @@ def _unseeded(document: Mapping[str, Any]) -> str:
     return '<p class="note">Takes no seed: drawn again, it is another picture.</p>'
 
 
-def _bar(seconds: Mapping[str, float], longest_s: float) -> str:
-    parts = "".join(
-        f'<span class="stage {stage}" style="width:{100 * seconds[stage] / longest_s if longest_s else 0:.3f}%"></span>'
-        for stage in stages_of(seconds)
-    )
+def _bar(stages: Sequence[Stretch]) -> str:
+    part = '<span class="stage {}" style="width:{:.3f}%"></span>'
+    parts = "".join(part.format(each.stage, 100 * each.width) for each in stages)
     return f'<div class="bar" aria-hidden="true">{parts}</div>'
 
 
-def _legend(document: Mapping[str, Any], device: str) -> str:
+def _legend(document: Mapping[str, Any], stages: Sequence[Stretch], device: str) -> str:
     items = []
-    for stage in stages_of(document["seconds"]):
-        reused = " (reused)" if stage == "encode" and document["encode_cached"] else ""
-        text = f"{stage} {seconds_text(document['seconds'][stage])}{reused}"
-        items.append(f'<span><i class="stage {stage}"></i>{text}</span>')
+    for each in stages:
+        reused = " (reused)" if each.stage == "encode" and document["encode_cached"] else ""
+        items.append(f'<span><i class="stage {each.stage}"></i>{each.text}{reused}</span>')
     apart = [
         f"{stage} {seconds_text(document['seconds'][stage])}"
         for stage in ("wait", "load")
@@ -179,7 +175,7 @@ def _how(document: Mapping[str, Any], price: PriceProfile, device: str) -> str:
     read = f", read {price.as_of}" if price.as_of else ""
     return (
         "<details><summary>how?</summary><p>"
-        f"{escape(machine_formula(document['seconds']['total'], price))}<br>"
+        f"{escape(machine_sum(document['seconds']['total'], price).formula)}<br>"
         f"Seconds measured on {escape(device)}; price of {escape(price.name)}. "
         f"Source: {escape(price.source)}{escape(read)}.<br>"
         "Total is encode + denoise + decode on a warm model. The machine is taken to be busy all the time; "
@@ -194,7 +190,7 @@ def _how_hosted(seconds: float, price: PriceProfile, call: HostedCall) -> str:
         source = f"{said.source}, {said.as_of}"
         whence = f"List price of {escape(said.name)}. Source: {escape(source)}. {escape(said.note)}<br>"
     return (
-        f"<details><summary>how?</summary><p>{escape(picture_formula(seconds, price, call))}<br>{whence}"
+        f"<details><summary>how?</summary><p>{escape(picture_sum(seconds, price, call).formula)}<br>{whence}"
         f"Drawn by {escape(call.provider)}. Total is the whole call as this machine sees it, a connection made anew: "
         "network, the provider's queue and its model. Nobody outside can tell them apart, and they vary with hour and "
         "place.</p></details>"

@@ -39,7 +39,7 @@ def is_quick(expected: Sequence[Estimate]) -> bool:
 def worth_showing(events: Iterator[Event], every_s: float, alone_s: float = 0.0) -> Iterator[Event]:
     """All events but steps too soon after the last one shown, and the runs between a lane's first and last. For
     ``alone_s`` seconds from the first step on only loading is told, and the rest comes then, or when the run ends; but
-    who waited in line is told that his run is on. Whoever still waits is told so now and then only."""
+    who waited in line is told that their run is on. Whoever still waits is told so now and then only."""
     shown, until, waiting = 0.0, 0.0, False
     last: Event | None = None
     held: list[Event] = []

@@ -27,7 +27,8 @@ from pipeline.ui import (
 from pipeline.ui.jobs import Jobs
 from pipeline.ui.price_box import NUMBERS_AS_TYPED
 from pipeline.ui.readiness import Readiness
-from pipeline.ui.served import RequestLimit, ServedFiles
+from pipeline.ui.request_limit import RequestLimit
+from pipeline.ui.served import ServedFiles
 from pipeline.ui.visitors import Visitors
 
 QUEUE_MAX = 300

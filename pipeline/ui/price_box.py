@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pipeline.cost import PriceProfile, PriceTable
 from pipeline.playground import Playground
+from pipeline.prices import PriceProfile, PriceTable
 
 AUTOMATIC_PRICE = "auto"
 PRICE_ID = "hardware-price"

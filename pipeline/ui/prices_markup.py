@@ -16,14 +16,11 @@ from pipeline.compare import hosted_of, listed_prices
 from pipeline.cost import (
     SECONDS_A_DAY,
     Month,
-    PriceProfile,
-    PriceTable,
-    hosted_cost,
+    hosted_sum,
     month,
-    month_formula,
-    source_url,
 )
 from pipeline.hosted import HostedPrice
+from pipeline.prices import PriceProfile, PriceTable, source_url
 from pipeline.wording import count, dollars, duration, figure
 
 SIZE = 1024
@@ -41,14 +38,14 @@ def volume(document: Mapping[str, Any], price: PriceProfile, images_a_day: int, 
     rows = [
         ("A picture", dollars(old["cost_usd"]), dollars(new["cost_usd"])),
         ("1,000 pictures", *(dollars(_thousand(lane["cost_usd"])) for lane in (old, new))),
-        ("A month, paid by use", dollars(before.by_use_usd), dollars(after.by_use_usd)),
+        ("A month, paid by use", dollars(before.by_use.usd), dollars(after.by_use.usd)),
     ]
     if before.machines or after.machines:
         rows.append(("A month, machines left on", _left_on(before), _left_on(after)))
         rows.append(("Busy", *(_busy(each) for each in (before, after))))
     busy = _several_at_once(document, price, images_a_day)
     if busy:
-        rows.append(("By use, several at once", *(dollars(each.by_use_usd) for each in busy)))
+        rows.append(("By use, several at once", *(dollars(each.by_use.usd) for each in busy)))
         rows.append(("Left on, several at once", *map(_left_on, busy)))
     body = Markup("").join(
         Markup('<tr><th scope="row">{}</th><td>{}</td><td>{}</td></tr>').format(*row) for row in rows
@@ -58,7 +55,7 @@ def volume(document: Mapping[str, Any], price: PriceProfile, images_a_day: int, 
         '<section class="volume" aria-live="polite"><p class="saves">{}</p><table><caption class="note">{}</caption>'
         '<thead><tr><td></td><th scope="col">Predecessor</th><th scope="col">Efficient</th></tr></thead>'
         '<tbody>{}</tbody></table><p class="note">{}</p></section>'
-    ).format(says, whence, body, _sums(document, price, images_a_day))
+    ).format(says, whence, body, _sums(document, price, before, after))
 
 
 def _several_at_once(document: Mapping[str, Any], price: PriceProfile, images_a_day: int) -> list[Month]:
@@ -82,13 +79,13 @@ def _busy(of: Month) -> str:
 
 def _saves(document: Mapping[str, Any], before: Month, after: Month, images_a_day: int) -> str:
     at = f"At {count(images_a_day, 'image')} a day"
-    if before.by_use_usd is None or after.by_use_usd is None:
+    if before.by_use.usd is None or after.by_use.usd is None:
         if any(lane.get("hosted") for lane in document["lanes"]):
             return f"{at}: not all prices are known. Give your own per hour, or a provider's in a --model-file."
         return f"{at}: no price is known for this hardware. Give your own price per hour."
     if document["speedup"] is None:
         return f"{at} no saving is claimed. {': '.join(unclaimed(document))}."
-    by_use, left_on = before.by_use_usd - after.by_use_usd, before.left_on_usd - after.left_on_usd
+    by_use, left_on = before.by_use.usd - after.by_use.usd, before.left_on_usd - after.left_on_usd
     if by_list(document):
         return f"{at} this {_change(by_use, few=False)} a month, paid by use, at the providers' list prices."
     if not before.machines or not after.machines:
@@ -125,11 +122,9 @@ def _roughly(usd: float) -> str:
     return f"${short:,.0f}" if short >= 100 else dollars(short, 2)
 
 
-def _sums(document: Mapping[str, Any], price: PriceProfile, images_a_day: int) -> Markup:
-    lines = [
-        Markup("{}: {}.").format(lane["role"].capitalize(), month_formula(lane["cost_usd"], images_a_day))
-        for lane in document["lanes"]
-    ]
+def _sums(document: Mapping[str, Any], price: PriceProfile, before: Month, after: Month) -> Markup:
+    months = zip(document["lanes"], (before, after), strict=True)
+    lines = [Markup("{}: {}.").format(lane["role"].capitalize(), of.by_use.formula) for lane, of in months]
     listed = listed_prices(document["lanes"])
     lines += [Markup("{}: {}").format(said.name, _source(said.source, said.as_of)) for said in listed]
     if not by_list(document):
@@ -154,7 +149,7 @@ def hosted_chart(document: Mapping[str, Any], table: PriceTable) -> Markup:
         )
         for lane in document["lanes"]
     ]
-    hosted = sorted(((hosted_cost(price, SIZE, SIZE), price) for price in table.hosted), key=lambda pair: pair[0])
+    hosted = sorted(((hosted_sum(price, SIZE, SIZE).usd, price) for price in table.hosted), key=lambda pair: pair[0])
     listed = [
         CostBar(price.name, 1000 * usd, f"list price, {SIZE} × {SIZE}, {price.as_of}", False) for usd, price in hosted
     ]
@@ -189,7 +184,7 @@ def hosted_table(table: PriceTable) -> Markup:
             _note(price),
             _source(price.source, price.as_of),
             f"${price.usd:g} per {price.unit}",
-            dollars(hosted_cost(price, SIZE, SIZE)),
+            dollars(hosted_sum(price, SIZE, SIZE).usd),
         )
         for price in table.hosted
     ]

@@ -28,7 +28,7 @@ from gradio.utils import LRUCache
 
 SESSIONS = 500
 """About 0.2 MB each once a comparison was shown. The page's State is lost with them, so a visitor whose page is open
-loses his last."""
+loses their last."""
 KEPT = timedelta(hours=1)
 """After the last event of a page that is closed. Gradio, too, drops the values of its State then."""
 UNREAD_BYTES = 100 * 10**6

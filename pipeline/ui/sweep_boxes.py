@@ -1,4 +1,4 @@
-"""The boxes of the Sweep tab in which a person writes what it goes over, and what stands in them before he does."""
+"""The boxes of the Sweep tab in which a person writes what it goes over, and what stands in them before they do."""
 
 from __future__ import annotations
 

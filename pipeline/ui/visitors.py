@@ -1,8 +1,8 @@
-"""Who looks at the page, and what is kept for him.
+"""Who looks at the page, and what is kept for them.
 
-A page's visitor is a random token that his browser keeps, so that he finds his own entries again after a reload, in a
-new tab and after a restart, and nobody else's. What the command line makes is nobody's (owner ""), and so is what a
-program asks of a page that only this machine can reach: whoever sits at the machine sees them too. On a page that
+A page's visitor is a random token that their browser keeps, so that they find their own entries again after a reload,
+in a new tab and after a restart, and nobody else's. What the command line makes is nobody's (owner ""), and so is what
+a program asks of a page that only this machine can reach: whoever sits at the machine sees them too. On a page that
 others can reach, no visitor would see what a program makes, so it is not kept.
 """
 
@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import gradio as gr
 
-from pipeline.cost import call_cost
+from pipeline.cost import call_sum
 from pipeline.errors import InputError, PlaygroundError
 from pipeline.events import Result
 from pipeline.history import Entry
@@ -77,13 +77,13 @@ class Visitors:
         repeat: int = 1,
         use_cache: bool = True,
     ) -> None:
-        """Raises InputError if a provider would draw one of these on the account of whoever runs this page, and he has
-        not opened that to others, or not for so much."""
+        """Raises InputError if a provider would draw one of these on the account of whoever runs this page, and they
+        have not opened that to others, or not for so much."""
         requests = list(requests)
         own = self._playground.spending.visitors or self.local(request)
         for each in () if own else requests:
             card = self._playground.catalog.model(each.model)
-            if card.hosted and (card.hosted.key_variable or call_cost(card.hosted.call(each.width, each.height))):
+            if card.hosted and (card.hosted.key_variable or call_sum(card.hosted.call(each.width, each.height)).usd):
                 raise InputError(
                     f"{card.name} is drawn by {card.hosted.provider} at the cost of whoever runs this page, and is not "
                     "open to visitors; choose another model."
@@ -95,11 +95,11 @@ class Visitors:
         return self._playground.history.find(self.owner(token), nobodys=self.local(request), **filters)
 
     def kinds(self, token: object, request: gr.Request, **filters: Any) -> dict[str, int]:
-        """How many entries of each kind he may see."""
+        """How many entries of each kind they may see."""
         return self._playground.history.kinds(self.owner(token), nobodys=self.local(request), **filters)
 
     def get(self, entry: object, token: object, request: gr.Request) -> Entry:
-        """One entry that he may see, and so may star and delete. Raises InputError."""
+        """One entry that they may see, and so may star and delete. Raises InputError."""
         return self._playground.history.get(entry, self.owner(token), nobodys=self.local(request))
 
     def keep(self, kind: str, document: Mapping[str, Any], results: Sequence[Result], owner: str) -> str | None:

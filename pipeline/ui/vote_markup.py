@@ -51,7 +51,7 @@ def standing(votes: Votes, catalog: Catalog, vote: Entry) -> str:
 
 
 def brief(votes: Votes, catalog: Catalog, vote: Entry, voter: str) -> str:
-    """The same in one line. Whoever is amid voting is told no more than how many votes there are: it would sway him."""
+    """The same in one line. Whoever is amid voting is told only how many votes there are: more would sway them."""
     casts = votes.casts(vote)
     if not casts:
         return "No votes yet"

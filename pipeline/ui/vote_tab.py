@@ -148,7 +148,7 @@ def build(
         return {booth.said: markup.fault(str(error))}
 
     def facing(entry: Entry, token: object, request: gr.Request, said: str = "") -> dict:
-        """The vote as this voter has it before him: the next pair, or the result if he has seen all. ``said``: HTML."""
+        """The vote as this voter has it before them: the next pair, or the result if all are seen. ``said``: HTML."""
         following = votes.ballot(entry, visitors.owner(token))
         updates = {
             booth.current: entry.id,
@@ -221,7 +221,7 @@ def build(
         return {tabs: gr.Tabs(selected="vote"), **answering(wanted, token, request)} if wanted else gr.skip()
 
     def on_open(token, entry, request: gr.Request) -> dict:
-        """The newest vote that this visitor made, unless one is before him."""
+        """The newest vote that this visitor made, unless one is before them."""
         try:
             found = [] if entry else visitors.find(token, request, kind="vote", limit=1)
         except PlaygroundError:

@@ -8,11 +8,11 @@ import gradio as gr
 import pytest
 
 from pipeline.catalog import ROLES
-from pipeline.cost import load_prices
 from pipeline.engine import Engine
 from pipeline.errors import Cancelled
 from pipeline.events import Queued, Step
 from pipeline.playground import Playground
+from pipeline.prices import load_prices
 from pipeline.ui import arrival, compare_tab, compare_view
 from pipeline.ui.jobs import Jobs
 from pipeline.ui.visitors import Visitors

@@ -13,8 +13,8 @@ import pytest
 from pipeline import stored
 from pipeline.cards import ASSETS
 from pipeline.catalog import load_catalog
-from pipeline.cost import load_prices
 from pipeline.engine import Engine
+from pipeline.prices import load_prices
 from pipeline.report import write_report
 from pipeline.report_pictures import Item
 from tests.browser.visit import Visit, looks, playwright

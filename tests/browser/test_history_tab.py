@@ -308,8 +308,8 @@ def test_one_report_of_what_the_filter_shows(url, browser, tmp_path: Path):
 
 def test_more_comes_in_pages_and_fits_a_phone(url, browser, engine: Engine, tmp_path: Path):
     from pipeline.compare import generate_document
-    from pipeline.cost import load_prices
     from pipeline.events import final_results
+    from pipeline.prices import load_prices
     from pipeline.request import make_request
 
     history = History(tmp_path / "history")

@@ -146,7 +146,7 @@ def test_a_folder_that_is_over_its_bytes_at_the_start_is_brought_down(tmp_path):
 
 
 def test_what_is_not_the_caches_own_is_neither_counted_nor_removed(tmp_path):
-    """Whoever names a folder that he has, with a folder of pictures in it that is called as ours is."""
+    """Whoever names a folder that they have, with a folder of pictures in it that is called as ours is."""
     names = ("holiday.png", f"{'k' * 64}.png", f"{K}.jpg", f"{K.upper()}.png", f"{K}0.png", "letter.tmp", "notes.txt")
     for name in names:
         picture(size=64).save(tmp_path / name, format="PNG")

@@ -7,7 +7,8 @@ import pytest
 from pipeline.caveats import caveats, method
 from pipeline.cells import Cell
 from pipeline.compare import compare_document, generate_document, plan
-from pipeline.cost import PriceProfile, load_prices
+from pipeline.events import DISTURBED
+from pipeline.prices import PriceProfile, load_prices
 from pipeline.sweep import cell_document, head_document, plan_sweep, sweep_document
 from tests.fakes import results
 
@@ -62,6 +63,12 @@ def test_unsteady_runs_are_named(compare, backend):
     assert "The runs of a model differ" not in beginnings(compare(repeat=3))
     backend.denoise_s = [1.0, 3.0, 3.0, 1.6, 1.2, 3.0]
     assert "The runs of a model differ" in beginnings(compare(repeat=3))
+
+
+def test_how_much_busier_than_usual_a_machine_was_is_said_as_it_is_judged(compare):
+    said = caveats({**compare(), "speedup": None}, PRICES.profiles["free"])
+    [busy] = [sentence for sentence in said if sentence.startswith("The machine was busy")]
+    assert f" took more than {DISTURBED:g} times as long as usual here," in busy
 
 
 def test_a_picture_out_of_the_cache(compare):

@@ -15,10 +15,10 @@ import pytest
 import pipeline.__main__ as command_line
 from pipeline import imagefile
 from pipeline.cards import ASSETS
-from pipeline.cost import load_prices
 from pipeline.engine import Engine
 from pipeline.options import parser
 from pipeline.playground import Playground
+from pipeline.prices import load_prices
 from pipeline.recipe import request_from_recipe
 from pipeline.sweep_votes import open_vote
 from tests.fakes import CountingBackend

@@ -15,10 +15,10 @@ from pipeline.compare import (
     plan,
     repriced,
 )
-from pipeline.cost import load_prices
 from pipeline.errors import InputError
 from pipeline.estimate import Estimate
 from pipeline.events import Result
+from pipeline.prices import load_prices
 from tests.fakes import results
 
 PRICE = load_prices().profiles["hf-l4"]

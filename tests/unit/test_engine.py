@@ -11,10 +11,10 @@ from pipeline import engine as module
 from pipeline.caches import ImageCache
 from pipeline.catalog import load_catalog
 from pipeline.compare import RUN_ORDER, compare_document, plan
-from pipeline.cost import load_prices
 from pipeline.engine import Engine
 from pipeline.errors import InputError
 from pipeline.events import Done, Loading, Queued, Step, final_results
+from pipeline.prices import load_prices
 from pipeline.request import make_request
 from tests.fakes import CATALOG, CountingBackend, draw, results
 

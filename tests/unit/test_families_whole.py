@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline.backends import How, local
+from pipeline.backends import How
 from pipeline.backends.families import FAMILIES
 from pipeline.backends.local import LocalBackend
 from pipeline.bench.architectures import ARCHITECTURES
@@ -36,7 +36,7 @@ ONE_OF_EACH = [next(card.id for card in REAL if card.pipeline == pipeline) for p
 
 def processor(bf16: bool) -> LocalBackend:
     """Where a processor computes in bfloat16, and where it does not: the tests are the same on either."""
-    return LocalBackend(facts=Facts("cpu", "CPU, 2 cores (Test)", 10**12, 10**12, 10**12, bf16=bf16))
+    return LocalBackend(facts=Facts("cpu", "CPU, 2 cores (Test)", 10**12, 10**12, bf16=bf16))
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +193,7 @@ def test_every_switch_that_a_gpu_offers_draws_there(model, checkpoint, gpu):
 def test_offloaded_it_makes_the_same_picture_again_and_again(model, switches, checkpoint, monkeypatch):
     """In the type that GPUs hold, by every way of placing a model; twice, for the hooks of the first run stay."""
     card = tiny_card(model, checkpoint).model_copy(update={"dtypes": ("bfloat16",)})
-    gpu = Facts("cuda", "NVIDIA Test", 10**12, 10**12, 10**12, (8, 6), True)
+    gpu = Facts("cuda", "NVIDIA Test", 10**12, 10**12, True)
     made = []
     for how in ("resident", "model offload", "group offload"):
         backend = LocalBackend(facts=gpu)
@@ -207,7 +207,7 @@ def test_offloaded_it_makes_the_same_picture_again_and_again(model, switches, ch
     "model", ["z-image", "sd-2.1", "sdxl", "flux2-klein-base-4b", "prx-512-sft", "sana-1.6b", "flux1-dev"]
 )
 def test_previews_change_no_pixel(model, checkpoint, backend, monkeypatch):
-    monkeypatch.setattr(local, "PREVIEW_EVERY_S", 0)
+    monkeypatch.setattr("pipeline.backends.previews.PREVIEW_EVERY_S", 0)
     card = tiny_card(model, checkpoint)
     request = request_of(card, steps=4)
     plain = run(backend, card, request).image
@@ -235,7 +235,7 @@ def test_a_file_of_weights_takes_a_components_place(checkpoint, tmp_path):
 def test_a_tiny_vae_shows_previews_also_where_the_models_own_lies_elsewhere(
     model, how, checkpoint, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(local, "PREVIEW_EVERY_S", 0)
+    monkeypatch.setattr("pipeline.backends.previews.PREVIEW_EVERY_S", 0)
     own = json.loads((checkpoint(SHIPPED.model(model).pipeline) / "vae" / "config.json").read_text())
     channels = own["latent_channels"]
     small = {"encoder_block_out_channels": (8, 8), "decoder_block_out_channels": (8, 8)}
@@ -243,7 +243,7 @@ def test_a_tiny_vae_shows_previews_also_where_the_models_own_lies_elsewhere(
     diffusers.AutoencoderTiny(latent_channels=channels, **small, **blocks).save_pretrained(tmp_path / "tiny")
     plain = tiny_card(model, checkpoint)
     card = plain.model_copy(update={"id": f"{model}-tiny", "preview_vae": Part(path=str(tmp_path / "tiny"))})
-    backend = LocalBackend(facts=Facts("cuda", "NVIDIA Test", 10**12, 10**12, 10**12, (8, 6), True))
+    backend = LocalBackend(facts=Facts("cuda", "NVIDIA Test", 10**12, 10**12, True))
     monkeypatch.setattr(backend, "_plan", lambda card, request: Plan(how, "float32", 0))
     pictures, shown = [], []
     for each in (plain, card):

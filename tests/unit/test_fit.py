@@ -14,16 +14,15 @@ SHIPPED = load_catalog()
 
 
 def gpu(name: str, gb: float, capability: tuple[int, int], ram: float = 64) -> Facts:
-    total = int(gb * 1e9)
-    return Facts("cuda", name, total, int(total * 0.97), int(ram * 1e9), capability, capability >= (8, 0))
+    return Facts("cuda", name, int(gb * 0.97e9), int(ram * 1e9), capability >= (8, 0))
 
 
 T4 = gpu("Tesla T4", 16, (7, 5), ram=16)
 A10G = gpu("NVIDIA A10G", 24, (8, 6))
 A100 = gpu("NVIDIA A100", 40, (8, 0))
 H200 = gpu("NVIDIA H200", 141, (9, 0), ram=128)
-LAPTOP = Facts("cpu", "CPU, 4 cores", int(16e9), int(16e9), int(16e9))
-XEON = Facts("cpu", "CPU, 4 cores (Intel Xeon)", int(16e9), int(16e9), int(16e9), bf16=True)
+LAPTOP = Facts("cpu", "CPU, 4 cores", int(16e9), int(16e9))
+XEON = Facts("cpu", "CPU, 4 cores (Intel Xeon)", int(16e9), int(16e9), bf16=True)
 
 
 def how(pair: str, facts: Facts) -> str | None:

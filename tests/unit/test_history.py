@@ -297,7 +297,7 @@ def test_files_that_no_row_names_go_at_the_next_start(history, made, tmp_path):
 
 
 def test_files_that_are_not_the_historys_own_stay(history):
-    """Whoever names a folder that he has, with such a folder of his own in it."""
+    """Whoever names a folder that they have, with such a folder of their own in it."""
     names = {"holiday.png", f"{'k' * 24}.png", f"{'a' * 23}.png", f"{'a' * 24}.jpg", "letter.tmp", f"{'a' * 16}"}
     for name in names:
         file = history.folder / "pictures" / name

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from pipeline.compare import compare_document, generate_document
-from pipeline.cost import load_prices
 from pipeline.events import final_results
 from pipeline.history import History
+from pipeline.prices import load_prices
 from pipeline.request import make_request
 from pipeline.sweep import head_document, plan_sweep
 from pipeline.ui.history_markup import cards

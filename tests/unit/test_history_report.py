@@ -10,11 +10,11 @@ import pytest
 
 from pipeline.catalog import ROLES
 from pipeline.compare import compare_document, generate_document, plan
-from pipeline.cost import load_prices
 from pipeline.engine import Engine
 from pipeline.errors import InputError
 from pipeline.events import final_results
 from pipeline.playground import Playground
+from pipeline.prices import load_prices
 from pipeline.request import make_request
 from pipeline.ui import history_report
 from pipeline.ui.history_report import conditions, write

@@ -14,10 +14,11 @@ from pipeline.backends.everywhere import Everywhere
 from pipeline.backends.hosted import HostedBackend, body
 from pipeline.catalog import load_catalog
 from pipeline.compare import compare_document, device_of, repriced
-from pipeline.cost import load_prices, picture_formula
+from pipeline.cost import picture_sum
 from pipeline.engine import Engine
 from pipeline.errors import Cancelled, InputError, ModelError, PlaygroundError
 from pipeline.events import Done, Queued, Step
+from pipeline.prices import load_prices
 from pipeline.recipe import recipe_of, result_from_recipe
 from pipeline.request import make_request
 from pipeline.spending import Spending
@@ -73,7 +74,7 @@ def test_what_the_provider_counted_is_what_is_paid(engine, cards, provider, spen
     assert old["cost_usd"] == pytest.approx(5 * 4000 / 1e6 + 3 * 1000 / 1e6)
     assert new["cost_usd"] == pytest.approx(0.002)
     assert spending.spent_usd == pytest.approx(0.025)
-    formula = picture_formula(1.0, PRICE, results["predecessor"].hosted)
+    formula = picture_sum(1.0, PRICE, results["predecessor"].hosted).formula
     assert formula == "5 output tokens × $4000 ÷ 1,000,000 + 3 prompt tokens × $1000 ÷ 1,000,000 = $0.0230"
     assert document["saving"] == pytest.approx(1 - 0.002 / 0.023)
     assert document["device"] == "Someone"

@@ -11,11 +11,11 @@ import pytest
 from pipeline.caveats import caveats, method
 from pipeline.claims import claims
 from pipeline.compare import compare_document, estimate_document, generate_document, plan
-from pipeline.cost import load_prices
 from pipeline.errors import InputError, ModelError
 from pipeline.events import final_results
 from pipeline.history import History
 from pipeline.playground import Playground
+from pipeline.prices import load_prices
 from pipeline.report import write_report
 from pipeline.report_pictures import Item
 from pipeline.request import make_request

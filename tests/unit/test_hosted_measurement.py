@@ -10,10 +10,10 @@ import pytest
 from pipeline.backends.everywhere import Everywhere
 from pipeline.backends.hosted import HostedBackend
 from pipeline.compare import compare_document
-from pipeline.cost import load_prices
 from pipeline.engine import Engine
 from pipeline.errors import Cancelled, ModelError
 from pipeline.events import Done, Result, Step
+from pipeline.prices import load_prices
 from pipeline.recipe import recipe_of, result_from_recipe
 from pipeline.spending import Spending
 from tests.provider import asked_for, run

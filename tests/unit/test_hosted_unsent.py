@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 import httpx
@@ -12,7 +13,7 @@ from pipeline.backends import hosted as module
 from pipeline.backends.hosted import HostedBackend
 from pipeline.catalog import load_catalog
 from pipeline.errors import ModelError, PlaygroundError
-from pipeline.hosted import offline
+from pipeline.hosted import offline, tell_hub
 from pipeline.request import make_request
 from tests.fakes import CATALOG
 from tests.provider import CARDS
@@ -102,3 +103,6 @@ def test_what_reads_as_a_no_is_not_offline(cards, monkeypatch, value, told):
         monkeypatch.setenv("DIPTYCH_OFFLINE", value)
     assert offline() is told
     assert bool(cards.model("swift").hosted.why_not()) is told
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    tell_hub()
+    assert ("HF_HUB_OFFLINE" in os.environ) is told

@@ -1,4 +1,4 @@
-"""Who runs what: nobody fills the line by himself."""
+"""Who runs what: nobody fills the line alone."""
 
 from __future__ import annotations
 

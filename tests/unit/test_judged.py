@@ -10,7 +10,7 @@ from pipeline.cards import ASSETS
 from pipeline.catalog import Judged, load_catalog
 from pipeline.claims import claim
 from pipeline.compare import plan
-from pipeline.judged import judged_claim, judged_document, judged_text
+from pipeline.judged import evidence, judged_claim, judged_document, judged_text
 from pipeline.reading import Reading
 from pipeline.stored import load
 from pipeline.ui import markup
@@ -105,6 +105,14 @@ def test_without_any_evidence_the_way_to_some_is_named():
     assert "In blind votes" in markup.verdict(
         {**document, "judged": None, "opinions": "In blind votes it was as good."}
     )
+
+
+def test_what_was_judged_and_what_people_said_is_one_evidence():
+    document, _ = load()
+    said = "In blind votes it was as good."
+    assert evidence({**document, "opinions": said}) == f"{judged_text(document)} {said}"
+    assert evidence({**document, "opinions": ""}) == evidence(document) == judged_text(document)
+    assert evidence({"judged": None, "opinions": said}) == said and evidence({}) == ""
 
 
 def test_a_prompt_that_was_not_read_claims_nothing_of_those_that_were():

@@ -165,7 +165,7 @@ def test_a_peak_that_cannot_be_set_back_is_not_told(monkeypatch):
 
 def test_a_model_that_was_placed_is_here_though_its_files_are_gone(tmp_path, monkeypatch):
     opened = open_playground(tmp_path)
-    facts = Facts("cuda", "NVIDIA H200", 141 * 10**9, 140 * 10**9, 256 * 10**9, (9, 0), True)
+    facts = Facts("cuda", "NVIDIA H200", 140 * 10**9, 256 * 10**9, True)
     monkeypatch.setattr("pipeline.playground.find_facts", lambda: facts)
     assert opened.default_pair.id == "bundled"
     opened.engine.backend.local.placed = frozenset({"sdxl", "sdxl-lightning"})

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.charts import CostBar, cost_chart
 from pipeline.compare import repriced
-from pipeline.cost import PriceProfile, load_prices
+from pipeline.prices import PriceProfile, load_prices
 from pipeline.stored import load
 from pipeline.ui import prices_markup
 

@@ -17,7 +17,7 @@ from pipeline.bench.architectures import ARCHITECTURES
 from pipeline.cards import ASSETS
 from pipeline.catalog import load_catalog
 from pipeline.caveats import caveats
-from pipeline.cost import load_prices
+from pipeline.prices import load_prices
 from pipeline.reading import Reading, read, reading_text
 from pipeline.request import make_request
 from pipeline.ui import markup

@@ -12,9 +12,9 @@ import pytest
 
 from pipeline.catalog import ROLES
 from pipeline.compare import compare_document, plan
-from pipeline.cost import load_prices
 from pipeline.engine import Engine
 from pipeline.playground import Playground
+from pipeline.prices import load_prices
 from pipeline.ui import report_buttons
 from pipeline.ui.price_box import AUTOMATIC_PRICE
 from pipeline.ui.served import hand_out_result, new_file

@@ -19,13 +19,14 @@ from starlette.middleware import Middleware
 from starlette.testclient import TestClient
 
 from pipeline.ui import sessions
-from pipeline.ui.served import RequestLimit, served_folders
+from pipeline.ui.request_limit import RequestLimit
+from pipeline.ui.served import served_folders
 from pipeline.ui.sessions import KEPT, Messages, Sessions, sessions_of
 
 
 @pytest.fixture
 def page() -> gr.Blocks:
-    """It says back what a visitor wrote, and how often he has."""
+    """It says back what a visitor wrote, and how often they have."""
     with gr.Blocks(analytics_enabled=False) as page:
         text, said, times = gr.Textbox(), gr.Textbox(), gr.State(0)
         text.change(lambda text, times: (gr.Textbox(text, label="said"), times + 1), [text, times], [said, times])

@@ -117,7 +117,7 @@ def test_one_encoder_gives_two_sets_of_embeddings_where_prompts_are_cut_elsewher
 
 
 def test_one_encoder_gives_two_sets_of_embeddings_in_two_types(cache, checkpoints):
-    facts = Facts("cpu", "CPU, 2 cores (Test)", 10**12, 10**12, 10**12, bf16=True)
+    facts = Facts("cpu", "CPU, 2 cores (Test)", 10**12, 10**12, bf16=True)
     wide, narrow = (
         downloaded(cache, dtype, checkpoints[0]).model_copy(update={"dtypes": (dtype,)})
         for dtype in ("float32", "bfloat16")

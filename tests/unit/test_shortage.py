@@ -34,7 +34,7 @@ def card(checkpoint) -> ModelCard:
 
 
 def gpu(gb: float) -> Facts:
-    return Facts("cuda", "NVIDIA Test", int(gb * 1e9), int(gb * 1e9), 64 * 10**9, (8, 6), True)
+    return Facts("cuda", "NVIDIA Test", int(gb * 1e9), 64 * 10**9, True)
 
 
 def run(backend: LocalBackend, card: ModelCard, **fields: object):

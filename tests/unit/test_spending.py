@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.backends.everywhere import Everywhere
 from pipeline.backends.hosted import HostedBackend
-from pipeline.cost import call_cost
+from pipeline.cost import call_sum
 from pipeline.engine import Engine
 from pipeline.errors import InputError, ModelError
 from pipeline.request import make_request
@@ -35,7 +35,7 @@ def test_a_run_that_was_let_begin_is_not_cut_off_for_the_tokens_of_its_prompt(ca
     """The prompt is charged afterwards, by the provider's count; before, it is taken for as long as it can be."""
     provider.usage = {"num_output_tokens": 4, "num_input_text_tokens": len("a red apple")}
     grand = asked_for(cards)["predecessor"]
-    most = call_cost(cards.model("grand").hosted.dearest(grand))
+    most = call_sum(cards.model("grand").hosted.dearest(grand)).usd
     spending = Spending(5 * most)
     spending.check(5 * most)
     with pytest.raises(InputError):

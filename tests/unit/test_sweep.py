@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from pipeline.cost import load_prices
 from pipeline.errors import InputError
 from pipeline.estimate import Estimate
+from pipeline.prices import load_prices
 from pipeline.sweep import COLUMNS_MAX, forecast, head_document, heads, plan_again, plan_sweep
 from pipeline.wording import expected
 from tests.fakes import plan_of

@@ -11,10 +11,10 @@ import pytest
 
 from pipeline import sweep_judging as module
 from pipeline.cards import JudgeCard
-from pipeline.cost import load_prices
 from pipeline.errors import BusyError, Cancelled, InputError
 from pipeline.history import History
 from pipeline.playground import Playground
+from pipeline.prices import load_prices
 from pipeline.sweep_judging import Judging
 from pipeline.sweep_report import drawn, write_sweep_report
 from pipeline.sweep_run import Sweeps

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.catalog import load_catalog
-from pipeline.cost import load_prices
 from pipeline.engine import Engine
 from pipeline.history import History
+from pipeline.prices import load_prices
 from pipeline.sweep import plan_sweep
 from pipeline.sweep_run import Kept, Sweeps
 from tests.fakes import CountingBackend, draw

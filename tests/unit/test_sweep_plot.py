@@ -33,7 +33,7 @@ def tradeoff(*points: tuple[float, float], apart: int = 0) -> Tradeoff:
     found = tuple(
         Point(i, seconds, seconds / 100, psnr, 0.5, setting=f"cell {i}") for i, (seconds, psnr) in enumerate(points)
     )
-    return Tradeoff(found, (99,), apart)
+    return Tradeoff(found, apart)
 
 
 def by(found: Tradeoff, *models: str) -> Tradeoff:

@@ -7,9 +7,9 @@ import threading
 import pytest
 
 from pipeline import tradeoff
-from pipeline.cost import load_prices
 from pipeline.errors import Declined, ModelError
 from pipeline.playground import Playground
+from pipeline.prices import load_prices
 from pipeline.tradeoff import left_to_compare
 from pipeline.ui import series, sweep_markup, sweep_progress
 from pipeline.ui.jobs import Jobs

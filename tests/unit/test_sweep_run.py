@@ -10,10 +10,10 @@ from contextlib import contextmanager
 import pytest
 
 from pipeline import imagefile
-from pipeline.cost import load_prices
 from pipeline.device import Device
 from pipeline.errors import BusyError, Cancelled, InputError, PlaygroundError
 from pipeline.history import History
+from pipeline.prices import load_prices
 from pipeline.request import make_request
 from pipeline.sweep import cell_document
 from pipeline.sweep_run import Kept, Sweeps, Working

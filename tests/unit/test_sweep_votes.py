@@ -9,11 +9,11 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.cost import load_prices
 from pipeline.errors import Cancelled, InputError
 from pipeline.history import Entry, History
 from pipeline.labels import setting_of
 from pipeline.playground import Playground
+from pipeline.prices import load_prices
 from pipeline.sweep import plan_sweep
 from pipeline.sweep_plot import votes_plot
 from pipeline.sweep_report import drawn, write_sweep_report, write_vote_report

@@ -15,10 +15,10 @@ from pipeline.catalog import Catalog, load_catalog
 from pipeline.caveats import method
 from pipeline.claims import claims, throughput_text
 from pipeline.compare import compare_document, estimate_document, repriced
-from pipeline.cost import PriceProfile, load_prices
 from pipeline.engine import Engine
 from pipeline.errors import BatchTooLarge, Cancelled, InputError
 from pipeline.events import Done, Step, final_results
+from pipeline.prices import PriceProfile, load_prices
 from pipeline.report import write_report
 from pipeline.report_pictures import Item
 from pipeline.request import make_request

@@ -8,9 +8,9 @@ import pytest
 
 from pipeline import tradeoff as tradeoff_module
 from pipeline.catalog import load_catalog
-from pipeline.cost import load_prices
 from pipeline.errors import Cancelled
 from pipeline.history import History
+from pipeline.prices import load_prices
 from pipeline.request import make_request
 from pipeline.sweep import plan_sweep
 from pipeline.sweep_run import Sweeps
@@ -28,7 +28,7 @@ def test_the_reference_has_no_switch_whatever_comes_first(catalog, engine, tmp_p
     list(compare_cells(sweeps, entry))
     found = tradeoff(sweeps, entry)
     documents = {cell.place: cell.document for cell in sweeps.cells.of(entry.id)}
-    [reference] = found.references
+    [reference] = {cell.fidelity["reference"] for cell in sweeps.cells.of(entry.id) if cell.fidelity}
     assert (documents[reference]["model"], documents[reference]["switches"]) == ("old", [])
     assert found.chosen == "the picture with the most steps, then the fewest switches"
     assert found.models == ("Old", "New")

@@ -13,10 +13,10 @@ from pipeline.backends import How
 from pipeline.backends.local import LocalBackend
 from pipeline.backends.unusable import refuse_unusable
 from pipeline.cards import ModelCard
-from pipeline.cost import load_prices
 from pipeline.device import Facts
 from pipeline.errors import Declined
 from pipeline.history import History
+from pipeline.prices import load_prices
 from pipeline.request import make_request
 from pipeline.sweep_run import Kept, LeftOut, Sweeps
 from tests.fakes import plan_of
@@ -35,7 +35,7 @@ def card(checkpoint) -> ModelCard:
 )
 @pytest.mark.filterwarnings("ignore:invalid value encountered in cast")
 def test_numbers_that_overflow_are_a_sentence_and_the_model_goes_on(card, broken):
-    laptop = Facts("cpu", "CPU, 2 cores (Test)", 10**12, 10**12, 10**12)  # others compute in bfloat16
+    laptop = Facts("cpu", "CPU, 2 cores (Test)", 10**12, 10**12)  # others compute in bfloat16
     backend, request = LocalBackend(facts=laptop), make_request(card, "a red apple", seed=7)
 
     def make(batch: int = 1) -> Image.Image:

@@ -1,4 +1,4 @@
-"""Who sees what: a visitor his own, whoever sits at the machine also what is nobody's, and a program's."""
+"""Who sees what: visitors their own, whoever sits at the machine also what is nobody's, and a program's."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import gradio as gr
 import pytest
 
 from pipeline.catalog import load_catalog
-from pipeline.cost import load_prices
 from pipeline.errors import InputError, PlaygroundError
 from pipeline.events import final_results
 from pipeline.playground import Playground
+from pipeline.prices import load_prices
 from pipeline.request import make_request
 from pipeline.spending import Spending
 from pipeline.ui.keeper import Keeper

@@ -7,10 +7,10 @@ import threading
 import pytest
 
 from pipeline.compare import plan
-from pipeline.cost import load_prices
 from pipeline.errors import Cancelled, Declined, ModelError
 from pipeline.events import Queued, Step
 from pipeline.playground import Playground
+from pipeline.prices import load_prices
 from pipeline.vote_run import Drawing, Opened, draw_vote
 
 PROMPTS = ("a fox", "a cat", "a hat")

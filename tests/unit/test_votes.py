@@ -12,12 +12,12 @@ import pytest
 
 from pipeline.catalog import ROLES
 from pipeline.compare import compare_document, plan
-from pipeline.cost import load_prices
 from pipeline.errors import InputError
 from pipeline.events import final_results
 from pipeline.history import Entry, History
 from pipeline.imagefile import readable
 from pipeline.keeping import LEFT
+from pipeline.prices import load_prices
 from pipeline.votes import PAIRS_MAX, Tally, Votes, by_pair
 from tests.kills import KILLS, killed
 
