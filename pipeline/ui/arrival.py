@@ -22,6 +22,7 @@ from pipeline.ui.compare_view import CompareView, pair_choices, pair_dropdown
 from pipeline.ui.jobs import Jobs
 from pipeline.ui.opinions import opinions_of
 from pipeline.ui.visitors import NEW_TOKEN, Visitors
+from pipeline.votes import PAIRS_MAX
 from pipeline.wording import shortened
 
 FROM_LINK = "Filled in from the link. Press Compare to run it."
@@ -81,14 +82,24 @@ def attach(
             return restore_updates.told(view, f"The link cannot be used: {error}")
         opinions = partial(opinions_of, playground, visitors, token, request)
         try:
-            for entry in visitors.find(token, request, kind="comparison", limit=1):
-                return restore_updates.from_history(view, playground, entry, opinions)
+            secret = blind(token, request)
+            for entry in visitors.find(token, request, kind="comparison", limit=1 + PAIRS_MAX if secret else 1):
+                if entry.document not in secret:
+                    return restore_updates.from_history(view, playground, entry, opinions)
         except InputError as error:  # made with models or settings that are no more: the stored example stays
             log.info("the newest comparison is not restored: %s", error)
         except PlaygroundError:
             log.exception("the history cannot be read")
             return restore_updates.told(view, UNREADABLE)
         return {}
+
+    def blind(token: object, request: gr.Request) -> list[dict]:
+        """The comparisons of a vote that this visitor made and has not voted on to its end: to show any of them with
+        its models' names would end its being blind."""
+        for vote in visitors.find(token, request, kind="vote", limit=1):
+            if playground.votes.ballot(vote, visitors.owner(token)):
+                return vote.document["pairs"]
+        return []
 
     def on_wait() -> None:
         """To know the machine can take as long as torch takes to be imported. What the visitor does meanwhile is in the

@@ -189,8 +189,9 @@ def build(playground: Playground, status_html: str) -> CompareView:
             visible=bool(first) and first[0]["speedup"] is None,
             elem_id="run-anew",
         )
-        copy_link = gr.Button("Copy link", size="sm", min_width=90, scale=0)
-        report = report_buttons.build()
+        with gr.Row(elem_classes="take-away"):
+            copy_link = gr.Button("Copy link", size="sm", min_width=90, scale=0)
+            report = report_buttons.build()
     link = gr.Textbox(
         label="Link to these settings", visible=False, interactive=True, max_lines=3, elem_classes="link-box"
     )

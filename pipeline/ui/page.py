@@ -22,6 +22,7 @@ from pipeline.ui import (
     report_buttons,
     report_tab,
     sweep_tab,
+    tab_address,
     vote_tab,
 )
 from pipeline.ui.jobs import Jobs
@@ -114,6 +115,7 @@ def build_page(playground: Playground, readiness: Readiness) -> gr.Blocks:
             with gr.Tab("About"):
                 gr.Markdown(f"{ABOUT}\nDiptych {__version__}, MIT licence.")
         page.load(None, js=NUMBERS_AS_TYPED)
+        tab_address.attach(page, tabs)
         clock = gr.Timer(1.0)
         clock.tick(
             lambda: (readiness.html(), gr.Timer(active=not readiness.settled)),

@@ -43,6 +43,12 @@ PUT_CELLS = f"""(text) => {{
 """The grid is sent once; then only what has changed."""
 NOT_YET = "The pictures are not all compared with their references yet."
 
+LEAD = (
+    "A sweep draws a grid over any two of models, prompts, seeds, steps, guidance and switches. Its plot marks the "
+    "settings that no other beats both in time or cost and in fidelity, votes or a judge’s score."
+)
+"""Until there is a sweep on the page."""
+
 log = logging.getLogger(__name__)
 
 
@@ -72,7 +78,7 @@ def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visit
             button.interactive = False
     refused = gr.HTML("", elem_classes="kept-box")
     said = gr.HTML("", elem_classes="kept-box")
-    grid = gr.HTML("", apply_default_css=False, elem_classes="kept-box")
+    grid = gr.HTML(markup.hint(LEAD), apply_default_css=False, elem_classes="kept-box")
     with gr.Row(visible=False, elem_classes="plot-axes") as axes:
         up = gr.Radio(list(UP), value=UP[0], label="Plot upwards", min_width=300)
         across = gr.Radio(list(ACROSS), value="time", label="Plot across", min_width=170)

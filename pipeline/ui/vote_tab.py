@@ -38,6 +38,11 @@ from pipeline.votes import PAIRS_MAX, recipe_of_lane, roles_of
 from pipeline.wording import count
 
 LINK_KEY = "vote"
+LEAD = (
+    "A blind vote: two pictures without names, their sides drawn by lot. Whoever has its link can vote, by mouse or "
+    "arrow keys. It tells how often the efficient picture is preferred, and how sure that is."
+)
+"""Until there is a vote on the page."""
 SIDES = {"left": "← Left", "tie": "↑ Tie", "bad": "↓ Both bad", "right": "Right →"}
 KEYS = """
 const sides = {ArrowLeft: 'left', ArrowRight: 'right', ArrowUp: 'tie', ArrowDown: 'bad'};
@@ -98,7 +103,7 @@ class Booth:
 
 
 def _lay_out() -> Booth:
-    ballot = gr.HTML("", js_on_load=KEYS, apply_default_css=False, elem_classes="kept-box")
+    ballot = gr.HTML(markup.hint(LEAD), js_on_load=KEYS, apply_default_css=False, elem_classes="kept-box")
     with gr.Row(visible=False, elem_classes="vote-buttons", equal_height=True) as choosing:
         buttons = {side: gr.Button(name, elem_id=f"vote-{side}", min_width=70) for side, name in SIDES.items()}
     with gr.Row(elem_classes="views", equal_height=True):
@@ -221,9 +226,11 @@ def build(
         return {tabs: gr.Tabs(selected="vote"), **answering(wanted, token, request)} if wanted else gr.skip()
 
     def on_open(token, entry, request: gr.Request) -> dict:
-        """The newest vote that this visitor made, unless one is before them."""
+        """The newest vote that this visitor made, unless one is before them, or their link opens one."""
+        if entry or LINK_KEY in request.query_params:
+            return gr.skip()
         try:
-            found = [] if entry else visitors.find(token, request, kind="vote", limit=1)
+            found = visitors.find(token, request, kind="vote", limit=1)
         except PlaygroundError:
             log.exception("the history cannot be read")
             return gr.skip()

@@ -75,6 +75,24 @@ def test_prompts_are_drawn_voted_on_by_keyboard_and_counted(serve, engine: Engin
     assert visit.faults == [] and visit.sideways() <= 0
 
 
+def test_a_reload_amid_a_vote_shows_none_of_its_pictures_with_their_names(serve, engine: Engine, browser):
+    visit = Voter(browser, serve(engine))
+    visit.run("a dog")
+    visit.start("a cat", "a fox")
+    for key in ("ArrowLeft", "ArrowRight"):
+        visit.reload()
+        visit.tab("Compare")
+        playwright.expect(visit.verdict).to_contain_text("“a dog”")
+        visit.tab("Vote")
+        visit.page.locator("body").focus()
+        visit.page.keyboard.press(key)
+    playwright.expect(visit.result).to_contain_text("2 by 1 voter")
+    visit.reload()
+    visit.tab("Compare")
+    playwright.expect(visit.verdict.first).to_contain_text(re.compile("“a (cat|fox)”"))
+    assert visit.faults == []
+
+
 def test_others_vote_by_the_link_each_for_himself_and_see_no_result_before(serve, engine: Engine, browser):
     url = serve(engine)
     maker = Voter(browser, url)
@@ -205,6 +223,6 @@ def test_drawing_can_be_stopped_and_a_wrong_link_is_one_sentence(serve, engine, 
         playwright.expect(visit.page.get_by_text(words)).to_be_visible()
         playwright.expect(visit.button("Draw and start the vote")).to_be_enabled()
         playwright.expect(visit.button("Stop drawing")).to_be_disabled()
-    visit.reload(f"{visit.page.url.split('?')[0]}?vote=nothing")
+    visit.reload(f"{re.split('[?#]', visit.page.url)[0]}?vote=nothing")
     playwright.expect(visit.page.get_by_role("alert")).to_contain_text("no such entry")
     assert visit.faults == []
