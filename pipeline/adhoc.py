@@ -57,7 +57,7 @@ def catalog_with(catalog: Catalog, model: str) -> Catalog:
     folder = Path(model).expanduser().absolute()
     folder = folder.resolve() if ".." in folder.parts else folder  # otherwise a link keeps its own name
     if folder.is_dir():
-        # The id stands in pictures, history and reports, and a path may name whoever has it in his home.
+        # The id stands in pictures, history and reports, and a path may name whoever has it at home.
         own = f"{slug(folder.name, 'folder')}-{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
         card = _card(catalog, model, folder, id=own, name=folder.name or own, path=str(folder))
     elif found := HUB_ID.fullmatch(model):

@@ -26,7 +26,7 @@ from pipeline.errors import InputError
 from pipeline.wholefile import DRAFT_KEPT_S, DRAFT_NAME, whole_file
 
 PICTURE_NAME = re.compile(r"[0-9a-f]{64}\.png")
-"""A picture's of ours. The folder may be one that a person named and has files of his own in: nothing else is counted
+"""A picture's of ours. The folder may be one that somebody named and has other files in: nothing else is counted
 there, or removed, but our drafts."""
 
 

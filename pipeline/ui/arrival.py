@@ -1,4 +1,4 @@
-"""What the page shows when somebody comes: his newest comparison, or what a link says; and the ways to carry settings
+"""What the page shows when somebody comes: their newest comparison, or what a link says; and the ways to carry settings
 elsewhere and back, a link and a PNG. Nothing of it runs a model: that is for Compare."""
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def attach(
     first = [view.prompt, view.pair, view.seed, view.shown]
 
     def begun(said: dict, request: gr.Request) -> bool:
-        """Whether this visitor has begun with the page as it came: what he has set and made is not taken from him."""
+        """Whether a visitor has begun with the page as it came: what they have set and made is not taken from them."""
         return jobs.busy(request.session_hash) or any(said[box] != box.value for box in first)
 
     def on_arrival(said: dict, request: gr.Request) -> dict:

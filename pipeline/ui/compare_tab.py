@@ -42,7 +42,7 @@ from pipeline.wording import expected
 
 DEVICE_QUEUE = {"concurrency_id": "device", "concurrency_limit": 80}
 """How many visitors' comparisons may be open at once. The engine's own line decides who has the device and tells each
-one his place; Gradio's queue only holds what comes after these."""
+one their place; Gradio's queue only holds what comes after these."""
 ASIDE_QUEUE = {"concurrency_id": "aside", "concurrency_limit": 20}
 """For what can go on for hours, sweeps, votes and judges: however many are on, there are places to compare."""
 FORGET_LINK = f"""(...values) => {{

@@ -1,4 +1,4 @@
-"""Hosted models through the named endpoints: nobody spends what he was not given."""
+"""Hosted models through the named endpoints: nobody spends what they were not given."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ def test_the_page_knows_that_a_client_has_it_open(serve, engine: Engine, monkeyp
 
 
 def test_what_the_page_has_no_use_for_is_not_there(serve, engine: Engine):
-    """Also where Gradio would write to the disk for whoever asks, or ask another machine for him."""
+    """Also where Gradio would write to the disk for whoever asks, or ask another machine for them."""
     url = serve(engine)
     for path in ("deep_link?session_hash=me", "dev/reload", "file=https://example.com/", "proxy=https://x.hf.space/"):
         with pytest.raises(urllib.error.HTTPError) as refused:

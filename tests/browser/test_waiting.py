@@ -1,4 +1,4 @@
-"""What a visitor sees, and can still do, while a busy server makes him wait."""
+"""What a visitor sees, and can still do, while a busy server makes them wait."""
 
 from __future__ import annotations
 
