@@ -22,7 +22,7 @@ from pipeline.ui.jobs import Jobs
 from pipeline.ui.opinions import opinions_of
 from pipeline.ui.report_buttons import ReportButtons
 from pipeline.ui.served import address, take_back_small
-from pipeline.ui.sweep_tab import SweepView
+from pipeline.ui.sweep_view import SweepView
 from pipeline.ui.visitors import Visitors
 from pipeline.wording import size_text
 
@@ -193,7 +193,7 @@ def attach(
     listing.cards.alter(on_alter, asked, answer, trigger_mode="multiple", **hidden)
     into = [tabs, listing.said, swept.wanted, *outputs(view)]
     following = listing.cards.restore(on_open, visitors.token, into, js=FORGET_LINK, **hidden)
-    for event in (*opened, *swept.show):
+    for event in opened:
         following = following.then(**event)
     history_report.attach(listing.report, filters, playground, visitors)
 

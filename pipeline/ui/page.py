@@ -22,6 +22,7 @@ from pipeline.ui import (
     report_buttons,
     report_tab,
     sweep_tab,
+    sweep_view,
     tab_address,
     vote_tab,
 )
@@ -100,12 +101,14 @@ def build_page(playground: Playground, readiness: Readiness) -> gr.Blocks:
                 arrived = arrival.attach(view, playground, jobs, visitors, weigh, offer)
                 report_buttons.attach(view.report, playground, view.shown, view.price)
             with gr.Tab("Sweep", id="sweep") as sweep:
-                swept = sweep_tab.build(playground, view, jobs, visitors, sweep)
+                swept = sweep_view.build(playground)
+                show_sweep = sweep_tab.attach(swept, playground, view, jobs, visitors, sweep)
             with gr.Tab("Vote", id="vote") as vote:
                 vote_tab.build(playground, view, swept, jobs, visitors, tabs, vote, arrived)
             with gr.Tab("History", id="history") as tab:
                 listing = history_tab.build(playground)
-                history_tab.attach(listing, tabs, tab, view, playground, swept, jobs, visitors, (weigh, offer))
+                opened = (weigh, offer, *show_sweep)
+                history_tab.attach(listing, tabs, tab, view, playground, swept, jobs, visitors, opened)
             with gr.Tab("Prices") as prices:
                 prices_tab.build(playground, view, prices)
             with gr.Tab("Models") as models:

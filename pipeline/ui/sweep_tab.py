@@ -1,12 +1,10 @@
-"""The Sweep tab: a grid over any two axes, weighed before it starts; cells appear as they finish, and stay. Below it
-what they cost against what they give, by fidelity, by the votes of people or by a network."""
+"""Behaviour of the Sweep tab: a grid over any two axes, weighed before it starts; cells appear as they finish, and
+stay. Below it what they cost against what they give, by fidelity, by the votes of people or by a network."""
 
 from __future__ import annotations
 
-import json
 import logging
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,21 +14,22 @@ from typing import Any
 import gradio as gr
 
 from pipeline.axes import AXES
+from pipeline.catalog import Catalog
 from pipeline.errors import InputError, PlaygroundError
 from pipeline.history import Entry
 from pipeline.playground import Playground
-from pipeline.plot import ACROSS
 from pipeline.sweep import Plan, forecast, plan_sweep
-from pipeline.sweep_report import UP, drawn, write_sweep_report
-from pipeline.tradeoff import left_to_compare
-from pipeline.ui import judge_box, markup, report_buttons, sweep_boxes, sweep_markup, sweep_progress
+from pipeline.sweep_report import UP, write_sweep_report
+from pipeline.ui import judge_box, markup, report_buttons, sweep_boxes, sweep_progress
+from pipeline.ui import sweep_updates as updates
 from pipeline.ui.compare_tab import ASIDE_QUEUE
 from pipeline.ui.compare_view import CompareView
 from pipeline.ui.jobs import Jobs
 from pipeline.ui.price_box import chosen_price
 from pipeline.ui.served import new_file
 from pipeline.ui.sweep_markup import CELL_ID
-from pipeline.ui.sweep_progress import Said
+from pipeline.ui.sweep_progress import Said, run_of
+from pipeline.ui.sweep_view import SweepView
 from pipeline.ui.visitors import Visitors
 from pipeline.wording import count, slug
 
@@ -41,251 +40,190 @@ PUT_CELLS = f"""(text) => {{
   }}
 }}"""
 """The grid is sent once; then only what has changed."""
-NOT_YET = "The pictures are not all compared with their references yet."
-
-LEAD = (
-    "A sweep draws a grid over any two of models, prompts, seeds, steps, guidance and switches. Its plot marks the "
-    "settings that no other beats both in time or cost and in fidelity, votes or a judge’s score."
-)
-"""Until there is a sweep on the page."""
 
 log = logging.getLogger(__name__)
 
 
+def planned(catalog: Catalog, models: Sequence[str], *texts: str) -> Plan:
+    """The sweep that the boxes ask for; ``texts``: of all axes but the models. Raises InputError."""
+    return plan_sweep(catalog, dict(zip([axis.name for axis in AXES], [models, *texts], strict=True)))
+
+
 @dataclass(frozen=True)
-class SweepView:
-    """What other tabs need: the button that puts a sweep to the vote, the id of the one on the page, and how to show
-    another: set ``wanted`` to its id, then have the events ``show``, one after the other."""
+class _Handlers:
+    """What each event does; which click is which is for :func:`attach`. Keeps nothing of a visitor."""
 
-    vote: gr.Button
-    current: gr.State
-    wanted: gr.State
-    show: Sequence[Mapping[str, Any]]
+    view: SweepView
+    playground: Playground
+    jobs: Jobs
+    visitors: Visitors
 
-
-def build(playground: Playground, view: CompareView, jobs: Jobs, visitors: Visitors, tab: gr.Tab) -> SweepView:
-    """``view``: the Compare tab, whose price box counts here too."""
-    catalog = playground.catalog
-    boxes = sweep_boxes.build(playground)
-    with gr.Row(elem_classes="views", equal_height=True):
-        start = gr.Button("Start sweep", variant="primary", min_width=140, scale=0)
-        stop = gr.Button("Stop sweep", interactive=False, min_width=140, scale=0)
-        resume = gr.Button("Go on", visible=False, min_width=150, scale=0)
-        weighed = gr.HTML("", elem_classes=["kept-box", "said-box"], min_width=240)
-        vote = gr.Button("Vote on this sweep", size="sm", interactive=False, min_width=140, scale=0)
-        report = report_buttons.build("sweep-report-file")
-        for button in report.buttons.values():
-            button.interactive = False
-    refused = gr.HTML("", elem_classes="kept-box")
-    said = gr.HTML("", elem_classes="kept-box")
-    grid = gr.HTML(markup.hint(LEAD), apply_default_css=False, elem_classes="kept-box")
-    with gr.Row(visible=False, elem_classes="plot-axes") as axes:
-        up = gr.Radio(list(UP), value=UP[0], label="Plot upwards", min_width=300)
-        across = gr.Radio(list(ACROSS), value="time", label="Plot across", min_width=170)
-    judges = judge_box.build(playground)
-    front = gr.HTML("", apply_default_css=False, elem_classes="kept-box")
-    changed = gr.Textbox(visible="hidden", label="changed cells")
-    current, wanted = gr.State(None), gr.State(None)
-    of_pictures = [vote, *report.buttons.values()]
-    outputs = [
-        refused, said, grid, axes, front, changed, current, wanted, start, stop, resume, judges.begin, judges.said,
-        *of_pictures,
-    ]  # fmt: skip
-
-    def planned(chosen, texts) -> Plan:
-        given = dict(zip([axis.name for axis in AXES], [chosen, *texts], strict=True))
-        return plan_sweep(catalog, given)
-
-    def plotted(entry: Entry, up: str, across: str, judge: str | None) -> str:
-        try:
-            return drawn(playground, entry, up, across, CELL_ID, judge)
-        except InputError as error:
-            lacking = up == UP[0] and left_to_compare(playground.sweeps, entry)
-            return markup.hint(NOT_YET if lacking else str(error))
-
-    def whole(entry: Entry, plot: str | None, busy: bool, coming: bool = False) -> dict:
-        """All of a kept sweep at once. ``plot``: None leaves it. ``busy``: something of this page goes on, whose
-        buttons stay. ``coming``: what it lacks is about to be made."""
-        plan = playground.sweeps.plan(entry)
-        cells = playground.sweeps.cells.of(entry.id)
-        done = {cell.place: sweep_progress.cell_html(entry, cell) for cell in cells}
-        progress = Said(
-            markup.hint(sweep_progress.state(playground, entry)),
-            busy=None if busy else False,
-            some=bool(done),
-            left=len(plan.requests) - len(done),
-        )
-        yet = sweep_markup.WAITING if coming or playground.sweeps.running(entry.id) else sweep_markup.NOT_MADE
-        return shown(progress) | {
-            refused: "",
-            judges.said: "",
-            judges.begin: gr.Button(interactive=bool(done)),
-            # The comment: a page leaves alone what is sent to it twice, though cells have come in between.
-            grid: f"{sweep_markup.grid(plan, catalog, done, yet)}<!-- {time.time_ns()} -->",
-            axes: gr.Row(visible=True),
-            front: gr.skip() if plot is None else plot,
-            changed: "[]",
-            current: entry.id,
-        }
-
-    def shown(progress: Said) -> dict:
-        """What is None of it stays as it is."""
-        updates = {}
-        if progress.html is not None:
-            updates[said] = progress.html
-        if progress.cells:
-            updates[changed] = json.dumps(progress.cells)
-        if progress.busy is not None:
-            updates |= {button: gr.Button(interactive=not progress.busy) for button in (start, resume)}
-            updates[judges.begin] = gr.Button(interactive=not progress.busy and progress.some is not False)
-            updates[stop] = gr.Button("Stop sweep", interactive=progress.busy)
-        if progress.some is not None:
-            updates |= {button: gr.Button(interactive=progress.some) for button in of_pictures}
-        if progress.left is not None:
-            updates[resume] = gr.Button(
-                f"Go on: {progress.left} left", visible=progress.left > 0, interactive=not progress.busy
-            )
-        return updates
-
-    def told(progress: Iterator[Said]) -> Iterator[dict]:
-        with closing(progress):
-            for each in progress:
-                yield shown(each) or gr.skip()
-
-    def checked(session: str | None) -> None:
-        """Raises InputError while anything of this page runs."""
-        if jobs.busy(session):
-            raise InputError(judge_box.BUSY)
-
-    def running(entry: Entry, plot: str | None, session: str | None) -> Iterator[dict]:
-        yield whole(entry, plot, True, coming=True) | shown(Said(busy=True, left=0))
-        yield from told(sweep_progress.made(playground, jobs, session, entry))
+    # What goes on for a while.
 
     def on_start(
-        token, price, chosen, prompt_lines, seeds, steps, guidance, switches, request: gr.Request
+        self, token, price, models, prompt_lines, seeds, steps, guidance, switches, request: gr.Request
     ) -> Iterator[dict]:
         try:
-            checked(request.session_hash)
-            plan = planned(chosen, [prompt_lines, seeds, steps, guidance, switches])
-            visitors.check_spending(plan.requests.values(), request)
-            owner = visitors.owner(token)
-            entry = playground.history.get(playground.sweeps.start(plan, chosen_price(playground, price), owner), owner)
-            yield from running(entry, "", request.session_hash)
+            self._check_idle(request)
+            plan = planned(self.playground.catalog, models, prompt_lines, seeds, steps, guidance, switches)
+            self.visitors.check_spending(plan.requests.values(), request)
+            owner = self.visitors.owner(token)
+            started = self.playground.sweeps.start(plan, chosen_price(self.playground, price), owner)
+            yield from self._running(self.playground.history.get(started, owner), "", request)
         except PlaygroundError as error:
-            yield {refused: markup.fault(str(error))}
+            yield {self.view.refused: markup.fault(str(error))}
 
-    def on_resume(token, entry, request: gr.Request) -> Iterator[dict]:
+    def on_resume(self, token, entry, request: gr.Request) -> Iterator[dict]:
         try:
-            checked(request.session_hash)
-            kept = visitors.get(entry, token, request)
-            plan = playground.sweeps.plan(kept)
-            visitors.check_spending([plan.requests[place] for place in playground.sweeps.left(kept)], request)
-            yield from running(kept, None, request.session_hash)
+            self._check_idle(request)
+            kept = self.visitors.get(entry, token, request)
+            plan = self.playground.sweeps.plan(kept)
+            left = self.playground.sweeps.left(kept)
+            self.visitors.check_spending([plan.requests[place] for place in left], request)
+            yield from self._running(kept, None, request)
         except PlaygroundError as error:
-            yield {refused: markup.fault(str(error))}
+            yield {self.view.refused: markup.fault(str(error))}
 
-    def on_judge(token, entry, which, request: gr.Request) -> Iterator[dict]:
-        with closing(judge_box.judging(playground, jobs, visitors, token, entry, which, request)) as progress:
-            for each in progress:
-                yield {refused: "", judges.said: each.html, **shown(replace(each, html=None))}
-
-    def on_open(token, up, across, which, entry, coming, request: gr.Request) -> dict:
-        """The newest sweep of this visitor, unless one is on the page; for that one the votes that came meanwhile.
-        ``coming``: one that was opened elsewhere, which :func:`on_show` brings."""
-        if coming not in (None, entry):
-            return gr.skip()
-        if entry:
-            return {refused: "", **on_axes(token, up, across, which, entry, request)}
-        try:
-            for found in visitors.find(token, request, kind="sweep", limit=1):
-                return whole(found, plotted(found, up, across, which), jobs.busy(request.session_hash))
-        except InputError as error:  # made with models or settings that are no more
-            log.info("the newest sweep is not restored: %s", error)
-        except PlaygroundError as error:
-            log.exception("the newest sweep is not restored")
-            return {refused: "", said: markup.fault(str(error))}
-        return {refused: ""}
-
-    def on_ways(request: gr.Request) -> Any:
-        """By a judge only for whom there is one."""
-        return gr.Radio(list(UP) if judge_box.offered(playground, visitors, request) else list(UP[:2]))
-
-    def on_show(token, up, across, which, coming, request: gr.Request) -> dict:
-        """The sweep that was opened elsewhere."""
-        if not coming:
-            return gr.skip()
-        try:
-            kept = visitors.get(coming, token, request)
-            return whole(kept, plotted(kept, up, across, which), jobs.busy(request.session_hash)) | {wanted: None}
-        except PlaygroundError as error:  # made with models or settings that are no more
-            return {said: markup.fault(f"This sweep cannot be shown: {error}"), wanted: None}
-
-    def on_compare(token, entry, coming, request: gr.Request) -> Iterator[dict]:
+    def on_compare(self, token, entry, coming, request: gr.Request) -> Iterator[dict]:
         """What the plot of a sweep that was opened lacks yet, unless this tab has something going."""
         session = request.session_hash
         try:
-            if entry and coming in (None, entry) and not jobs.busy(None, sweep_progress.run_of(session)):
-                kept = visitors.get(entry, token, request)
-                yield from told(sweep_progress.compared(playground, jobs, session, kept))
+            if entry and coming in (None, entry) and not self.jobs.busy(None, run_of(session)):
+                kept = self.visitors.get(entry, token, request)
+                yield from self._told(sweep_progress.compared(self.playground, self.jobs, session, kept))
         except PlaygroundError as error:
             log.info("a sweep's pictures are not compared: %s", error)
         yield gr.skip()
 
-    def on_axes(token, up, across, which, entry, request: gr.Request) -> dict:
-        """The plot again, unless pictures are being made, at whose end it is drawn anyway."""
-        if not entry or playground.sweeps.running(entry):
-            return {front: gr.skip()}
-        try:
-            return {front: plotted(visitors.get(entry, token, request), up, across, which)}
-        except PlaygroundError as error:
-            return {front: markup.hint(str(error))}
+    def on_judge(self, token, entry, which, request: gr.Request) -> Iterator[dict]:
+        view = self.view
+        judging = judge_box.judging(self.playground, self.jobs, self.visitors, token, entry, which, request)
+        with closing(judging) as progress:
+            for each in progress:
+                told = {view.refused: "", view.judges.said: each.html}
+                yield told | updates.shown(view, replace(each, html=None))
 
-    def on_weigh(price, chosen, *texts) -> str:
+    def on_stop(self, request: gr.Request) -> Any:
+        self.jobs.stop(None, run_of(request.session_hash))
+        return gr.Button("Stopping", interactive=False), ""
+
+    def _check_idle(self, request: gr.Request) -> None:
+        """Raises InputError while anything of this page runs."""
+        if self.jobs.busy(request.session_hash):
+            raise InputError(judge_box.BUSY)
+
+    def _running(self, entry: Entry, plot: str | None, request: gr.Request) -> Iterator[dict]:
+        begun = updates.shown(self.view, Said(busy=True, left=0))
+        yield updates.whole(self.view, self.playground, entry, plot, True, coming=True) | begun
+        yield from self._told(sweep_progress.made(self.playground, self.jobs, request.session_hash, entry))
+
+    def _told(self, progress: Iterator[Said]) -> Iterator[dict]:
+        with closing(progress):
+            for each in progress:
+                yield updates.shown(self.view, each) or gr.skip()
+
+    # What is shown at once.
+
+    def on_open(self, token, up, across, which, entry, coming, request: gr.Request) -> dict:
+        """The newest sweep of this visitor, unless one is on the page; for that one the votes that came meanwhile.
+        ``coming``: one that was opened elsewhere, which :meth:`on_show` brings."""
+        if coming not in (None, entry):
+            return gr.skip()
+        if entry:
+            return {self.view.refused: "", **self.on_axes(token, up, across, which, entry, request)}
         try:
-            plan = planned(chosen, texts)
-            found = forecast(playground.engine, plan.requests.values(), chosen_price(playground, price))
+            for found in self.visitors.find(token, request, kind="sweep", limit=1):
+                return self._whole(found, up, across, which, request)
+        except InputError as error:  # made with models or settings that are no more
+            log.info("the newest sweep is not restored: %s", error)
+        except PlaygroundError as error:
+            log.exception("the newest sweep is not restored")
+            return {self.view.refused: "", self.view.said: markup.fault(str(error))}
+        return {self.view.refused: ""}
+
+    def on_show(self, token, up, across, which, coming, request: gr.Request) -> dict:
+        """The sweep that was opened elsewhere."""
+        if not coming:
+            return gr.skip()
+        try:
+            kept = self.visitors.get(coming, token, request)
+            return self._whole(kept, up, across, which, request) | {self.view.wanted: None}
+        except PlaygroundError as error:  # made with models or settings that are no more
+            return {self.view.said: markup.fault(f"This sweep cannot be shown: {error}"), self.view.wanted: None}
+
+    def _whole(self, entry: Entry, up: str, across: str, which: str | None, request: gr.Request) -> dict:
+        plot = updates.plotted(self.playground, entry, up, across, which)
+        return updates.whole(self.view, self.playground, entry, plot, self.jobs.busy(request.session_hash))
+
+    def on_axes(self, token, up, across, which, entry, request: gr.Request) -> dict:
+        """The plot again, unless pictures are being made, at whose end it is drawn anyway."""
+        if not entry or self.playground.sweeps.running(entry):
+            return {self.view.front: gr.skip()}
+        try:
+            kept = self.visitors.get(entry, token, request)
+            return {self.view.front: updates.plotted(self.playground, kept, up, across, which)}
+        except PlaygroundError as error:
+            return {self.view.front: markup.hint(str(error))}
+
+    def on_ways(self, request: gr.Request) -> Any:
+        """By a judge only for whom there is one."""
+        return gr.Radio(list(UP) if judge_box.offered(self.playground, self.visitors, request) else list(UP[:2]))
+
+    def on_weigh(self, price, models, *texts) -> str:
+        try:
+            plan = planned(self.playground.catalog, models, *texts)
+            price = chosen_price(self.playground, price)
+            found = forecast(self.playground.engine, plan.requests.values(), price)
         except PlaygroundError as error:
             return markup.hint(str(error))
         left_out = f"; {count(len(plan.skipped), 'cell')} left out" if plan.skipped else ""
         return markup.hint(f"{found.text()}{left_out}")
 
-    def on_stop(request: gr.Request) -> Any:
-        jobs.stop(None, sweep_progress.run_of(request.session_hash))
-        return gr.Button("Stopping", interactive=False), ""
-
-    def report_as(suffix: str):
+    def report_as(self, suffix: str) -> Callable[..., Path]:
         def on_report(token, entry, request: gr.Request) -> Path:
             if not entry:
                 raise InputError("There is no sweep on the page: press Start sweep first.")
-            kept = visitors.get(entry, token, request)
+            kept = self.visitors.get(entry, token, request)
             path = new_file(f"diptych-sweep-{slug(kept.prompt)}{suffix}")
-            write_sweep_report(path, playground, kept)
+            write_sweep_report(path, self.playground, kept)
             return path
 
         return on_report
 
+
+def attach(
+    view: SweepView, playground: Playground, compare: CompareView, jobs: Jobs, visitors: Visitors, tab: gr.Tab
+) -> Sequence[Mapping[str, Any]]:
+    """Give the tab its behaviour. ``compare``: the Compare tab, whose price box counts here too. Returns the events
+    that, one after the other, show the sweep ``view.wanted``."""
+    handlers = _Handlers(view, playground, jobs, visitors)
+    boxes, up, across, judges, current = view.boxes, view.up, view.across, view.judges, view.current
+    outputs = view.changing
     hidden = {"api_visibility": "private", "show_progress": "hidden"}
     at_once = {**hidden, "queue": False}
+    aside = {**hidden, **ASIDE_QUEUE}
+    asked = [compare.price, *boxes.all]
     plot = [visitors.token, up, across, judges.which]
-    redraw = {"fn": on_axes, "inputs": [*plot, current], "outputs": outputs, **at_once}
-    start.click(on_start, [visitors.token, view.price, *boxes.all], outputs, **hidden, **ASIDE_QUEUE).then(**redraw)
-    resume.click(on_resume, [visitors.token, current], outputs, **hidden, **ASIDE_QUEUE).then(**redraw)
+    redraw = {"fn": handlers.on_axes, "inputs": [*plot, current], "outputs": outputs, **at_once}
+    view.start.click(handlers.on_start, [visitors.token, *asked], outputs, **aside).then(**redraw)
+    view.resume.click(handlers.on_resume, [visitors.token, current], outputs, **aside).then(**redraw)
     gr.on([up.change, across.change, judges.which.input], trigger_mode="always_last", **redraw)
     offer = {"inputs": [up, current, judges.which], "outputs": [judges.row, judges.which], **at_once}
     gr.on([up.change, current.change], partial(judge_box.shown, playground), **offer)
     judging = [visitors.token, current, judges.which]
-    judges.begin.click(on_judge, judging, outputs, **hidden, **ASIDE_QUEUE).then(**redraw)
-    stop.click(on_stop, None, [stop, refused], **at_once)
+    judges.begin.click(handlers.on_judge, judging, outputs, **aside).then(**redraw)
+    view.stop.click(handlers.on_stop, None, [view.stop, view.refused], **at_once)
     # What was refused for its boxes, or for a run that may be over.
-    gr.on([box.change for box in boxes.all], None, None, refused, js="() => ''", **at_once)
-    changed.change(None, changed, None, js=PUT_CELLS, **hidden)
-    weigh = {"fn": on_weigh, "inputs": [view.price, *boxes.all], "outputs": weighed, **at_once}
+    gr.on([box.change for box in boxes.all], None, None, view.refused, js="() => ''", **at_once)
+    view.changed.change(None, view.changed, None, js=PUT_CELLS, **hidden)
+    weigh = {"fn": handlers.on_weigh, "inputs": asked, "outputs": view.weighed, **at_once}
     gr.on([box.change for box in boxes.all], trigger_mode="always_last", **weigh)
-    compare = {"fn": on_compare, "inputs": [visitors.token, current, wanted], "outputs": outputs}
-    compare |= {**hidden, **ASIDE_QUEUE}
-    tab.select(on_open, [*plot, current, wanted], outputs, **at_once).then(**compare).then(**redraw)
-    tab.select(on_ways, None, up, **at_once)
-    sweep_boxes.attach(boxes, view, catalog, tab, start, weigh)
-    report_buttons.offer(report, report_as, [visitors.token, current])
-    show = {"fn": on_show, "inputs": [*plot, wanted], "outputs": outputs, **at_once}
-    return SweepView(vote, current, wanted, (show, compare, redraw))
+    lacking = [visitors.token, current, view.wanted]
+    complete = {"fn": handlers.on_compare, "inputs": lacking, "outputs": outputs, **aside}
+    opening = [*plot, current, view.wanted]
+    tab.select(handlers.on_open, opening, outputs, **at_once).then(**complete).then(**redraw)
+    tab.select(handlers.on_ways, None, up, **at_once)
+    sweep_boxes.attach(boxes, compare, playground.catalog, tab, view.start, weigh)
+    report_buttons.offer(view.report, handlers.report_as, [visitors.token, current])
+    show = {"fn": handlers.on_show, "inputs": [*plot, view.wanted], "outputs": outputs, **at_once}
+    return show, complete, redraw

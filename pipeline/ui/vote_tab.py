@@ -31,7 +31,7 @@ from pipeline.ui.price_box import AUTOMATIC_PRICE, chosen_price
 from pipeline.ui.report_buttons import ReportButtons
 from pipeline.ui.series import Pace, in_line
 from pipeline.ui.served import address_of, hand_out
-from pipeline.ui.sweep_tab import SweepView
+from pipeline.ui.sweep_view import SweepView
 from pipeline.ui.visitors import Visitors
 from pipeline.vote_run import Opened, draw_vote
 from pipeline.votes import PAIRS_MAX, recipe_of_lane, roles_of
