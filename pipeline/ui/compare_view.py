@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from html import escape
 from pathlib import Path
 
 import gradio as gr
+from markupsafe import Markup
 
 from pipeline import stored, zerogpu
 from pipeline.cards import ModelCard, Range, Sizes
@@ -253,7 +253,7 @@ def _example(place: int, prompt: str, picture: Path) -> gr.Button:
     return gr.Button(prompt, icon=icon, size="sm", min_width=130, elem_id=f"example-{place}")
 
 
-def _first_verdict(first: tuple | None) -> str:
+def _first_verdict(first: tuple | None) -> Markup:
     if first is None:
         return markup.message("Type a prompt and press Enter: both models draw it, with time and cost.")
     return markup.verdict(first[0], stored=STORED_NOTE)
@@ -338,8 +338,8 @@ def size_slider(name: str, sizes: Sizes, value: int | None = None) -> dict:
     }
 
 
-def heading(role: Role, card: ModelCard) -> str:
-    return f'<h2 class="lane-name">{role} <span class="note">{escape(card.name)}</span></h2>'
+def heading(role: Role, card: ModelCard) -> Markup:
+    return Markup('<h2 class="lane-name">{} <span class="note">{}</span></h2>').format(role, card.name)
 
 
 def _lane(

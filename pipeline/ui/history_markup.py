@@ -1,13 +1,14 @@
-"""Entries of the history as HTML: one card each. Everything is escaped here; buttons only say what they are for, and
-history_tab's script passes that on."""
+"""Entries of the history as HTML: one card each. Markup escapes what it is given; buttons only say what they are for,
+and history_tab's script passes that on."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from html import escape
 from pathlib import Path
 from typing import Any
+
+from markupsafe import Markup
 
 from pipeline.catalog import Catalog
 from pipeline.claims import claim, unclaimed
@@ -23,35 +24,37 @@ def cards(
     catalog: Catalog,
     address: Callable[[Path], str | None],
     votes: Callable[[Entry], str] = lambda _: "",
-) -> str:
+) -> Markup:
     """All cards, in the order given. ``address``: where a browser finds the small picture of a kept file. ``votes``:
     what was said in a vote, in a few words."""
-    return f'<ul class="kept-list">{"".join(_card(entry, catalog, address, votes) for entry in entries)}</ul>'
+    items = Markup("").join(_card(entry, catalog, address, votes) for entry in entries)
+    return Markup('<ul class="kept-list">{}</ul>').format(items)
 
 
-def _card(entry: Entry, catalog: Catalog, address: Callable[[Path], str | None], votes: Callable[[Entry], str]) -> str:
+def _card(
+    entry: Entry, catalog: Catalog, address: Callable[[Path], str | None], votes: Callable[[Entry], str]
+) -> Markup:
     said = [*_facts(entry, catalog), *([votes(entry)] if entry.kind == "vote" else [])]
-    facts = "".join(f'<p class="note">{escape(fact)}</p>' for fact in said if fact)
+    facts = Markup("").join(Markup('<p class="note">{}</p>').format(fact) for fact in said if fact)
     moment = datetime.fromtimestamp(entry.made_at, UTC).isoformat(timespec="seconds")
-    return (
-        f'<li class="kept" data-id="{escape(entry.id)}"><div class="kept-pictures">{_pictures(entry, address)}</div>'
-        f'<div class="kept-text"><p class="kept-prompt">{escape(entry.prompt)}</p>{facts}'
-        f'<p class="note"><time datetime="{moment}">{when(entry.made_at)}</time></p></div>'
-        f'<div class="kept-buttons">{_buttons(entry)}</div></li>'
-    )
+    return Markup(
+        '<li class="kept" data-id="{}"><div class="kept-pictures">{}</div>'
+        '<div class="kept-text"><p class="kept-prompt">{}</p>{}'
+        '<p class="note"><time datetime="{}">{}</time></p></div><div class="kept-buttons">{}</div></li>'
+    ).format(entry.id, _pictures(entry, address), entry.prompt, facts, moment, when(entry.made_at), _buttons(entry))
 
 
-def _pictures(entry: Entry, address: Callable[[Path], str | None]) -> str:
+def _pictures(entry: Entry, address: Callable[[Path], str | None]) -> Markup:
     found = []
     for place in sorted(entry.files)[:PICTURES_MAX]:
         where = address(entry.files[place])
-        alt = escape(f"{_name(entry, place)}: {entry.prompt}")
+        alt = f"{_name(entry, place)}: {entry.prompt}"
         found.append(
-            f'<img src="{escape(where)}" alt="{alt}" loading="lazy" width="80" height="80">'
+            Markup('<img src="{}" alt="{}" loading="lazy" width="80" height="80">').format(where, alt)
             if where
-            else f'<span class="kept-gone" role="img" aria-label="{alt}">gone</span>'
+            else Markup('<span class="kept-gone" role="img" aria-label="{}">gone</span>').format(alt)
         )
-    return "".join(found)
+    return Markup("").join(found)
 
 
 def _name(entry: Entry, place: int) -> str:
@@ -87,13 +90,13 @@ def _comparison(document: Mapping[str, Any], catalog: Catalog) -> list[str]:
     return [f"{name}, {seed_text(document)}", head, f"{seconds} · {cost}"]
 
 
-def _buttons(entry: Entry) -> str:
+def _buttons(entry: Entry) -> Markup:
     star = "★ Starred" if entry.starred else "☆ Star"
-    vote = f'<a href="?vote={escape(entry.id)}">Open</a>'
+    vote = Markup('<a href="?vote={}">Open</a>').format(entry.id)
     opening = vote if entry.kind == "vote" else _button("open", "Open")
-    pressed = f' aria-pressed="{"true" if entry.starred else "false"}"'
+    pressed = Markup(' aria-pressed="{}"').format("true" if entry.starred else "false")
     return opening + _button("unstar" if entry.starred else "star", star, pressed) + _button("delete", "Delete")
 
 
-def _button(act: str, text: str, more: str = "") -> str:
-    return f'<button type="button" data-act="{act}"{more}>{text}</button>'
+def _button(act: str, text: str, more: Markup | None = None) -> Markup:
+    return Markup('<button type="button" data-act="{}"{}>{}</button>').format(act, more or "", text)

@@ -1,13 +1,15 @@
-"""The few pieces of HTML that Gradio has no component for: verdict, stage bars, progress. Everything is escaped here.
+"""The few pieces of HTML that Gradio has no component for: verdict, stage bars, progress. Markup escapes what it is
+given.
 
-Pure functions from documents (pipeline.compare) to text; nothing here knows Gradio or the engine.
+Pure functions from documents (pipeline.compare); nothing here knows Gradio or the engine.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
+
+from markupsafe import Markup
 
 from pipeline.charts import Stretch, stretches
 from pipeline.claims import claims, fidelity_text, interval_text, throughput_text, unclaimed
@@ -34,7 +36,7 @@ WORTH_SAYING_S = 0.01
 """A wait or load shorter than this is left unsaid."""
 
 
-def verdict(document: Mapping[str, Any], *, stored: str = "") -> str:
+def verdict(document: Mapping[str, Any], *, stored: str = "") -> Markup:
     """The answer in words a stakeholder reads. ``stored``: when and where, for a comparison that was not run now."""
     slow, fast = document["lanes"]
     runs = min(slow["runs"], fast["runs"])
@@ -56,16 +58,24 @@ def verdict(document: Mapping[str, Any], *, stored: str = "") -> str:
         said = claims(document)
         if told := interval_text(document.get("significance")):
             facts.insert(3, told)
-    head = "".join(f'<strong class="claim">{escape(each)}</strong>' for each in said)
+    head = Markup("").join(Markup('<strong class="claim">{}</strong>').format(each) for each in said)
     rate = throughput_text(document["lanes"])
-    busy = f"<p>Throughput of a busy machine: {escape(rate)}</p>" if rate else ""
-    line = " · ".join(f'<span class="fact">{escape(fact)}</span>' for fact in facts)
-    asked = document.get("question")  # entries of older versions have none
-    tag = f'<span class="tag">{escape(stored)}</span>' if stored else ""
-    question = f'<p class="question"><span class="note">{escape(asked or "")}</span>{tag}</p>' if asked or tag else ""
-    unread = not_all_read(document)
-    warning = f'<p class="unread">{escape(unread)}</p>' if unread else ""
-    return _card(f'{question}<div class="claims">{head}</div>{warning}<p>{line}</p>{busy}{_good_enough(document)}')
+    busy = Markup("<p>Throughput of a busy machine: {}</p>").format(rate) if rate else ""
+    line = Markup(" · ").join(Markup('<span class="fact">{}</span>').format(fact) for fact in facts)
+    warning = _said_unread(not_all_read(document))
+    return _card(
+        Markup('{}<div class="claims">{}</div>{}<p>{}</p>{}{}').format(
+            _question(document, stored), head, warning, line, busy, _good_enough(document)
+        )
+    )
+
+
+def _question(document: Mapping[str, Any], stored: str) -> Markup:
+    asked = document.get("question") or ""  # entries of older versions have none
+    if not asked and not stored:
+        return Markup("")
+    tag = Markup('<span class="tag">{}</span>').format(stored) if stored else ""
+    return Markup('<p class="question"><span class="note">{}</span>{}</p>').format(asked, tag)
 
 
 def _work(slow: Mapping[str, Any], fast: Mapping[str, Any]) -> list[str]:
@@ -79,83 +89,92 @@ def _work(slow: Mapping[str, Any], fast: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _good_enough(document: Mapping[str, Any]) -> str:
+def _good_enough(document: Mapping[str, Any]) -> Markup:
     """What is known of the pictures: of many, as far as somebody judged, and of these two."""
     known = evidence(document) or f"{NOBODY}; put some prompts to a blind vote (Vote tab)."
     text = f"Good enough? {known}"
     if near := fidelity_text(document):
         text += f" How near these two pictures are, not how good: {near}."
-    return f'<p class="note">{escape(text)}</p>'
+    return hint(text)
 
 
-def message(text: str, kind: str = "note") -> str:
+def message(text: str, kind: str = "note") -> Markup:
     """One sentence in the verdict's place. ``kind`` "error" is announced to screen readers at once."""
     role = "alert" if kind == "error" else "status"
-    return _card(f'<p class="{kind}" role="{role}">{escape(text)}</p>')
+    return _card(Markup('<p class="{}" role="{}">{}</p>').format(kind, role, text))
 
 
-def hint(text: str) -> str:
+def hint(text: str) -> Markup:
     """One small line."""
-    return f'<p class="note">{escape(text)}</p>'
+    return Markup('<p class="note">{}</p>').format(text)
 
 
-def fault(text: str) -> str:
+def fault(text: str) -> Markup:
     """One sentence beside a control that cannot do what was asked, announced at once."""
-    return f'<p class="error" role="alert">{escape(text)}</p>'
+    return Markup('<p class="error" role="alert">{}</p>').format(text)
 
 
-def _card(inner: str) -> str:
-    return f'<section class="verdict" aria-live="polite">{inner}</section>'
+def _card(inner: Markup) -> Markup:
+    return Markup('<section class="verdict" aria-live="polite">{}</section>').format(inner)
 
 
-def lane(document: Mapping[str, Any], price: PriceProfile, longest_s: float, device: str) -> str:
+def lane(document: Mapping[str, Any], price: PriceProfile, longest_s: float, device: str) -> Markup:
     """Under a picture: total, cost, stage bar on the scale of ``longest_s`` seconds, and the sum behind the cost.
     ``device``: this machine's, if it made any."""
     seconds = document["seconds"]
     spread = ""
     if document["runs"] > 1:
         between = seconds_range(document["seconds_min"], document["seconds_max"])
-        spread = f' · <span class="note">{between}, {document["runs"]} runs</span>'
-    cached = ' <span class="tag">from the cache</span>' if document["cache"] == "hit" else ""
-    cost, stages = document["cost_usd"], stretches(seconds, longest_s)
-    return (
-        '<div class="lane-numbers">'
-        f"<p><strong>{seconds_text(seconds['total'])}</strong> · {_cost(cost)}{cached}{spread}</p>"
-        f"{_unread(document)}{_unseeded(document)}{_bar(stages)}{_legend(document, stages, device)}"
-        f"{_how(document, price, device)}</div>"
-    )
+        spread = Markup(' · <span class="note">{}, {} runs</span>').format(between, document["runs"])
+    cached = Markup(' <span class="tag">from the cache</span>') if document["cache"] == "hit" else ""
+    stages = stretches(seconds, longest_s)
+    parts = [
+        Markup("<p><strong>{}</strong> · {}{}{}</p>").format(
+            seconds_text(seconds["total"]), _cost(document["cost_usd"]), cached, spread
+        ),
+        _unread(document),
+        _unseeded(document),
+        _bar(stages),
+        _legend(document, stages, device),
+        _how(document, price, device),
+    ]
+    return Markup('<div class="lane-numbers">{}</div>').format(Markup("").join(parts))
 
 
-def _cost(usd: float | None) -> str:
+def _cost(usd: float | None) -> Markup:
     """A price that nobody can picture stands behind that of a thousand."""
     if usd is None or usd >= TINY_USD or usd == 0:
-        return f"<strong>{dollars(usd)}</strong>"
-    return f'<strong>{per_thousand(usd)}</strong> · <span class="note">{dollars(usd)} each</span>'
+        return Markup("<strong>{}</strong>").format(dollars(usd))
+    return Markup('<strong>{}</strong> · <span class="note">{} each</span>').format(per_thousand(usd), dollars(usd))
 
 
-def _unread(document: Mapping[str, Any]) -> str:
+def _unread(document: Mapping[str, Any]) -> Markup:
     """That not all of the prompt was read is seen in the picture, and looks like a fault of the model."""
     said = reading_text(document.get("reading"))
-    return f'<p class="unread">This model {escape(said)}.</p>' if said else ""
+    return _said_unread(said and f"This model {said}.")
 
 
-def _unseeded(document: Mapping[str, Any]) -> str:
+def _said_unread(text: str) -> Markup:
+    return Markup('<p class="unread">{}</p>').format(text) if text else Markup("")
+
+
+def _unseeded(document: Mapping[str, Any]) -> Markup:
     if takes(document, "seed"):
-        return ""
-    return '<p class="note">Takes no seed: drawn again, it is another picture.</p>'
+        return Markup("")
+    return hint("Takes no seed: drawn again, it is another picture.")
 
 
-def _bar(stages: Sequence[Stretch]) -> str:
-    part = '<span class="stage {}" style="width:{:.3f}%"></span>'
-    parts = "".join(part.format(each.stage, 100 * each.width) for each in stages)
-    return f'<div class="bar" aria-hidden="true">{parts}</div>'
+def _bar(stages: Sequence[Stretch]) -> Markup:
+    part = Markup('<span class="stage {}" style="width:{:.3f}%"></span>')
+    parts = Markup("").join(part.format(each.stage, 100 * each.width) for each in stages)
+    return Markup('<div class="bar" aria-hidden="true">{}</div>').format(parts)
 
 
-def _legend(document: Mapping[str, Any], stages: Sequence[Stretch], device: str) -> str:
+def _legend(document: Mapping[str, Any], stages: Sequence[Stretch], device: str) -> Markup:
     items = []
     for each in stages:
         reused = " (reused)" if each.stage == "encode" and document["encode_cached"] else ""
-        items.append(f'<span><i class="stage {each.stage}"></i>{each.text}{reused}</span>')
+        items.append(Markup('<span><i class="stage {}"></i>{}{}</span>').format(each.stage, each.text, reused))
     apart = [
         f"{stage} {seconds_text(document['seconds'][stage])}"
         for stage in ("wait", "load")
@@ -165,51 +184,47 @@ def _legend(document: Mapping[str, Any], stages: Sequence[Stretch], device: str)
     if document["peak_memory_bytes"]:
         whose = " of the whole process" if device.startswith("CPU") else " of this model"
         notes.append(f"peak memory{whose} {document['peak_memory_bytes'] / 1e9:.2f} GB")
-    rest = f'<span class="note">{" · ".join(notes)}</span>' if notes else ""
-    return f'<p class="legend">{"".join(items)}{rest}</p>'
+    rest = Markup('<span class="note">{}</span>').format(" · ".join(notes)) if notes else ""
+    return Markup('<p class="legend">{}{}</p>').format(Markup("").join(items), rest)
 
 
-def _how(document: Mapping[str, Any], price: PriceProfile, device: str) -> str:
+def _how(document: Mapping[str, Any], price: PriceProfile, device: str) -> Markup:
     if call := hosted_of(document):
         return _how_hosted(document["seconds"]["total"], price, call)
     read = f", read {price.as_of}" if price.as_of else ""
-    return (
-        "<details><summary>how?</summary><p>"
-        f"{escape(machine_sum(document['seconds']['total'], price).formula)}<br>"
-        f"Seconds measured on {escape(device)}; price of {escape(price.name)}. "
-        f"Source: {escape(price.source)}{escape(read)}.<br>"
+    return Markup(
+        "<details><summary>how?</summary><p>{}<br>Seconds measured on {}; price of {}. Source: {}{}.<br>"
         "Total is encode + denoise + decode on a warm model. The machine is taken to be busy all the time; "
         "idle hours cost extra.</p></details>"
-    )
+    ).format(machine_sum(document["seconds"]["total"], price).formula, device, price.name, price.source, read)
 
 
-def _how_hosted(seconds: float, price: PriceProfile, call: HostedCall) -> str:
+def _how_hosted(seconds: float, price: PriceProfile, call: HostedCall) -> Markup:
     said = call.price
     whence = ""
     if said:
-        source = f"{said.source}, {said.as_of}"
-        whence = f"List price of {escape(said.name)}. Source: {escape(source)}. {escape(said.note)}<br>"
-    return (
-        f"<details><summary>how?</summary><p>{escape(picture_sum(seconds, price, call).formula)}<br>{whence}"
-        f"Drawn by {escape(call.provider)}. Total is the whole call as this machine sees it, a connection made anew: "
-        "network, the provider's queue and its model. Nobody outside can tell them apart, and they vary with hour and "
-        "place.</p></details>"
-    )
+        whence = Markup("List price of {}. Source: {}, {}. {}<br>").format(
+            said.name, said.source, said.as_of, said.note
+        )
+    return Markup(
+        "<details><summary>how?</summary><p>{}<br>{}Drawn by {}. Total is the whole call as this machine sees it, a "
+        "connection made anew: network, the provider's queue and its model. Nobody outside can tell them apart, and "
+        "they vary with hour and place.</p></details>"
+    ).format(picture_sum(seconds, price, call).formula, whence, call.provider)
 
 
-def progress(text: str, share: float = 0.0) -> str:
+def progress(text: str, share: float = 0.0) -> Markup:
     """In the picture's place while it is not finished. ``share``: 0 to 1."""
     if not text:
-        return ""
-    return (
-        f'<div class="progress" role="status"><span>{escape(text)}</span>'
-        f'<div class="track"><div style="width:{100 * min(1.0, share):.1f}%"></div></div></div>'
-    )
+        return Markup("")
+    return Markup(
+        '<div class="progress" role="status"><span>{}</span>'
+        '<div class="track"><div style="width:{:.1f}%"></div></div></div>'
+    ).format(text, 100 * min(1.0, share))
 
 
-def status(device: str, state: str, kind: str = "ready") -> str:
+def status(device: str, state: str, kind: str = "ready") -> Markup:
     """The line at the top right: device and whether it is ready."""
-    return (
-        f'<p class="status {kind}" role="status"><i aria-hidden="true"></i>'
-        f"<span>{escape(device)} · {escape(state)}</span></p>"
+    return Markup('<p class="status {}" role="status"><i aria-hidden="true"></i><span>{} · {}</span></p>').format(
+        kind, device, state
     )

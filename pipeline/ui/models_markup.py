@@ -1,13 +1,15 @@
 """The pairs, models and judges of the catalogue as HTML: a table where there is room, else one block each.
-Everything is escaped here."""
+Markup escapes what it is given."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
+from markupsafe import Markup
+
 from pipeline.models import told, told_of_judge, told_of_model
+from pipeline.prices import source_url
 from pipeline.wording import size_text
 
 PAIR_HEADS = ("Pair", "On this machine", "Question")
@@ -15,52 +17,59 @@ JUDGE_HEADS = ("Judge", "On this machine", "Weights", "Licence", "From")
 MODEL_HEADS = ("Model", "On this machine", "Steps", "Guidance", "Pixels", "Weights", "Licence", "From")
 
 
-def catalogue(document: Mapping[str, Any]) -> str:
+def catalogue(document: Mapping[str, Any]) -> Markup:
     """Of a document of :func:`pipeline.models.models_document`: pairs first, which is what a comparison begins with."""
     pairs = [_pair(pair, pair["id"] == document["recommended"]) for pair in document["pairs"]]
     models = [_model(model) for model in document["models"]]
     judges = [_judge(judge) for judge in document["judges"]]
-    return (
-        f'<p class="note">What runs on {escape(document["device"])}, and how.</p>'
-        f"{_table('Pairs', PAIR_HEADS, pairs)}{_table('Models', MODEL_HEADS, models)}"
-        f"{_table('Judges of a sweep', JUDGE_HEADS, judges)}"
+    return Markup('<p class="note">What runs on {}, and how.</p>{}{}{}').format(
+        document["device"],
+        _table("Pairs", PAIR_HEADS, pairs),
+        _table("Models", MODEL_HEADS, models),
+        _table("Judges of a sweep", JUDGE_HEADS, judges),
     )
 
 
 def _pair(pair: Mapping[str, Any], recommended: bool) -> list[str]:
-    remarks = "".join(f'<p class="note">{escape(pair[name])}</p>' for name in ("note", "opt_in") if pair[name])
-    best = ' <span class="tag">best for this machine</span>' if recommended else ""
+    said = [pair[name] for name in ("note", "opt_in") if pair[name]]
+    remarks = Markup("").join(Markup('<p class="note">{}</p>').format(text) for text in said)
+    best = Markup(' <span class="tag">best for this machine</span>') if recommended else ""
     return [
-        f"<strong>{escape(pair['name'])}</strong>{best}",
-        escape(told(pair)),
-        f"<p>{escape(pair['question'])}</p>{remarks}",
+        Markup("<strong>{}</strong>{}").format(pair["name"], best),
+        told(pair),
+        Markup("<p>{}</p>{}").format(pair["question"], remarks),
     ]
 
 
 def _model(model: Mapping[str, Any]) -> list[str]:
     steps, hosted = model["steps"], model["hosted"]
-    page = model["licence_url"]
-    licence = escape(model["licence"])
+    page, licence = model["licence_url"], model["licence"]
+    if page and source_url(page):  # a --model-file is no place for other links
+        licence = Markup('<a href="{}" target="_blank" rel="noopener">{}</a>').format(page, licence)
     return [
-        f'<strong>{escape(model["name"])}</strong><p class="note">{escape(model["summary"])}</p>',
-        escape(told_of_model(model)),
+        _named(model["name"], model["summary"]),
+        told_of_model(model),
         _range(steps) if steps["min"] < steps["max"] or not hosted else "not told",
         f"{model['guidance']['default']:g}" if model["guidance"]["max"] > 1 or not hosted else "not told",
         f"{model['size']['default']}",
         "none here" if hosted else size_text(model["weight_bytes"]),
-        f'<a href="{escape(page)}" target="_blank" rel="noopener">{licence}</a>' if page else licence,
-        escape(model["source"]),
+        licence,
+        model["source"],
     ]
 
 
 def _judge(judge: Mapping[str, Any]) -> list[str]:
     return [
-        f'<strong>{escape(judge["name"])}</strong><p class="note">{escape(judge["note"])}</p>',
-        escape(told_of_judge(judge)),
+        _named(judge["name"], judge["note"]),
+        told_of_judge(judge),
         size_text(judge["weight_bytes"]),
-        escape(judge["licence"]),
-        escape(judge["source"]),
+        judge["licence"],
+        judge["source"],
     ]
+
+
+def _named(name: str, note: str) -> Markup:
+    return Markup('<strong>{}</strong><p class="note">{}</p>').format(name, note)
 
 
 def _range(steps: Mapping[str, float]) -> str:
@@ -68,17 +77,16 @@ def _range(steps: Mapping[str, float]) -> str:
     return f"{steps['default']:g}{between}"
 
 
-def _table(name: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """``rows``: HTML, escaped already."""
-    head = "".join(f'<th scope="col">{text}</th>' for text in heads)
-    body = "".join(
-        f'<tr><th scope="row">{row[0]}</th>'
-        + "".join(
-            f'<td data-head="{text}"><div>{cell}</div></td>' for text, cell in zip(heads[1:], row[1:], strict=True)
-        )
-        + "</tr>"
-        for row in rows
-    )
-    return (
-        f'<table class="catalogue"><caption>{name}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
-    )
+def _table(name: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Markup:
+    """``rows``: each cell is text, or Markup."""
+    head = Markup("").join(Markup('<th scope="col">{}</th>').format(text) for text in heads)
+    body = Markup("").join(_row(heads, *row) for row in rows)
+    return Markup(
+        '<table class="catalogue"><caption>{}</caption><thead><tr>{}</tr></thead><tbody>{}</tbody></table>'
+    ).format(name, head, body)
+
+
+def _row(heads: Sequence[str], first: str, *rest: str) -> Markup:
+    cell = Markup('<td data-head="{}"><div>{}</div></td>')
+    cells = Markup("").join(cell.format(*each) for each in zip(heads[1:], rest, strict=True))
+    return Markup('<tr><th scope="row">{}</th>{}</tr>').format(first, cells)

@@ -1,6 +1,6 @@
 """HTML of the Prices tab: what a volume costs, the chart beside hosted models, and the two price lists.
 
-Pure functions from documents and price tables to text, everything escaped; nothing here knows Gradio.
+Pure functions from documents and price tables; Markup escapes what it is given, and nothing here knows Gradio.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Two buttons on the Compare tab: the comparison on the page as one offline file, made when it is asked for."""
+"""Two buttons for what a tab shows as one offline file, made when it is asked for; and those of the Compare tab."""
 
 from __future__ import annotations
 

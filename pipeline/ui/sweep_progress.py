@@ -9,6 +9,8 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 
+from markupsafe import Markup
+
 from pipeline.cells import Cell
 from pipeline.errors import Cancelled, PlaygroundError
 from pipeline.history import Entry
@@ -62,7 +64,7 @@ def run_of(session: str | None) -> str:
     return f"sweep {session}"
 
 
-def cell_html(entry: Entry, cell: Cell) -> str:
+def cell_html(entry: Entry, cell: Cell) -> Markup:
     return sweep_markup.cell(cell, entry.files.get(cell.place), address)
 
 
@@ -125,8 +127,8 @@ def state(playground: Playground, entry: Entry) -> str:
     return f"{count(done, 'picture')} of {len(playground.sweeps.plan(entry).requests)} done."
 
 
-def _comparing(playground: Playground, jobs: Jobs, session: str | None, entry: str) -> Generator[Said, None, str]:
-    """Each picture beside its reference, for the plot: hundreds take a while. Returns, as HTML, why some are not."""
+def _comparing(playground: Playground, jobs: Jobs, session: str | None, entry: str) -> Generator[Said, None, Markup]:
+    """Each picture beside its reference, for the plot: hundreds take a while. Returns why some are not."""
     told = 0.0
     try:
         with jobs.running(session, run_of(session)) as stop:
@@ -141,4 +143,4 @@ def _comparing(playground: Playground, jobs: Jobs, session: str | None, entry: s
         log.info("not all pictures of a sweep were compared", exc_info=True)
     except Exception:  # as above
         log.exception("a sweep's pictures could not be compared")
-    return ""
+    return Markup("")

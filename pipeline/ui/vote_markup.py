@@ -1,9 +1,11 @@
-"""A blind vote as HTML: two pictures without names, and what all voters said. Everything is escaped here."""
+"""A blind vote as HTML: two pictures without names, and what all voters said. Markup escapes what it is
+given; functions that return str return text, which is escaped where it is put into HTML."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
+
+from markupsafe import Markup
 
 from pipeline import sweep_votes
 from pipeline.cards import JudgeCard
@@ -23,20 +25,19 @@ CHOICES = {
 }
 
 
-def ballot(said: Ballot, left: str, right: str) -> str:
+def ballot(said: Ballot, left: str, right: str) -> Markup:
     """``left``, ``right``: where a browser finds the pictures."""
-    pictures = "".join(
-        f'<img src="{escape(where)}" alt="{side} picture of: {escape(said.prompt)}">'
+    pictures = Markup("").join(
+        Markup('<img src="{}" alt="{} picture of: {}">').format(where, side, said.prompt)
         for side, where in (("Left", left), ("Right", right))
     )
-    return (
-        f'<section class="ballot" aria-live="polite"><p>Which is better? <b>“{escape(said.prompt)}”</b> '
-        f'<span class="note">pair {said.done + 1} of {said.total}</span></p>'
-        f'<div class="ballot-pictures">{pictures}</div></section>'
-    )
+    return Markup(
+        '<section class="ballot" aria-live="polite"><p>Which is better? <b>“{}”</b> '
+        '<span class="note">pair {} of {}</span></p><div class="ballot-pictures">{}</div></section>'
+    ).format(said.prompt, said.done + 1, said.total, pictures)
 
 
-def standing(votes: Votes, catalog: Catalog, vote: Entry) -> str:
+def standing(votes: Votes, catalog: Catalog, vote: Entry) -> Markup:
     """How a vote stands, whatever it is on. What was said of its pairs is read at once: everybody who has voted on all
     is shown this."""
     casts, pairs = votes.casts(vote), vote.document["pairs"]
@@ -63,7 +64,7 @@ def brief(votes: Votes, catalog: Catalog, vote: Entry, voter: str) -> str:
     return f"{said}: {claim(tally_of(casts, roles_of(vote)))}"
 
 
-def result(tally: Tally, pairs: Sequence[tuple[str, Tally]], settings: int = 1) -> str:
+def result(tally: Tally, pairs: Sequence[tuple[str, Tally]], settings: int = 1) -> Markup:
     """What was said of the whole vote, and of each pair: its prompt and what was said of it. ``settings``: as in
     :func:`told`."""
     heads = [name.removesuffix(" is better") for name in CHOICES.values()]
@@ -71,7 +72,7 @@ def result(tally: Tally, pairs: Sequence[tuple[str, Tally]], settings: int = 1) 
     return _result(claim(tally), _bar(tally.wins), told(tally, settings), "By prompt", heads, rows)
 
 
-def sweep_result(standing: Standing, said: Mapping[str, str], pairs: Sequence[tuple[str, Tally]]) -> str:
+def sweep_result(standing: Standing, said: Mapping[str, str], pairs: Sequence[tuple[str, Tally]]) -> Markup:
     """The same of a vote on a sweep: of each setting, and of each pair. ``said``: :func:`pipeline.sweep_votes.told`."""
     settings = {setting.label for setting in standing.settings}  # the table has them
     rest = {label: text for label, text in said.items() if label not in settings}
@@ -81,20 +82,26 @@ def sweep_result(standing: Standing, said: Mapping[str, str], pairs: Sequence[tu
 
 def _result(
     claimed: str,
-    drawn: str,
+    drawn: Markup,
     said: Mapping[str, str],
     by: str,
     heads: Sequence[str],
     rows: Sequence[tuple[str, Tally]],
-) -> str:
-    """``drawn``: HTML, escaped already. ``rows``: what each is called and what was said of it."""
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
-    return (
-        f'<section class="verdict vote-result" aria-live="polite"><p class="claim">{escape(claimed)}</p>{drawn}'
-        f"{''.join(f'<p>{escape(label)}: {escape(text)}</p>' for label, text in said.items())}"
-        f'<details><summary>{by}</summary><div class="vote-table" tabindex="0" role="region" '
-        f'aria-label="Votes {by.lower()}"><table><thead><tr><td></td>{head}</tr></thead>'
-        f"<tbody>{''.join(_row(name, tally) for name, tally in rows)}</tbody></table></div></details></section>"
+) -> Markup:
+    """``rows``: what each is called and what was said of it."""
+    return Markup(
+        '<section class="verdict vote-result" aria-live="polite"><p class="claim">{}</p>{}{}'
+        '<details><summary>{}</summary><div class="vote-table" tabindex="0" role="region" '
+        'aria-label="Votes {}"><table><thead><tr><td></td>{}</tr></thead>'
+        "<tbody>{}</tbody></table></div></details></section>"
+    ).format(
+        claimed,
+        drawn,
+        Markup("").join(Markup("<p>{}: {}</p>").format(label, text) for label, text in said.items()),
+        by,
+        by.lower(),
+        Markup("").join(Markup('<th scope="col">{}</th>').format(name) for name in heads),
+        Markup("").join(_row(name, tally) for name, tally in rows),
     )
 
 
@@ -166,18 +173,17 @@ def judge(card: JudgeCard, tally: Tally) -> str:
     )
 
 
-def _bar(share: Interval | None) -> str:
+def _bar(share: Interval | None) -> Markup:
     """The win rate with its interval on a scale from 0 to 100 %, with a line at one half."""
     if share is None:
-        return ""
-    low, width = 100 * share.low, 100 * (share.high - share.low)
-    return (
+        return Markup("")
+    return Markup(
         '<div class="win-rate" aria-hidden="true"><span>predecessor</span><div>'
-        f'<i class="range" style="left:{low:.1f}%;width:{width:.1f}%"></i>'
-        f'<i class="point" style="left:{100 * share.share:.1f}%"></i></div><span>efficient</span></div>'
-    )
+        '<i class="range" style="left:{:.1f}%;width:{:.1f}%"></i>'
+        '<i class="point" style="left:{:.1f}%"></i></div><span>efficient</span></div>'
+    ).format(100 * share.low, 100 * (share.high - share.low), 100 * share.share)
 
 
-def _row(head: str, tally: Tally) -> str:
-    cells = "".join(f"<td>{getattr(tally, choice)}</td>" for choice in CHOICES)
-    return f'<tr><th scope="row">{escape(head)}</th>{cells}</tr>'
+def _row(head: str, tally: Tally) -> Markup:
+    cells = Markup("").join(Markup("<td>{}</td>").format(getattr(tally, choice)) for choice in CHOICES)
+    return Markup('<tr><th scope="row">{}</th>{}</tr>').format(head, cells)

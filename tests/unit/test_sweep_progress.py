@@ -105,7 +105,7 @@ def test_whatever_happens_the_end_is_told(playground, jobs, begin, backend, monk
     monkeypatch.setattr(tradeoff, "fidelity", lambda *_: 1 / 0)
     assert "All 2 done." in end(begin(models="old, new"))
     monkeypatch.setattr(sweep_progress, "cell_html", lambda *_: 1 / 0)
-    assert FAILED.replace("'", "&#x27;") in end(begin(prompts="a hat"))
+    assert FAILED.replace("'", "&#39;") in end(begin(prompts="a hat"))
 
 
 def test_the_place_in_the_line_is_told(playground, jobs, begin, engine, request):

@@ -336,7 +336,7 @@ def test_a_script_for_a_prompt_stays_text(votes, sweeps, swept):
     assert "<script" not in votes_plot(of_sweep(votes, sweeps, entry), link="cell-")
 
 
-def test_whoever_voted_gets_in_the_report_only_what_he_was_shown(votes, sweeps, swept, tmp_path):
+def test_whoever_voted_gets_in_the_report_only_what_they_were_shown(votes, sweeps, swept, tmp_path):
     entry = swept(until=2, prompts="a fox\nour secret plan", steps="1, 2", seeds="7")
     vote = open_vote(votes, sweeps, entry)
     choose(votes, vote, "ann", {1: "tie"})
