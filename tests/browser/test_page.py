@@ -125,6 +125,7 @@ def test_what_came_from_the_cache_is_run_anew_with_one_click(serve, engine, back
     anew, example = (visit.page.locator(f"#{name}") for name in ("run-anew", "example-0"))
     for made in (2, 2):
         example.click()
+        playwright.expect(visit.verdict).not_to_contain_text("stored example")  # which is of the same prompt
         playwright.expect(visit.verdict).to_contain_text("“a red apple”")
         playwright.expect(visit.compare).to_be_enabled()
         assert len(backend.made) == made

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from pathlib import Path
 
 from pipeline import quality, tradeoff
@@ -187,6 +188,9 @@ def test_what_an_opened_sweep_lacks_is_compared_with_stop(serve, engine: Engine,
     gate.set()
     playwright.expect(visit.page.locator(".front svg")).to_be_visible()
     visit.said("6 pictures of 6 done")
+    deadline = time.monotonic() + 30  # the plot of what is known comes before the last of it
+    while len(compared) < 3 and time.monotonic() < deadline:
+        visit.page.wait_for_timeout(50)
     playwright.expect(visit.halt).to_be_disabled()
     assert compared == [1] * 3 and visit.faults == []
 
