@@ -1,4 +1,4 @@
-"""A report as a browser would take it."""
+"""HTML as a browser would take it, and what a report may not have in it."""
 
 from __future__ import annotations
 

@@ -247,6 +247,7 @@ def test_a_refusal_goes_at_the_next_action_and_a_full_disk_is_told(serve, backen
         visit.said("All 2 done")
         playwright.expect(visit.done).to_have_count(2)
     monkeypatch.setattr(served, "hand_out_small", full)
+    assert visit.faults == []
     visit.page.reload()
     visit.faults.clear()  # the console tells of a stream that a reload has cut off
     visit.tab("Sweep")

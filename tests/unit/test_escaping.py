@@ -7,7 +7,6 @@ import ast
 import inspect
 from collections.abc import Callable
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +34,7 @@ from pipeline.ui import (
 )
 from pipeline.votes import Ballot, Cast, Tally
 from tests.fakes import plan_of
+from tests.reports import Page
 
 HOSTILE = """"' onfocus=alert(2) x="><img src=x onerror=alert(1)>{x}{}%s"""
 TALLY = Tally(1, 9, 2, 1, 3)
@@ -157,22 +157,12 @@ RENDERED: dict[Callable, Callable[[], str]] = {
 """Each public function that makes HTML, with a hostile text wherever one can come from."""
 
 
-class Tags(HTMLParser):
-    def __init__(self, html: str):
-        super().__init__()
-        self.found: list[tuple[str, dict]] = []
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list) -> None:
-        self.found.append((tag, dict(attrs)))
-
-
 @pytest.mark.parametrize("function", RENDERED, ids=lambda function: f"{function.__module__}.{function.__name__}")
 def test_a_hostile_text_stays_text(function):
     html = RENDERED[function]()
     assert isinstance(html, Markup)
     assert "<img src=x" not in html and "&lt;img src=x" in html
-    for tag, attributes in Tags(html).found:
+    for tag, attributes in Page(html).tags:
         assert not any(name.startswith("on") for name in attributes), (tag, attributes)
         assert attributes.get("href", "?").startswith(("https://", "?"))
         assert tag != "img" or attributes["src"].startswith(("file/", "b.png"))
