@@ -97,7 +97,20 @@ def test_a_pair_of_a_model_file_can_be_measured_against_plain_diffusers(pair, tm
         f"random-{lane.model}" for lane in (shipped.predecessor, shipped.efficient)
     ]
     assert all(row["total_ratio"] > 0 < row["wall_ratio"] for row in found["rows"])
-    assert isinstance(found["ok"], bool)
+    assert found["ok"] is None and found["rows"][0]["ratio_low"] is None, "one run tells nothing"
+
+
+@pytest.mark.parametrize(
+    ("intervals", "ok"),
+    [
+        ([(0.97, 1.01), (0.99, 1.02)], True),
+        ([(0.97, 1.01), (0.99, 1.03)], None),
+        ([(0.97, 1.01), (None, None)], None),
+        ([(None, None), (1.03, 1.09)], False),
+    ],
+)
+def test_a_target_is_kept_only_if_the_whole_interval_keeps_it(intervals, ok):
+    assert bench.overhead.within(intervals, 1.02) is ok
 
 
 def test_a_model_alone_has_one_row():
