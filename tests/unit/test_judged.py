@@ -88,14 +88,25 @@ def test_what_the_catalogue_says_of_the_bundled_pair_is_what_its_report_says():
         assert (steps, guidance) == (card.steps.default, card.guidance.default)
 
 
+def as_good(document: dict) -> dict:
+    """The same, had its interval been narrow."""
+    return {**document, "judged": {**document["judged"], "low": -0.04, "verdict": "as good"}}
+
+
 def test_the_page_answers_the_question_from_its_first_second():
     document, _ = load()
-    assert claim(document).endswith("cheaper, recognised as often on 100 prompts")
     html = markup.verdict(document)
     share = 100 * json.loads((ASSETS / "models" / "report.json").read_text())["efficient"]["r1"]
-    assert '<strong class="claim">recognised as often on 100 prompts</strong>' in html
     assert f"Good enough? On 100 prompts a judge network recognised {share:g} % of the efficient model’s" in html
     assert "“a red apple”, seed 7" in html
+
+
+def test_in_big_letters_stands_only_what_the_interval_bears_out():
+    document, _ = load()
+    assert document["judged"]["verdict"] == "unclear" and claim(document).endswith("% cheaper")
+    assert "recognised as often" not in markup.verdict(document)
+    assert claim(as_good(document)).endswith("cheaper, recognised as often on 100 prompts")
+    assert '<strong class="claim">recognised as often on 100 prompts</strong>' in markup.verdict(as_good(document))
 
 
 def test_without_any_evidence_the_way_to_some_is_named():
@@ -116,7 +127,7 @@ def test_what_was_judged_and_what_people_said_is_one_evidence():
 
 
 def test_a_prompt_that_was_not_read_claims_nothing_of_those_that_were():
-    document, _ = load()
+    document = as_good(load()[0])
     for lane in document["lanes"]:
         lane["reading"] = Reading(9, 24, ("苹" * 300,)).as_dict()
     html = markup.verdict(document)
