@@ -17,9 +17,10 @@ TABLE = load_prices()
 STORED, _ = load()
 SECONDS = {"predecessor": 0.9, "efficient": 0.1}
 DOCUMENT = STORED | {
-    "lanes": [lane | {"seconds": {**lane["seconds"], "total": SECONDS[lane["role"]]}} for lane in STORED["lanes"]]
+    "lanes": [lane | {"seconds": {**lane["seconds"], "total": SECONDS[lane["role"]]}} for lane in STORED["lanes"]],
+    "significance": {"p": 0.008, "significant": True, "runs_needed": 4, "runs": 5, "low": 8.8, "high": 9.2},
 }
-"""The shipped comparison at times that a reader can reckon with."""
+"""The shipped comparison at times that a reader can reckon with, and that are known well."""
 HOSTILE = "<script>alert(1)</script>"
 
 
