@@ -19,7 +19,7 @@ from pipeline.playground import Playground
 from pipeline.recipe import recipe_of, result_from_recipe
 
 FOLDER = ASSETS / "stored"
-REPEAT = 5
+REPEAT = 10
 """Runs a lane behind the stored times."""
 
 
