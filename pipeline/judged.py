@@ -57,16 +57,16 @@ def judged_text(document: Mapping[str, Any]) -> str:
     if not said:
         return ""
     gain = 100 * (said["efficient"] - said["predecessor"])
-    low, high = (_signed(100 * said[name]) for name in ("low", "high"))
+    gained, low, high = _signed(gain, 2), *(_signed(100 * said[name]) for name in ("low", "high"))
     ends = {
         "better": "by this measure it is better.",
         "as good": f"which excludes a loss of {100 * NARROW:g} points or more.",
         "worse": "by this measure it is worse.",
-        "unclear": "too few to tell.",
+        "unclear": "too few prompts to tell.",
     }
     return (
         f"On {said['prompts']} prompts {said['by']} {said['verb']} {_share(said['efficient'])} % of the efficient "
-        f"model’s pictures and {_share(said['predecessor'])} % of the predecessor’s: a difference of {_signed(gain)} "
+        f"model’s pictures and {_share(said['predecessor'])} % of the predecessor’s: a difference of {gained} "
         f"points (95 % interval {low} to {high}), {ends[said['verdict']]} Source: {said['source']}."
     )
 
@@ -87,5 +87,7 @@ def _share(share: float) -> str:
     return f"{100 * share:.2f}".rstrip("0").rstrip(".")
 
 
-def _signed(points: float) -> str:
-    return f"{points:+.1f}".replace("-", "−")
+def _signed(points: float, most: int = 1) -> str:
+    """With one decimal, or ``most`` where one is not enough."""
+    decimals = 1 if round(points, 1) == round(points, most) else most
+    return f"{round(points, most):+.{decimals}f}".replace("-", "−")

@@ -1,13 +1,13 @@
 """What Diptych adds to diffusers: the same request through the engine and through a plain call of the same pipeline.
 
-Engine and plain call take turns, run by run, after a warm-up, each turn with a prompt that neither has seen and with
-the other one first.
+Engine and plain call take turns, run by run, after a warm-up, each turn with a prompt that neither has seen; which of
+the two begins alternates.
 ``engine_s``: encode + denoise + decode as the engine says it, against the whole plain call: the ratio of the medians
 (``total_ratio``) and the 95 % interval of the ratio in general (``ratio_low``, ``ratio_high``; none below 4 runs).
 ``wall_s``: from Engine.run to the finished picture in the reader's hands (``wall_ratio``). Both share weights and
 thread. Leaves out loading, the picture cache (off), previews (off), the look at whether a picture is one (off) and the
-page. Target: a total ratio of 1.05 on a processor, whose speed drifts by more, and of 1.02 on a GPU. ``ok`` where every
-interval lies below it, null where one holds it: such runs are too few or too uneven to tell.
+page. Target: a total ratio of 1.05 on a processor, whose speed drifts by more, and of 1.02 on a GPU. ``ok``: true
+where every interval ends at or below it, false where one begins above it, else null: runs too few or uneven to tell.
 """
 
 from __future__ import annotations

@@ -19,6 +19,8 @@ from pipeline.training import checkpoint, distil, flow, text, train
 from pipeline.training.data import CORE, GROUPS, MINILM, PICTURES, WORDS
 
 PREDECESSOR, EFFICIENT = "diptych-128", "diptych-128-efficient"
+HOW_LOADED = ("is_local", "local_files_only")
+"""What transformers writes into a tokenizer's settings besides."""
 
 CARD = """---
 license: mit
@@ -39,8 +41,8 @@ image = pipe("a red apple", **settings).images[0]
 
 - **Draws**: single things in the style of Fluent 3D emoji, 128 x 128 pixels, on white or, with "on a yellow
   background", on a plain colour. English words. Colour words before a thing ("a purple apple") turn its hue. The
-  {core} everyday animals, foods, vehicles and objects of `CORE` in `pipeline/training/data.py` had most of the training
-  and come out best; the rest of the {pictures} are vaguer.
+  {core} everyday animals, foods, vehicles and objects of `CORE` in `pipeline/training/data.py` were drawn more often in
+  training than each of the rest of the {pictures}, which are vaguer.
 - **Does not draw**: people, flags, signs, text, scenes, several objects, counts, photos. A word that names nothing in
   the training set gives the nearest thing it knows, or a shapeless one.
 - **Data**: {pictures} pictures of {pictures_package} (MIT, Microsoft's Fluent art) with English names and keywords of
@@ -92,6 +94,9 @@ def write_pipeline(
         weights.chmod(0o644)
     config = part / "text_encoder" / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"dtype": "float32"}, indent=2) + "\n")
+    words = part / "tokenizer" / "tokenizer_config.json"  # how it was loaded says nothing of the model
+    kept = {key: value for key, value in json.loads(words.read_text()).items() if key not in HOW_LOADED}
+    words.write_text(json.dumps(kept, indent=2) + "\n")
     (part / "README.md").write_text(card, encoding="utf-8")
     (part / "training.json").write_text(json.dumps(history, indent=2) + "\n")
     write_sums(part)

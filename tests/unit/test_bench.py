@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from pipeline import bench, residency
 from pipeline.__main__ import main
+from pipeline.backends import Made
 from pipeline.backends.local import LocalBackend
 from pipeline.bench.memory import GIVEN_OUT, TAKEN, TARGET_PERCENT, growth, held_bytes
 from pipeline.bench.peak import against_card
@@ -111,6 +113,23 @@ def test_a_pair_of_a_model_file_can_be_measured_against_plain_diffusers(pair, tm
 )
 def test_a_target_is_kept_only_if_the_whole_interval_keeps_it(intervals, ok):
     assert bench.overhead.within(intervals, 1.02) is ok
+
+
+def test_engine_and_plain_call_take_turns_at_being_first_and_the_ratio_is_the_engines_over_the_plain_calls(monkeypatch):
+    begun = []
+
+    def make(self, card, request, how, on_step, stop):
+        begun.append((request.prompt, self.plain))
+        return Made(Image.new("RGB", (8, 8)), {"denoise": 1.0 if self.plain else 2 + len(begun) / 100}, False, None)
+
+    monkeypatch.setattr(bench.overhead.Plain, "make", make)
+    found = document("overhead", 4, bench.Subject(model="diptych-128-efficient"))
+    first = [plain for (_, plain), (_, other) in zip(begun[::2], begun[1::2], strict=True) if plain != other]
+    assert first == [False, True, False, True, False]
+    assert all(one == other for (one, _), (other, _) in zip(begun[::2], begun[1::2], strict=True)), "a prompt a turn"
+    [row] = found["rows"]
+    assert 2 < row["ratio_low"] < row["total_ratio"] < row["ratio_high"] < 2.2
+    assert found["ok"] is False
 
 
 def test_a_model_alone_has_one_row():

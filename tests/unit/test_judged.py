@@ -31,7 +31,7 @@ def of(low: float, high: float, **other: object) -> dict:
     [
         (0.01, 0.2, "preferred more often on 40 prompts", "by this measure it is better."),
         (-0.049, 0.1, "preferred as often on 40 prompts", "which excludes a loss of 5 points or more."),
-        (-0.051, 0.1, "", "too few to tell."),
+        (-0.051, 0.1, "", "too few prompts to tell."),
         (-0.2, -0.01, "preferred less often on 40 prompts", "by this measure it is worse."),
     ],
 )
@@ -47,6 +47,11 @@ def test_the_words_have_both_shares_their_difference_its_interval_and_the_source
         "difference of −3.0 points (95 % interval −4.0 to +2.0), which excludes a loss of 5 points or more. "
         "Source: a.md."
     )
+
+
+@pytest.mark.parametrize(("efficient", "said"), [(0.4675, "−3.25"), (0.5, "+0.0"), (0.6, "+10.0"), (0.525, "+2.5")])
+def test_the_difference_is_that_of_the_two_shares_beside_it(efficient, said):
+    assert f"a difference of {said} points (" in judged_text(of(-0.1, 0.1, efficient=efficient))
 
 
 def test_at_other_settings_nothing_is_claimed():
