@@ -90,4 +90,4 @@ def _share(share: float) -> str:
 def _signed(points: float, most: int = 1) -> str:
     """With one decimal, or ``most`` where one is not enough."""
     decimals = 1 if round(points, 1) == round(points, most) else most
-    return f"{round(points, most):+.{decimals}f}".replace("-", "−")
+    return f"{points:+.{decimals}f}".replace("-", "−")

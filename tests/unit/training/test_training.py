@@ -7,6 +7,7 @@ import pytest
 import torch
 from diffusers import DiffusionPipeline
 
+from pipeline.cards import ASSETS
 from pipeline.errors import PlaygroundError
 from pipeline.training import captions, checkpoint, data, distil, export, flow, sheets, text, train
 from pipeline.training.batches import Choice, Draw, turn_hue
@@ -80,6 +81,9 @@ def test_the_pair_exports_and_a_plain_from_pretrained_draws_what_training_draws(
     assert [f.name for f in folders] == [export.PREDECESSOR, export.EFFICIENT]
     for part in ("text_encoder/model.safetensors", "text_encoder/config.json", "tokenizer/tokenizer.json"):
         assert (folders[0] / part).read_bytes() == (folders[1] / part).read_bytes()
+    for model in (*folders, ASSETS / "models" / export.PREDECESSOR, ASSETS / "models" / export.EFFICIENT):
+        told = json.loads((model / "tokenizer" / "tokenizer_config.json").read_text())
+        assert told["model_max_length"] and not told.keys() & set(export.HOW_LOADED)
 
     pipe = DiffusionPipeline.from_pretrained(folders[1])
     pipe.set_progress_bar_config(disable=True)
