@@ -242,8 +242,10 @@ def test_a_refusal_goes_at_the_next_action_and_a_full_disk_is_told(serve, backen
     playwright.expect(alert).to_contain_text("steps")
     visit.fill(Steps="1, 2")
     playwright.expect(alert).to_have_count(0)
-    for _ in range(2):  # the same again fills the same grid
+    for _ in range(2):  # the same again fills a grid as the last
+        visit.page.evaluate("() => document.querySelector('.sweep')?.classList.add('last')")
         visit.start.click()
+        playwright.expect(visit.page.locator(".sweep.last")).to_have_count(0)  # else what is said is of the last
         visit.said("All 2 done")
         playwright.expect(visit.done).to_have_count(2)
     monkeypatch.setattr(served, "hand_out_small", full)
