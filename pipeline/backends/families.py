@@ -147,10 +147,23 @@ class StableDiffusionXL(Family):
     given = ("prompt_embeds", "pooled_prompt_embeds")
 
     def encode(self, pipe: Any, text: str, negative: bool = False, call: Mapping[str, Any] | None = None) -> Tensors:
-        embeds, _, pooled, _ = pipe.encode_prompt(text, do_classifier_free_guidance=False)
         if negative and not text and pipe.config.force_zeros_for_empty_prompt:
-            return embeds.new_zeros(embeds.shape), pooled.new_zeros(pooled.shape)
+            return self.zeros(pipe)
+        embeds, _, pooled, _ = pipe.encode_prompt(text, do_classifier_free_guidance=False)
         return embeds, pooled
+
+    def zeros(self, pipe: Any) -> Tensors:
+        """What the pipeline takes for an empty negative prompt, (1, tokens, channels) and (1, channels); no encoder is
+        run for it, the larger of which has 32 layers."""
+        import torch
+
+        last = pipe.text_encoder_2
+        kind = {"dtype": last.dtype, "device": pipe._execution_device}
+        channels = pipe.text_encoder.config.hidden_size + last.config.hidden_size
+        return (
+            torch.zeros(1, pipe.tokenizer_2.model_max_length, channels, **kind),
+            torch.zeros(1, last.config.projection_dim, **kind),
+        )
 
 
 class Flux(Family):

@@ -29,6 +29,8 @@ from pipeline.request import REPEAT_MAX, ImageRequest
 from pipeline.stats import ratio_interval
 
 TARGET = {"cpu": 1.05, "cuda": 1.02}
+AN_EMPTY_ONE = {"negative_prompt": ""}
+"""Qwen-Image's call takes no negative prompt for no guidance; the engine's is an empty one, as the others' is."""
 
 
 class Plain(LocalBackend):
@@ -51,6 +53,7 @@ class Plain(LocalBackend):
             prompt=request.prompt,  # not the first argument everywhere
             **card.call,
             **FAMILIES[card.pipeline].settings(request),
+            **(AN_EMPTY_ONE if card.pipeline == "QwenImagePipeline" and card.negative_prompt else {}),
             num_inference_steps=request.steps,
             width=request.width,
             height=request.height,
