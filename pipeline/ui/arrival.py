@@ -26,6 +26,7 @@ from pipeline.votes import PAIRS_MAX
 from pipeline.wording import shortened
 
 FROM_LINK = "Filled in from the link. Press Compare to run it."
+FROM_RUN = "Filled in from the comparison that you began last, which has not finished. Press Compare to run it."
 FROM_FILE = "Filled in from the picture's recipe. Press Compare to run it."
 BUSY = "A run is on; wait for its end, or press Stop first."
 UNREADABLE = "The history cannot be read; the server's log says why."
@@ -73,13 +74,16 @@ def attach(
         return shown if view.pair in shown else shown | {view.pair: gr.Dropdown(choices=pair_choices(catalog))}
 
     def found(token: object, request: gr.Request) -> dict:
-        """A link is stronger than the history; whoever has neither sees the stored example."""
+        """A link is stronger than what was begun and not finished, and that than the history; whoever has none of them
+        sees the stored example."""
         try:
             said = settings.from_link(catalog, dict(request.query_params))
             if said is not None:
                 return restore_updates.proposed(view, catalog, said, FROM_LINK)
         except InputError as error:
             return restore_updates.told(view, f"The link cannot be used: {error}")
+        if said := jobs.unfinished.of(visitors.owner(token)):
+            return restore_updates.proposed(view, catalog, said, FROM_RUN)
         opinions = partial(opinions_of, playground, visitors, token, request)
         try:
             secret = blind(token, request)

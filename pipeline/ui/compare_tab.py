@@ -163,6 +163,7 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
             repeat = whole("repeat", said[view.repeat], 1, REPEAT_MAX)
             visitors.check_spending(requests.values(), request, repeat, use_cache)
             begun = True
+            jobs.unfinished.begin(visitors.owner(said[visitors.token]), (pair, requests))
             measured = repeat != 1 or throughput
             yield updates.begun(view, catalog, pair, measured)
             roles = list(requests)
@@ -195,6 +196,7 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
                         update |= updates.told(view, updates.MEASURING)
                     yield update or nothing
                     waited = in_line
+            jobs.unfinished.end(visitors.owner(said[visitors.token]), (pair, requests))
             price = price_of(price_id, device_of(*results.values()))
             opinions = opinions_of(playground, visitors, said[visitors.token], request, keeper.document)
             yield updates.finished(view, {**keeper.document, "opinions": opinions}, results, price)

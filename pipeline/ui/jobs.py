@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from pipeline.errors import BusyError
+from pipeline.ui.unfinished import Unfinished
 
 RUNS_MAX = 10
 ASKED_MAX = 10_000
@@ -30,6 +31,7 @@ class Jobs:
         self._lock = threading.Lock()
         self._running: dict[tuple[str, str], set[_Run]] = {}
         self._asked: OrderedDict[str, _Run] = OrderedDict()
+        self.unfinished = Unfinished()
 
     @contextmanager
     def running(self, session: str | None, run: str | None = None) -> Iterator[threading.Event]:

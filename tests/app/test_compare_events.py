@@ -129,3 +129,27 @@ def test_nobody_is_told_that_others_are_before_him_while_his_own_run_is_on(tab: 
     assert all("1 before you" in in_line[lanes[role].progress] for role in ROLES)
     assert "waiting for the efficient one" in running[lanes["predecessor"].progress]
     assert "step 1 of 2" in running[lanes["efficient"].progress] and "Running" in running[tab.view.verdict]
+
+
+def test_what_was_begun_and_has_not_finished_is_asked_for_again_after_a_reload(tab: Tab, engine, monkeypatch):
+    come = tab.event("on_arrival").fn
+    tab.run(tab.ask()[tab.view.ticket])
+    run = engine.run
+
+    def stopped(requests, **how):
+        raise Cancelled("The run was stopped.")
+        yield
+
+    monkeypatch.setattr(engine, "run", stopped)
+    tab.run(tab.ask()[tab.view.ticket], seed=8, pair="short")
+    found = come(tab.said("on_arrival"), tab.request)
+    assert found[tab.view.seed] == 8 and found[tab.view.pair].value == "short"
+    assert arrival.FROM_RUN in found[tab.view.verdict] and found[tab.view.shown] is None
+    stranger = come({**tab.said("on_arrival"), tab.token: "B" * 22}, tab.request)
+    assert tab.view.prompt not in stranger
+    tab.request.query_params = {"prompt": "linked"}
+    assert come(tab.said("on_arrival"), tab.request)[tab.view.prompt] == "linked"
+    tab.request.query_params = {}
+    monkeypatch.setattr(engine, "run", run)
+    tab.run(tab.ask()[tab.view.ticket], seed=8, pair="short")
+    assert come(tab.said("on_arrival"), tab.request)[tab.view.shown]["seed"] == 8

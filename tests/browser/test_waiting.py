@@ -41,6 +41,25 @@ def test_where_all_places_are_taken_a_press_is_seen_at_once_and_stop_is_heard(
     assert [request.prompt for request in backend.made] == ["the first"] * 2 + ["the second"] * 2
 
 
+def test_a_reload_in_mid_run_ends_the_run_and_keeps_what_was_asked_for(serve, engine: Engine, backend, browser):
+    visit = Visit(browser, serve(engine), WIDE)
+    backend.gate.clear()
+    visit.prompt.fill("a fox in the snow")
+    visit.page.get_by_label("Seed").first.fill("99")
+    visit.compare.click()
+    playwright.expect(visit.verdict).to_contain_text("Running")
+    visit.page.reload()
+    playwright.expect(visit.verdict).to_contain_text("has not finished")
+    visit.faults.clear()  # Gradio's page says that its stream was cut off
+    playwright.expect(visit.prompt).to_have_value("a fox in the snow")
+    playwright.expect(visit.page.get_by_label("Seed").first).to_have_value("99")
+    backend.gate.set()
+    visit.compare.click()
+    playwright.expect(visit.claims.first).to_be_visible()
+    assert visit.pictures() == 2
+    assert visit.faults == []
+
+
 def test_what_gradios_queue_has_no_room_for_leaves_the_page_as_it_was(serve, engine, browser, monkeypatch):
     monkeypatch.setattr(page, "QUEUE_MAX", 0)
     visit = Visit(browser, serve(engine), WIDE)

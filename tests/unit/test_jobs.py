@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from pipeline.errors import BusyError
+from pipeline.ui import unfinished
 from pipeline.ui.api import _session
 from pipeline.ui.jobs import RUNS_MAX, Jobs
 
@@ -54,3 +55,15 @@ def test_runs_that_are_asked_for_and_never_begin_are_forgotten(monkeypatch: pyte
 def test_the_one_session_that_gradio_calls_all_tools_with_is_nobodys(user, session):
     headers = {} if user is None else {"x-gradio-user": user}
     assert _session(SimpleNamespace(headers=headers, session_hash="abc")) == session
+
+
+def test_what_is_unfinished_is_bounded_and_ends_with_its_own_pictures_only(monkeypatch):
+    monkeypatch.setattr(unfinished, "VISITORS_MAX", 2)
+    last = unfinished.Unfinished()
+    for owner, said in (("a", 1), ("b", 2), ("a", 3), ("c", 4)):
+        last.begin(owner, said)
+    assert [last.of(owner) for owner in "abc"] == [3, None, 4]
+    last.end("a", 1)
+    last.end("b", 2)
+    last.end("c", 4)
+    assert [last.of(owner) for owner in "abc"] == [3, None, None]
