@@ -237,12 +237,11 @@ def _sweep(options: argparse.Namespace) -> dict[str, Any]:
     with closing(sweeps.run(entry, use_cache=not options.fresh)) as told:
         for said in told:
             if isinstance(said, Working):
-                request = plan.requests[said.place]
-                name = f"{request.model}, {count(request.steps, 'step')}, guidance {request.guidance:g}"
+                name = _cell_name(plan.requests[said.place])
                 _progress(said.event, [f"picture {len(results) + 1} of {len(plan.requests)}: {name}"])
             elif isinstance(said, LeftOut):
                 _progress(None, [])
-                print(f"left out: {said.why}", file=sys.stderr)
+                print(f"left out: {_cell_name(plan.requests[said.place])}: {said.why}", file=sys.stderr)
             elif said.result:
                 results[said.cell.place] = said.result
     _progress(None, [])
@@ -260,6 +259,10 @@ def _sweep(options: argparse.Namespace) -> dict[str, Any]:
     finally:
         _sweep_report(options.report, playground, entry)
     return document
+
+
+def _cell_name(request: ImageRequest) -> str:
+    return f"{request.model}, {count(request.steps, 'step')}, guidance {request.guidance:g}"
 
 
 def _entry(options: argparse.Namespace, playground: Playground) -> Entry:

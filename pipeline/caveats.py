@@ -87,9 +87,11 @@ def _runs(document: Document, lanes: list[Mapping[str, Any]]) -> str:
         on = once = ""
     if runs > 1:
         each = "Each model drew" if is_comparison(document) else "Each picture was drawn"
+        hosted = sum(1 for lane in lanes if lane.get("hosted"))
+        order = "all of the hosted model's before the other's" if 0 < hosted < len(lanes) else "the order alternating"
         return (
-            f"{each} {runs} times{on}, the order alternating, nothing out of a cache. The median run is "
-            "shown with the fastest and the slowest."
+            f"{each} {runs} times{on}, {order}, nothing out of a cache. The median run is shown with the fastest and "
+            "the slowest."
         )
     if is_comparison(document):
         return f"Each model drew once{once}, the efficient one first."

@@ -16,6 +16,7 @@ import pipeline.__main__ as command_line
 from pipeline import imagefile
 from pipeline.cards import ASSETS
 from pipeline.engine import Engine
+from pipeline.errors import Declined
 from pipeline.options import parser
 from pipeline.playground import Playground
 from pipeline.prices import load_prices
@@ -104,6 +105,13 @@ def test_a_sweep_is_gone_on_with(capsys, backend: CountingBackend):
     entry = re.search(r"--resume (\S+)", capsys.readouterr().out)[1]
     again = document(capsys, "sweep", "--resume", entry)
     assert [cell["steps"] for cell in again["cells"]] == [1, 2, 3] and len(backend.made) == 3
+
+
+def test_a_picture_that_a_sweep_leaves_out_is_named(capsys, backend: CountingBackend):
+    backend.fail = Declined("Not this one.")
+    assert command_line.main(["sweep", "a fox", "--model", "old", "--steps", "1..3"]) == 0
+    assert "left out: old, 1 step, guidance 3: Not this one.\n" in capsys.readouterr().err
+    assert [request.steps for request in backend.made] == [2, 3]
 
 
 def test_a_sweep_whose_kept_picture_is_gone_says_so_and_ends_well(capsys, playground: Playground):

@@ -92,6 +92,14 @@ def test_pictures_without_a_seed_are_no_measure_of_each_other(cards):
     assert not shares_path(cards, "grand", "grand") and shares_path(cards, "swift", "swift")
 
 
+@pytest.mark.parametrize(
+    ("pair", "order"),
+    [("hosted", "the order alternating"), ("old:swift", "all of the hosted model's before the other's")],
+)
+def test_two_machines_do_not_take_turns(compare, pair, order):
+    assert any(f"drew 2 times, {order}, nothing out of a cache" in said for said in method(compare(pair, repeat=2)))
+
+
 def test_what_it_will_cost_is_known_before(hosted_engine, cards):
     requests = plan(cards, cards.pair("hosted"), "an apple")
     estimates = {role: hosted_engine.estimate(request) for role, request in requests.items()}
