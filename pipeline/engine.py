@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import logging
-import queue
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from weakref import WeakSet
@@ -23,24 +20,18 @@ from pipeline import __version__, zerogpu
 from pipeline.backends import Backend, key_of
 from pipeline.caches import ImageCache, recipe_key
 from pipeline.catalog import Catalog
+from pipeline.desk import Desk, Job
 from pipeline.errors import Cancelled, InputError, PlaygroundError
 from pipeline.estimate import Estimate, Estimator
-from pipeline.events import Done, Event, Loading, Queued, Result, Step
-from pipeline.lock import Line, Ticket
+from pipeline.events import Done, Event, Result
+from pipeline.lock import Line
 from pipeline.recipe import recipe_of, result_from_recipe
 from pipeline.request import REPEAT_MAX, ImageRequest, whole, yes_or_no
 from pipeline.throughput import check_local, pictures
-from pipeline.work import CarryOut, Order, Tell, carry_out
+from pipeline.work import Order, Tell, carry_out
 
-HEARTBEAT_S = 0.5
-"""Longest silence of a run: then the last event comes again, so that a reader can show time passing or go away."""
-
-SETTLE_S = 1.0
-"""At most, between two orders: a reader who is gone, or slow, holds nobody up for longer."""
 DECIDE_PIXELS = {"pipeline", "call", "scheduler", "variant", "replace", "lora"}
 """Of a card, beside what its weights are."""
-
-log = logging.getLogger(__name__)
 
 
 class Engine:
@@ -53,11 +44,11 @@ class Engine:
         self.line = Line() if line is None else line
         self._estimator = Estimator()
         self._joining = threading.Lock()
-        self._jobs: WeakSet[_Job] = WeakSet()
+        self._jobs: WeakSet[Job] = WeakSet()
         lent = zerogpu.lent(self._carry_out, self._lent_seconds) if zerogpu.active() else self._carry_out
-        self._device = _Desk("device", self.line, lent)
+        self._device = Desk("device", self.line, lent)
         # What needs no device of ours has a line of its own: nobody shall wait for the device while a provider draws.
-        self._providers = _Desk("providers", Line(), self._carry_out)
+        self._providers = Desk("providers", Line(), self._carry_out)
 
     def estimate(self, request: ImageRequest) -> Estimate:
         """Seconds for one picture on a warm model, and where the figure comes from."""
@@ -168,7 +159,7 @@ class Engine:
 
     def _hold(
         self,
-        desk: _Desk,
+        desk: Desk,
         requests: tuple[ImageRequest, ...],
         lanes: tuple[int, ...],
         how: Mapping[str, Any],
@@ -183,7 +174,7 @@ class Engine:
         # who has stopped reading holds up those behind.
         with self._joining:
             ticket = desk.line.join(self._seconds(order) + self._loading(order))
-            job = _Job(self, desk, order, stop, ticket, settled or threading.Event())
+            job = Job(desk, order, ticket, stop, settled or threading.Event(), self._learner())
             try:
                 desk.thread.submit(context.run, job.work)
             except RuntimeError:  # closed
@@ -197,7 +188,7 @@ class Engine:
             if settled is None:
                 job.settled.set()
 
-    def _desk(self, request: ImageRequest) -> _Desk:
+    def _desk(self, request: ImageRequest) -> Desk:
         return self._providers if self.catalog.model(request.model).hosted else self._device
 
     def is_cached(self, request: ImageRequest) -> bool:
@@ -220,6 +211,25 @@ class Engine:
         """Put a finished picture into the cache, if there is one."""
         if self.images is not None:
             self.images.put(self._key(result.request), result.image, recipe_of(result))
+
+    def _learner(self) -> Callable[[Event], Event]:
+        """Of one order: learns from what was made, and gives every event as the reader gets it."""
+        learned: dict[int, int] = {}  # by lane: of how many runs
+
+        def told(event: Event) -> Event:
+            if not isinstance(event, Done):
+                return event
+            runs = len(event.result.runs)
+            if runs == 1 and not event.result.batches:
+                event = replace(event, result=replace(event.result, usual_s=self._usual(event.result)))
+            if runs > learned.get(event.lane, 0):  # else told again, with its throughput or as final
+                self._record(event.result)
+                learned[event.lane] = runs
+            if event.final and not event.result.disturbed:  # a time that was not the model's shall not come again
+                self._keep(event.result)
+            return event
+
+        return told
 
     def _usual(self, result: Result) -> float | None:
         """What such a picture takes here; of a provider's calls none is usual."""
@@ -246,112 +256,3 @@ def _while_heard(events: Iterator[Event], stop: threading.Event) -> Iterator[Eve
         yield from events
     finally:
         stop.set()
-
-
-class _Desk:
-    """A line, and the one thread that serves it: torch keeps a pool of helpers for every thread that calls it."""
-
-    def __init__(self, name: str, line: Line, carry_out: CarryOut):
-        self.line = line
-        self.carry_out = carry_out
-        self.thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
-        self.before: _Job | None = None
-        """The last one that was served; known to the thread only."""
-
-
-class _Job:
-    """One hold of the lock. ``work`` runs in the device thread, ``events`` in the reader's."""
-
-    def __init__(
-        self,
-        engine: Engine,
-        desk: _Desk,
-        order: Order,
-        stop: threading.Event,
-        ticket: Ticket,
-        settled: threading.Event,
-    ):
-        self.settled = settled
-        self._engine, self._desk, self._order, self._stop, self._ticket = engine, desk, order, stop, ticket
-        self._begin = threading.Lock()
-        self._begun = self._left = False
-        self._queue: queue.SimpleQueue[Event | Exception | None] = queue.SimpleQueue()
-        self._learned: dict[int, int] = {}
-        """By lane: of how many runs."""
-
-    def events(self) -> Iterator[Event]:
-        """Events as they come, until None. In a silence a sign of life: the place in the line, or the last step with
-        its time running on; never a finished picture or a preview a second time."""
-        last: Event | Exception | None = Queued(0, 0.0)
-        heard = time.monotonic()
-        while True:
-            try:
-                last = self._queue.get(timeout=HEARTBEAT_S)
-                heard = time.monotonic()
-            except queue.Empty:
-                if self._stop.is_set() and self.abandon():
-                    raise Cancelled("The run was stopped.") from None
-                yield self._sign_of_life(last, time.monotonic() - heard)
-                continue
-            if last is None:
-                return
-            if isinstance(last, Exception):
-                raise last
-            yield last
-
-    def _sign_of_life(self, last: Event, silent_s: float) -> Event:
-        if isinstance(last, Step):
-            return replace(last, preview=None, elapsed_s=last.elapsed_s + silent_s)
-        if isinstance(last, Loading):
-            return last
-        return Queued(max(0, self._ticket.place()), self._ticket.expected_wait_s())
-
-    def stop(self) -> None:
-        """As whoever asked for it can do."""
-        self._stop.set()
-
-    def abandon(self) -> bool:
-        """Leave the line if the work has not begun; True if so. A job that has begun is only given back by itself."""
-        with self._begin:
-            if not self._begun:
-                self._left = True
-                self._ticket.leave()
-            return not self._begun
-
-    def work(self) -> None:
-        """All device work of this job. Whatever happens, its end is told and the ticket given back."""
-        while not self._stop.is_set() and not self._ticket.wait(HEARTBEAT_S):
-            pass  # somebody outside this engine holds the front of the line
-        with self._begin:
-            if self._stop.is_set() or self._left:
-                self._ticket.leave()
-                self._queue.put(Cancelled("The run was stopped."))
-                return
-            self._begun = True
-        if self._desk.before is not None:
-            self._desk.before.settled.wait(SETTLE_S)
-        self._desk.before = self
-        end: Exception | None = None
-        try:
-            self._desk.carry_out(self._order, self._told, self._stop)
-        except PlaygroundError as error:
-            end = error
-        except Exception:  # a library's fault: the log gets the traceback, the page one sentence
-            log.exception("a run failed")
-            end = PlaygroundError("The run failed inside the model's code; the log says where. Try other settings.")
-        finally:
-            self._ticket.leave()
-            self._queue.put(end)
-
-    def _told(self, event: Event) -> None:
-        """Learn from what was made, then hand it on."""
-        if isinstance(event, Done):
-            runs = len(event.result.runs)
-            if runs == 1 and not event.result.batches:
-                event = replace(event, result=replace(event.result, usual_s=self._engine._usual(event.result)))
-            if runs > self._learned.get(event.lane, 0):  # else told again, with its throughput or as final
-                self._engine._record(event.result)
-                self._learned[event.lane] = runs
-            if event.final and not event.result.disturbed:  # a time that was not the model's shall not come again
-                self._engine._keep(event.result)
-        self._queue.put(event)

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pipeline.engine import HEARTBEAT_S
+from pipeline.desk import HEARTBEAT_S
 from pipeline.errors import Cancelled
 from pipeline.lock import Line
 

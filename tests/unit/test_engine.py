@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from pipeline import engine as module
+from pipeline import desk as module
 from pipeline.caches import ImageCache
 from pipeline.catalog import load_catalog
 from pipeline.compare import RUN_ORDER, compare_document, plan

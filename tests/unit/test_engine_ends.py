@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from pipeline import engine as module
+from pipeline import desk as module
 from pipeline.engine import Engine
 from pipeline.errors import BusyError, Cancelled, InputError, ModelError, PlaygroundError
 from pipeline.events import Done, Loading, Queued, Step
