@@ -150,12 +150,16 @@ def test_the_copied_link_opens_the_same_settings_elsewhere(url, browser):
     visit.page.get_by_role("button", name="Copy link").click()
     box = visit.page.get_by_label("Link to the settings of")
     playwright.expect(box).to_be_visible()
-    visit.page.wait_for_function("navigator.clipboard.readText().then((text) => text.includes('seed=12'))")
+    playwright.expect(visit.page.get_by_role("button", name="Copied")).to_be_visible()
+    playwright.expect(visit.page.get_by_role("button", name="Copy link")).to_be_visible()
     link = visit.page.evaluate("navigator.clipboard.readText()")
     assert link == box.input_value() and link.startswith(url)
     other = Guest(browser, link)
     playwright.expect(other.prompt).to_have_value('100 % "real" & <b>bold</b> 苹果')
     playwright.expect(other.page.get_by_label("Seed")).to_have_value("12")
+    other.page.evaluate("void (navigator.clipboard.writeText = () => Promise.reject())")
+    other.page.get_by_role("button", name="Copy link").click()
+    playwright.expect(other.page.get_by_role("button", name="Select and copy")).to_be_visible()
     assert visit.faults == other.faults == []
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 
 import pytest
 
 from pipeline.charts import stage_bar, stretches
+from pipeline.events import final_results
 from pipeline.prices import load_prices
 from pipeline.stored import load
 from pipeline.timing import Timings
 from pipeline.ui import markup
+from pipeline.ui.compare_updates import so_far
 
 HERE = Timings(wait=9.0, load=9.0, encode=0.5, denoise=2.0, decode=1.5)
 
@@ -48,3 +51,13 @@ def test_page_and_report_draw_the_same():
         units = re.findall(r' width="([\d.]+)"', stage_bar(lane["seconds"], (), longest))
         assert [float(share) * 10 for share in shares] == pytest.approx([float(unit) for unit in units], abs=0.02)
         assert len(shares) == 3
+
+
+def test_the_first_bar_is_drawn_on_the_scale_of_the_one_that_is_still_measured(engine, requests):
+    [first] = final_results(engine.run(requests[:1]))
+    view = SimpleNamespace(lanes={"efficient": SimpleNamespace(numbers="under it")})
+    price = load_prices().profile("hf-l4")
+    for expected_s, share in ((4 * first.timings.total, 25.0), (first.timings.total / 2, 100.0)):
+        under = so_far(view, {"efficient": first}, {"efficient": price}, expected_s)["under it"]
+        widths = [float(width) for width in re.findall(r'class="stage [^"]*" style="width:([\d.]+)%', under)]
+        assert sum(widths) == pytest.approx(share, abs=0.01)
