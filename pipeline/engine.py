@@ -215,13 +215,16 @@ class Engine:
     def _learner(self) -> Callable[[Event], Event]:
         """Of one order: learns from what was made, and gives every event as the reader gets it."""
         learned: dict[int, int] = {}  # by lane: of how many runs
+        usual: dict[int, float | None] = {}  # by lane: what was usual before this order
 
         def told(event: Event) -> Event:
             if not isinstance(event, Done):
                 return event
             runs = len(event.result.runs)
-            if runs == 1 and not event.result.batches:
-                event = replace(event, result=replace(event.result, usual_s=self._usual(event.result)))
+            if event.lane not in usual:
+                usual[event.lane] = self._usual(event.result)
+            if runs == 1:  # a single run may be told again as final, with its throughput
+                event = replace(event, result=replace(event.result, usual_s=usual[event.lane]))
             if runs > learned.get(event.lane, 0):  # else told again, with its throughput or as final
                 self._record(event.result)
                 learned[event.lane] = runs

@@ -277,5 +277,11 @@ def test_a_time_far_above_the_usual_is_told_as_such_and_not_kept(catalog, engine
     assert (said["speedup"], said["saving"]) == (None, None)
     again = results(engine.run(other))
     assert [again[lane].cache for lane in (0, 1)] == ["miss", "hit"]
+    backend.denoise_s = [0.2, 0.012]  # told again with its throughput, it is no less disturbed
+    other = [each.model_copy(update={"seed": 2}) for each in other]
+    busy = results(engine.run(other, throughput=True))
+    assert [busy[lane].disturbed for lane in (0, 1)] == [True, False] and busy[0].batches
+    again = results(engine.run(other))
+    assert [again[lane].cache for lane in (0, 1)] == ["miss", "hit"]
     backend.denoise_s = [0.2] * 4
     assert not any(result.disturbed for result in results(engine.run(requests, repeat=2)).values())  # both alike
