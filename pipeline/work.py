@@ -68,44 +68,36 @@ class _Work:
         self._paid_measurement = paid and order.repeat > 1
 
     def run(self) -> None:
-        lanes = self._order.lanes
         if not self._order.repeat:
-            for lane in lanes:
+            for lane in self._order.lanes:
                 self._prepare(lane)
-        if self._paid_measurement:
-            self._paid_rounds()
-        else:
-            self._rounds()
-        if self._order.throughput:
-            batches: dict[int, tuple[Batch, ...]] = {}
+        ended: str | None = None
+        batches: dict[int, tuple[Batch, ...]] = {}
+        try:
             try:
+                self._rounds()
+            except ModelError as error:
+                # What was drawn is paid and stays: a provider that fails in a later round ends the measurement with the
+                # rounds that are whole. Nothing is asked for again, as what broke off can have been paid, too.
+                if not (self._paid_measurement and self._whole):
+                    raise
+                made = min(len(result.runs) for result in self._whole.values())
+                ended = f"The measurement ended after {made} of {self._order.repeat} runs a model: {error}"
+                log.warning("%s", ended)
+            if self._order.throughput:
                 batches = self._throughput()
-            finally:  # stopped half way: the pictures and their times are there all the same
-                for lane in lanes:
-                    self._tell(Done(lane, replace(self._results[lane], batches=batches.get(lane, ())), True))
+        finally:  # however a measurement ended, its whole rounds are there and can be kept
+            if self._order.measurement:
+                for lane, result in (self._whole or self._results).items():
+                    hosted = result.hosted and result.hosted.model_copy(update={"cut_short": ended})
+                    whole = replace(result, hosted=hosted, batches=batches.get(lane, ()))
+                    self._tell(Done(lane, whole, True))
 
     def _rounds(self) -> None:
         for run in range(1, self._order.repeat + 1):
             for lane in self._turn(self._order.lanes, run):
                 self._picture(lane, run)
             self._whole = dict(self._results)
-
-    def _paid_rounds(self) -> None:
-        """The same, and what was drawn is paid and stays: a provider that fails in a later round ends the measurement
-        with the rounds that are whole. Nothing is asked for again, as what broke off can have been paid, too."""
-        ended: str | None = None
-        try:
-            self._rounds()
-        except ModelError as error:
-            if not self._whole:
-                raise
-            made = min(len(result.runs) for result in self._whole.values())
-            ended = f"The measurement ended after {made} of {self._order.repeat} runs a model: {error}"
-            log.warning("%s", ended)
-        finally:  # however it ended, what there is can be kept
-            for lane, result in (self._whole or self._results).items():
-                hosted = result.hosted and result.hosted.model_copy(update={"cut_short": ended})
-                self._tell(Done(lane, replace(result, hosted=hosted), True))
 
     @staticmethod
     def _turn(lanes: Sequence[int], run: int) -> Sequence[int]:
@@ -168,8 +160,7 @@ class _Work:
             hosted=made.hosted,
         )
         self._results[lane] = result
-        later = order.throughput or self._paid_measurement  # then it is told as final at the end of all
-        self._tell(Done(lane, result, run == order.repeat and not later))
+        self._tell(Done(lane, result, final=not order.measurement))  # a measurement's are told as final at its end
 
     def _throughput(self) -> dict[int, tuple[Batch, ...]]:
         """By lane: batches of growing size, until a larger one does not pay or cannot be made."""

@@ -18,6 +18,7 @@ from pipeline.compare import device_of, estimate_document, plan, price_document,
 from pipeline.errors import BusyError, Cancelled, InputError, PlaygroundError
 from pipeline.events import Done, Queued, Result, Step
 from pipeline.playground import Playground
+from pipeline.prices import PriceProfile
 from pipeline.request import REPEAT_MAX, ImageRequest, random_seed, whole, yes_or_no
 from pipeline.settings import LINK_KEYS, Settings, page_seed
 from pipeline.throughput import check_local
@@ -142,16 +143,29 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
         unfinished = list(ROLES)
         begun, waited, settled = False, False, threading.Event()
         alone = True
-        keeper = Keeper(playground, visitors, said[visitors.token])
+        owner = visitors.owner(said[visitors.token])
+        keeper = Keeper(playground, visitors, owner)
         price_id = said[view.price]
 
-        def ended(text: str, kind: str = "note") -> dict:
-            if not begun:  # the last comparison stays as it is
-                return updates.told(view, text, "error")
+        def keep() -> dict[Role, PriceProfile]:
+            """Those pictures that are shown and have no partner. Returns the prices."""
             prices = {role: price_of(price_id, result.device) for role, result in results.items()}
             for role, result in results.items():
                 keeper.alone(role, result, prices[role])
-            return updates.stopped(view, results, text, kind, prices)
+            return prices
+
+        def ended(text: str, kind: str = "note", note: str = "") -> dict:
+            if not begun:  # the last comparison stays as it is
+                return updates.told(view, text, "error")
+            if keeper.document:  # of a measurement that broke off, with the rounds that are whole
+                return compared(note or text)
+            return updates.stopped(view, results, text, kind, keep())
+
+        def compared(note: str = "") -> dict:
+            document, price = keeper.document, price_of(price_id, device_of(*results.values()))
+            notes = " ".join(filter(None, [note, document["note"]]))
+            opinions = opinions_of(playground, visitors, said[visitors.token], request, document)
+            return updates.finished(view, {**document, "opinions": opinions, "note": notes}, results, price)
 
         try:
             page_seed(said[view.seed])
@@ -163,7 +177,7 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
             repeat = whole("repeat", said[view.repeat], 1, REPEAT_MAX)
             visitors.check_spending(requests.values(), request, repeat, use_cache)
             begun = True
-            jobs.unfinished.begin(visitors.owner(said[visitors.token]), (pair, requests))
+            jobs.unfinished.begin(owner, (pair, requests))
             measured = repeat != 1 or throughput
             yield updates.begun(view, catalog, pair, measured)
             roles = list(requests)
@@ -185,6 +199,8 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
                         if event.final:
                             keeper.done(pair, role, event.result, price)
                             unfinished = [each for each in unfinished if each != role]
+                            if keeper.document:
+                                jobs.unfinished.end(owner, (pair, requests))
                         longest = max((estimates[each].seconds for each in ROLES if each not in results), default=0.0)
                         under = updates.so_far(view, results, dict.fromkeys(results, price), longest)
                     update = updates.step_by_step(view, event, role, unfinished) | under
@@ -196,12 +212,12 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
                         update |= updates.told(view, updates.MEASURING)
                     yield update or nothing
                     waited = in_line
-            jobs.unfinished.end(visitors.owner(said[visitors.token]), (pair, requests))
-            price = price_of(price_id, device_of(*results.values()))
-            opinions = opinions_of(playground, visitors, said[visitors.token], request, keeper.document)
-            yield updates.finished(view, {**keeper.document, "opinions": opinions}, results, price)
+            yield compared()
+        except GeneratorExit:  # the page is gone; what it showed stays
+            keep()
+            raise
         except Cancelled:
-            yield ended("Stopped. Finished pictures stay; press Compare to run again.")
+            yield ended("Stopped. Finished pictures stay; press Compare to run again.", note="stopped early")
         except PlaygroundError as error:
             yield ended(str(error), "error")
         except Exception:  # whatever it is, a page must not stay busy for ever

@@ -18,9 +18,8 @@ class Keeper:
     """The first finished picture is kept by itself, so that nothing is lost if the run ends there; with the second
     one both become a comparison, and the single one goes."""
 
-    def __init__(self, playground: Playground, visitors: Visitors, token: object):
-        self._playground, self._visitors = playground, visitors
-        self._owner = visitors.owner(token)
+    def __init__(self, playground: Playground, visitors: Visitors, owner: str):
+        self._playground, self._visitors, self._owner = playground, visitors, owner
         self._results: dict[Role, Result] = {}
         self._alone: str | None = None
         self.document: dict[str, Any] = {}

@@ -11,11 +11,13 @@ from pipeline.catalog import ROLES
 from pipeline.engine import Engine
 from pipeline.errors import Cancelled
 from pipeline.events import Queued, Step
+from pipeline.history import History
 from pipeline.playground import Playground
 from pipeline.prices import load_prices
 from pipeline.ui import arrival, compare_tab, compare_view
 from pipeline.ui.jobs import Jobs
 from pipeline.ui.visitors import Visitors
+from pipeline.wording import lanes_of
 from tests.fakes import CountingBackend, draw
 
 TOKEN = "A" * 22
@@ -153,3 +155,55 @@ def test_what_was_begun_and_has_not_finished_is_asked_for_again_after_a_reload(t
     monkeypatch.setattr(engine, "run", run)
     tab.run(tab.ask()[tab.view.ticket], seed=8, pair="short")
     assert come(tab.said("on_arrival"), tab.request)[tab.view.shown]["seed"] == 8
+
+
+def kept(data: Path) -> list[tuple[str, int]]:
+    """Of every entry its kind and how often its pictures were drawn, oldest first."""
+    found = [(entry.kind, entry.document) for entry in History(data / "history").find()]
+    return [(kind, min(lane["runs"] for lane in lanes_of(document))) for kind, document in found[::-1]]
+
+
+def after(drawn: int, backend: CountingBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the run be stopped when so many pictures are there."""
+    make = backend.make
+
+    def stopping(*args):
+        if len(backend.made) == drawn:
+            raise Cancelled("The run was stopped.")
+        return make(*args)
+
+    monkeypatch.setattr(backend, "make", stopping)
+
+
+@pytest.mark.parametrize(("drawn", "entry"), [(1, ("picture", 1)), (2, ("comparison", 1)), (7, ("comparison", 3))])
+def test_a_measurement_that_is_stopped_keeps_its_whole_rounds(tab: Tab, backend, tmp_path, monkeypatch, drawn, entry):
+    after(drawn, backend, monkeypatch)
+    last = tab.run(tab.ask()[tab.view.ticket], repeat=20)[-1]
+    assert kept(tmp_path) == [entry]
+    found = tab.event("on_arrival").fn(tab.said("on_arrival"), tab.request)
+    if entry[0] == "picture":
+        assert "Stopped" in last[tab.view.verdict] and arrival.FROM_RUN in found[tab.view.verdict]
+    else:
+        assert "stopped early" in last[tab.view.verdict] and last[tab.view.shown]["lanes"][0]["runs"] == entry[1]
+        assert found[tab.view.shown]["entry"] == last[tab.view.shown]["entry"]
+
+
+def test_a_throughput_that_is_stopped_leaves_a_comparison(tab: Tab, backend, tmp_path, monkeypatch):
+    monkeypatch.setattr(backend, "_several", lambda *_: (_ for _ in ()).throw(Cancelled("The run was stopped.")))
+    last = tab.run(tab.ask()[tab.view.ticket], throughput=True)[-1]
+    assert "stopped early" in last[tab.view.verdict] and kept(tmp_path) == [("comparison", 1)]
+    assert tab.event("on_arrival").fn(tab.said("on_arrival"), tab.request)[tab.view.shown]
+
+
+def test_a_page_that_goes_away_leaves_what_it_has_shown(tab: Tab, backend, engine: Engine, tmp_path, monkeypatch):
+    monkeypatch.setattr(compare_tab, "MEASURED_ALONE_S", 0.0)
+    said = tab.said("on_run", ticket=tab.ask()[tab.view.ticket], prompt="a fox", repeat=20)
+    running = tab.event("on_run").fn(said, tab.request)
+    images = [tab.view.lanes[role].image for role in ROLES]
+    backend.step_s = 0.02
+    shown = set()
+    while len(shown) < 2:
+        updates = next(running)
+        shown |= {image for image in images if updates.get(image) is not None}
+    running.close()
+    assert engine.idle(5) and kept(tmp_path) == [("picture", 1)] * 2

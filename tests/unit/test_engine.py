@@ -12,7 +12,7 @@ from pipeline.caches import ImageCache
 from pipeline.catalog import load_catalog
 from pipeline.compare import RUN_ORDER, compare_document, plan
 from pipeline.engine import Engine
-from pipeline.errors import InputError
+from pipeline.errors import Cancelled, InputError, ModelError
 from pipeline.events import Done, Loading, Queued, Step, final_results
 from pipeline.prices import load_prices
 from pipeline.request import make_request
@@ -61,10 +61,31 @@ def test_loading_and_waiting_are_told_apart_from_the_total(catalog, requests):
 
 def test_with_repeats_the_order_alternates(engine, requests, backend):
     events = [event for event in engine.run(requests, repeat=4) if isinstance(event, Done)]
-    assert [event.lane for event in events] == [0, 1, 1, 0, 0, 1, 1, 0]
-    assert [event.final for event in events] == [False] * 6 + [True] * 2
-    assert [len(event.result.runs) for event in events] == [1, 1, 2, 2, 3, 3, 4, 4]
+    assert [event.lane for event in events] == [0, 1, 1, 0, 0, 1, 1, 0, 0, 1]
+    assert [event.final for event in events] == [False] * 8 + [True] * 2
+    assert [len(event.result.runs) for event in events] == [1, 1, 2, 2, 3, 3, 4, 4, 4, 4]
     assert len(backend.made) == 8
+
+
+@pytest.mark.parametrize("error", [Cancelled("Stopped."), ModelError("The weights are damaged.")])
+@pytest.mark.parametrize(
+    ("drawn", "lanes", "runs"), [(0, [], []), (1, [0], [1]), (2, [0, 1], [1, 1]), (5, [0, 1], [2, 2])]
+)
+def test_a_measurement_that_ends_early_has_its_whole_rounds(
+    engine, requests, backend, monkeypatch, drawn, lanes, runs, error
+):
+    make, told = backend.make, []
+
+    def failing(*args):
+        if len(backend.made) == drawn:
+            raise error
+        return make(*args)
+
+    monkeypatch.setattr(backend, "make", failing)
+    with pytest.raises(type(error)):
+        told += (event for event in engine.run(requests, repeat=4) if isinstance(event, Done) and event.final)
+    assert [event.lane for event in told] == lanes
+    assert [len(event.result.runs) for event in told] == runs
 
 
 def test_of_the_repeats_the_median_run_is_shown_with_its_spread(engine, requests, backend):
