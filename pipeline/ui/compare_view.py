@@ -22,6 +22,7 @@ from pipeline.ui.price_box import AUTOMATIC_PRICE, PRICE_ID, chosen_price, price
 from pipeline.ui.report_buttons import ReportButtons
 from pipeline.ui.served import hand_out, hand_out_result
 from pipeline.weights import is_here
+from pipeline.wording import count
 
 VIEWS = ("side by side", "slider", "difference")
 STORED_NOTE = "stored example, not run now: press Compare to run it on this machine"
@@ -272,26 +273,29 @@ def _settings(role: Role, card: ModelCard, pair: Pair, cards: list[ModelCard]) -
 
 def steps_slider(role: Role, card: ModelCard, value: int | None) -> dict:
     """Arguments of a lane's steps slider."""
-    said = {"label": f"Steps, {role}", "info": card.fixed_steps or "", "step": 1}
-    return said | _within(card.steps, card.fixed_steps, value)
+    only = f"Made for {count(int(card.steps.default), 'step')} and no other number" if fixed(card.steps) else ""
+    return {"label": f"Steps, {role}", "info": card.fixed_steps or only, "step": 1} | _within(card.steps, value)
 
 
 def guidance_slider(role: Role, card: ModelCard, value: float | None) -> dict:
     """Arguments of a lane's guidance slider."""
     info = card.fixed_guidance or "How strictly the prompt is followed"
-    return {"label": f"Guidance, {role}", "info": info, "step": 0.1} | _within(
-        card.guidance, card.fixed_guidance, value
-    )
+    return {"label": f"Guidance, {role}", "info": info, "step": 0.1} | _within(card.guidance, value)
 
 
-def _within(limits: Range, fixed: str | None, value: float | None) -> dict:
-    """A slider's ends and value; what is fixed is disabled, and the info says why."""
+def _within(limits: Range, value: float | None) -> dict:
+    """A slider's ends and value; what is fixed is disabled, and the info says why. Gradio takes no range of one."""
     return {
         "minimum": limits.min,
-        "maximum": limits.min + 1 if fixed else limits.max,
+        "maximum": limits.min + 1 if fixed(limits) else limits.max,
         "value": limits.default if value is None else value,
-        "interactive": not fixed,
+        "interactive": not fixed(limits),
     }
+
+
+def fixed(limits: Range | Sizes) -> bool:
+    """Whether a model knows one value only."""
+    return limits.min == limits.max
 
 
 def negative_info(cards: dict[Role, ModelCard]) -> str:
@@ -326,15 +330,14 @@ def switches_box(role: Role, usable: Sequence[str], value: Sequence[str]) -> dic
 
 def size_slider(name: str, sizes: Sizes, value: int | None = None) -> dict:
     """Arguments of the width or height slider; where a pair makes one size only it is disabled and says so."""
-    fixed = sizes.min == sizes.max
     return {
-        "minimum": sizes.min - sizes.multiple if fixed else sizes.min,
+        "minimum": sizes.min - sizes.multiple if fixed(sizes) else sizes.min,
         "maximum": sizes.max,
         "value": sizes.default if value is None else value,
         "step": sizes.multiple,
         "label": f"{name}, pixels",
-        "info": "This pair was trained at one size only." if fixed else "",
-        "interactive": not fixed,
+        "info": "This pair was trained at one size only." if fixed(sizes) else "",
+        "interactive": not fixed(sizes),
     }
 
 

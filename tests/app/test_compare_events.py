@@ -14,11 +14,12 @@ from pipeline.events import Queued, Step
 from pipeline.history import History
 from pipeline.playground import Playground
 from pipeline.prices import load_prices
-from pipeline.ui import arrival, compare_tab, compare_view
+from pipeline.ui import arrival, compare_tab, compare_view, pair_choice
 from pipeline.ui.jobs import Jobs
 from pipeline.ui.visitors import Visitors
 from pipeline.wording import lanes_of
 from tests.fakes import CountingBackend, draw
+from tests.tiny_models import SHIPPED
 
 TOKEN = "A" * 22
 
@@ -33,7 +34,8 @@ class Tab:
             visitors = Visitors(playground, self.page)
             self.view = compare_view.build(playground, "")
             weigh = compare_tab.attach(self.view, playground, self.jobs, visitors)
-            arrival.attach(self.view, playground, self.jobs, visitors, weigh, weigh)
+            offer = pair_choice.attach(self.view, playground, weigh)
+            arrival.attach(self.view, playground, self.jobs, visitors, weigh, offer)
         self.token = visitors.token
         self.request = gr.Request(session_hash="mine", headers={}, query_params={})
 
@@ -63,6 +65,11 @@ def nothing(updates: dict) -> bool:
 @pytest.fixture
 def tab(engine: Engine, tmp_path: Path) -> Tab:
     return Tab(engine, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Tab:
+    return Tab(Engine(SHIPPED, CountingBackend()), tmp_path_factory.mktemp("shipped"))
 
 
 def test_the_first_screens_costs_are_at_the_price_in_the_box(engine: Engine, tmp_path: Path):
@@ -111,6 +118,18 @@ def test_what_is_stopped_before_it_began_never_begins(tab: Tab, backend: Countin
     assert nothing(tab.run(ticket)[0]) and backend.made == []
     assert tab.run(another)[-1][tab.view.shown]
     assert nothing(tab.stop())  # nothing is on any more
+
+
+@pytest.mark.parametrize("pair", [*SHIPPED.pairs, *(f"{model}:{model}" for model in SHIPPED.models)])
+def test_every_shipped_pair_can_be_chosen(shipped: Tab, pair: str):
+    """Gradio refuses a slider that has one place only, as SDXL-Lightning's 4 steps would be."""
+    chosen = shipped.event("on_pair").fn(pair)
+    for role in ROLES:
+        card, lane = SHIPPED.model(SHIPPED.pair(pair).lane(role).model), shipped.view.lanes[role]
+        slider = chosen[lane.steps]
+        assert slider.minimum <= slider.value <= slider.maximum
+        assert slider.interactive == (card.steps.min < card.steps.max)
+        assert bool(slider.info) == (not slider.interactive)
 
 
 def test_pictures_stand_under_the_names_of_the_models_that_run(tab: Tab):
