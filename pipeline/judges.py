@@ -70,11 +70,10 @@ class Judge:
 def _loaded(card: JudgeCard, folder: Path) -> tuple[Any, Any, Any]:
     """The network, what makes its input of a picture, and what makes it of words."""
     import torch
-    import transformers
-    from transformers import AutoTokenizer, CLIPModel
 
     # Pillow's, whether torchvision is there or not: they resize differently, and so would the scores differ.
-    by_pillow = getattr(transformers, "CLIPImageProcessorPil", None) or transformers.CLIPImageProcessor
+    from transformers import AutoTokenizer, CLIPImageProcessorPil, CLIPModel
+
     fault = f"{card.name} cannot be loaded from {card.source}"
     try:
         kind = json.loads((folder / JUDGE_FILES[0]).read_text(encoding="utf-8")).get("model_type")
@@ -84,7 +83,7 @@ def _loaded(card: JudgeCard, folder: Path) -> tuple[Any, Any, Any]:
             folder, dtype=torch.float32, use_safetensors=True, local_files_only=True, output_loading_info=True
         )
         words = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        pictures = by_pillow.from_pretrained(folder, local_files_only=True)
+        pictures = CLIPImageProcessorPil.from_pretrained(folder, local_files_only=True)
     except ModelError:
         raise
     except Exception as error:  # whatever the libraries raise, a user gets one sentence
