@@ -48,12 +48,14 @@ from pipeline.wording import (
     asked_text,
     cost_text,
     count,
+    evaluations_text,
     made_by,
     seconds_range,
     seconds_text,
     seed_text,
     size_text,
     steps_text,
+    switches_text,
 )
 
 
@@ -152,17 +154,21 @@ def _report(target: str, document: dict[str, Any], playground: Playground) -> No
     print(f"report: {target}")
 
 
-def _tell(label: str, lane: dict[str, Any]) -> None:
-    """One picture in one line, and a second one where not all of its prompt was read."""
+def _tell(label: str, lane: dict[str, Any], lanes: Sequence[dict[str, Any]] = ()) -> None:
+    """One picture in one line, its cost in the unit of all ``lanes``, and a second one where not all of its prompt was
+    read."""
     work = steps_text(lane)
-    if lane["model_evaluations"] is not None:
-        work += f", {count(lane['model_evaluations'], 'evaluation')}"
+    if (made := lane["model_evaluations"]) is not None:
+        work += f", {evaluations_text(lane)} evaluation{'' if made == 1 else 's'}"
+    if lane["switches"]:
+        work += f", {switches_text(lane)}"
     took = seconds_text(lane["seconds"]["total"])
     if lane["runs"] > 1:
         took += f" ({seconds_range(lane['seconds_min'], lane['seconds_max'])}, {lane['runs']} runs)"
     if lane["cache"] == "hit":
         took += " (from the cache)"
-    print(f"{label:<12} {lane['model']:<22} {work:<27} {took:>8}  {cost_text(lane['cost_usd'])}  {lane['image']}")
+    cost = cost_text(lane["cost_usd"], beside=[each["cost_usd"] for each in lanes])
+    print(f"{label:<12} {lane['model']:<22} {work:<27} {took:>8}  {cost}  {lane['image']}")
     if unread := reading_text(lane.get("reading")):
         print(f"{'':<12} {lane['model']} {unread}")
 
@@ -190,7 +196,7 @@ def _compare(options: argparse.Namespace) -> dict[str, Any]:
     _keep(playground, "comparison", document, [results[role] for role in ROLES])
     for lane in document["lanes"]:
         lane["image"] = _save(results[lane["role"]], Path(options.out))
-        _tell(lane["role"], lane)
+        _tell(lane["role"], lane, document["lanes"])
     if rate := throughput_text(document["lanes"]):
         print(f"throughput: {rate}")
     tested = significance_text(document["significance"])
@@ -251,7 +257,7 @@ def _sweep(options: argparse.Namespace) -> dict[str, Any]:
     for cell in document["cells"]:
         result = results.get(cell["place"])
         cell["image"] = result and _save(result, Path(options.out))
-        _tell(cell_label(document, cell, playground.catalog.name(cell["model"])), cell)
+        _tell(cell_label(document, cell, playground.catalog.name(cell["model"])), cell, document["cells"])
     print(_seed_line(document))
     try:
         if judge:

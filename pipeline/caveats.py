@@ -13,7 +13,7 @@ from pipeline.claims import significance_text
 from pipeline.events import DISTURBED
 from pipeline.prices import PriceProfile, names_gpu
 from pipeline.reading import reading_text
-from pipeline.wording import count, lanes_of, seed_text, takes
+from pipeline.wording import count, lanes_of, seed_text, switches_text, takes
 
 Document = Mapping[str, Any]
 
@@ -36,7 +36,21 @@ def method(document: Document) -> list[str]:
         _runs(document, lanes),
         "Live previews were on." if any(lane["previews"] for lane in lanes) else "Live previews were off.",
         *_throughput(lanes),
+        *_switched(document, lanes),
     ]
+
+
+def _switched(document: Document, lanes: list[Mapping[str, Any]]) -> list[str]:
+    """With which efficiency switches; in a sweep over them every picture says its own."""
+    named = list(map(switches_text, lanes))
+    if not is_comparison(document):
+        said = [f"Switched on: {each}." for each in set(named) if each and len(set(named)) == 1]
+    else:
+        each = zip(lanes, named, strict=True)
+        said = [f"Switched on for the {lane['role']} model: {names}." for lane, names in each if names]
+    if any("step-cache" in lane.get("switches", ()) for lane in lanes):
+        said.append("A step cache skips evaluations of the network and does not tell how many.")
+    return said
 
 
 def _total(lanes: list[Mapping[str, Any]]) -> list[str]:

@@ -23,9 +23,11 @@ from pipeline.labels import cell_label
 from pipeline.recipe import result_from_recipe
 from pipeline.timing import stages_of
 from pipeline.wording import (
+    evaluations_text,
     lanes_of,
     seconds_range,
     seconds_text,
+    switches_text,
     takes,
 )
 
@@ -78,8 +80,11 @@ class Picture:
 
     @property
     def evaluations(self) -> str:
-        made = self.lane["model_evaluations"]
-        return "not told" if made is None else f"{made}"
+        return evaluations_text(self.lane)
+
+    @property
+    def switches(self) -> str:
+        return switches_text(self.lane)
 
     def takes(self, setting: str) -> bool:
         """False where a provider decides it, and does not tell."""

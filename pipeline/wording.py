@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from pipeline.stats import Interval
+from pipeline.switches import SWITCHES
 
 
 def figure(number: float, digits: int = 3) -> str:
@@ -48,12 +49,19 @@ TINY_USD = 0.01
 """A smaller sum has too many zeros to be read: one picture's is said by the thousand, a whole run's as under a cent."""
 
 
-def cost_text(*usd: float | None) -> str:
+def cost_text(*usd: float | None, beside: Iterable[float | None] = ()) -> str:
     """What a picture costs, or of several one "against" the other, all in one unit: by the thousand as soon as one is
-    tiny, so that nobody counts zeros to compare them."""
+    tiny, so that nobody counts zeros to compare them. ``beside``: what stands near it, in the same unit."""
     if len(usd) > 1 and None in usd:
-        return AGAINST.join(map(cost_text, usd))
-    return per_thousand(*usd) if any(each and each < TINY_USD for each in usd) else AGAINST.join(map(dollars, usd))
+        return AGAINST.join(cost_text(each, beside=[*usd, *beside]) for each in usd)
+    if None in usd or not any(map(tiny, [*usd, *beside])):
+        return AGAINST.join(map(dollars, usd))
+    return per_thousand(*usd)
+
+
+def tiny(usd: float | None) -> bool:
+    """Whether a sum has too many zeros to be read."""
+    return bool(usd) and usd < TINY_USD
 
 
 HERE = "measured here"
@@ -149,6 +157,19 @@ def steps_text(lane: Mapping[str, Any]) -> str:
 def guidance_text(lane: Mapping[str, Any]) -> str:
     """The same of its guidance."""
     return f"guidance {lane['guidance']:g}" if takes(lane, "guidance") else "guidance not told"
+
+
+def switches_text(lane: Mapping[str, Any]) -> str:
+    """A lane's efficiency switches by their names; empty where there are none."""
+    return ", ".join(SWITCHES[each].name if each in SWITCHES else each for each in lane.get("switches", ()))
+
+
+def evaluations_text(lane: Mapping[str, Any]) -> str:
+    """How often the network was evaluated, or at most: a step cache skips some and does not tell how many."""
+    made = lane["model_evaluations"]
+    if made is None:
+        return "not told"
+    return f"at most {made}" if "step-cache" in lane.get("switches", ()) else f"{made}"
 
 
 def lanes_of(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:

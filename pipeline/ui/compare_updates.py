@@ -129,11 +129,11 @@ def so_far(
     """The numbers of what is finished, on one time scale: that of the longest, be it only expected."""
     longest = max((result.timings.total for result in results.values()), default=0.0)
     longest = max(longest, expected_s)
+    lanes = {role: lane_document(result, prices[role], role) for role, result in results.items()}
+    costs = [lane["cost_usd"] for lane in lanes.values()]
     return {
-        view.lanes[role].numbers: markup.lane(
-            lane_document(result, prices[role], role), prices[role], longest, result.device
-        )
-        for role, result in results.items()
+        view.lanes[role].numbers: markup.lane(lane, prices[role], longest, results[role].device, costs)
+        for role, lane in lanes.items()
     }
 
 
@@ -144,8 +144,9 @@ def finished_lane(lane: LaneView, role: Role, result: Result) -> Updates:
 def numbers(view: CompareView, document: Mapping[str, Any], price: PriceProfile, stored: str = "") -> Updates:
     """Verdict and both lanes' numbers, on one time scale."""
     longest = max(lane["seconds"]["total"] for lane in document["lanes"])
+    costs = [lane["cost_usd"] for lane in document["lanes"]]
     under = {
-        view.lanes[lane["role"]].numbers: markup.lane(lane, price, longest, document["device"])
+        view.lanes[lane["role"]].numbers: markup.lane(lane, price, longest, document["device"], costs)
         for lane in document["lanes"]
     }
     return under | {view.verdict: markup.verdict(document, stored=stored)}

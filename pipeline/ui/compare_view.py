@@ -356,7 +356,8 @@ def _lane(
     if first:
         documents = {lane["role"]: lane for lane in first[0]["lanes"]}
         longest = max(lane["seconds"]["total"] for lane in documents.values())
-        numbers = markup.lane(documents[role], price, longest, first[0]["device"])
+        costs = [lane["cost_usd"] for lane in documents.values()]
+        numbers = markup.lane(documents[role], price, longest, first[0]["device"], costs)
     with gr.Column(elem_classes="lane", min_width=300):
         name = gr.HTML(heading(role, card))
         progress = gr.HTML("", elem_classes="progress-box")

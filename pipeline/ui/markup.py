@@ -20,15 +20,16 @@ from pipeline.judged import NOBODY, evidence, judged_claim
 from pipeline.prices import PriceProfile
 from pipeline.reading import not_all_read, reading_text
 from pipeline.wording import (
-    TINY_USD,
+    cost_text,
     count,
     dollars,
+    evaluations_text,
     made_by,
-    per_thousand,
     seconds_range,
     seconds_text,
     seed_text,
     shortened,
+    switches_text,
     takes,
 )
 
@@ -84,9 +85,18 @@ def _work(slow: Mapping[str, Any], fast: Mapping[str, Any]) -> list[str]:
         return ["network and providers' queues included"]
     return [
         "warm" if slow["warm"] and fast["warm"] else "cold",
-        f"{fast['steps']} against {count(slow['steps'], 'step')}, {fast['model_evaluations']} against "
-        f"{count(slow['model_evaluations'], 'evaluation')}",
+        f"{fast['steps']} against {count(slow['steps'], 'step')}, {evaluations_text(fast)} against "
+        f"{evaluations_text(slow)} evaluation{'' if slow['model_evaluations'] == 1 else 's'}",
+        *_switched(slow, fast),
     ]
+
+
+def _switched(slow: Mapping[str, Any], fast: Mapping[str, Any]) -> list[str]:
+    """What else differs, or not, between the two: nobody may take a switch's doing for the model's."""
+    old, new = map(switches_text, (slow, fast))
+    if old == new:
+        return [f"both: {old}"] if old else []
+    return [f"{role}: {said}" for role, said in (("efficient", new), ("predecessor", old)) if said]
 
 
 def _good_enough(document: Mapping[str, Any]) -> Markup:
@@ -118,9 +128,15 @@ def _card(inner: Markup) -> Markup:
     return Markup('<section class="verdict" aria-live="polite">{}</section>').format(inner)
 
 
-def lane(document: Mapping[str, Any], price: PriceProfile, longest_s: float, device: str) -> Markup:
+def lane(
+    document: Mapping[str, Any],
+    price: PriceProfile,
+    longest_s: float,
+    device: str,
+    beside: Sequence[float | None] = (),
+) -> Markup:
     """Under a picture: total, cost, stage bar on the scale of ``longest_s`` seconds, and the sum behind the cost.
-    ``device``: this machine's, if it made any."""
+    ``device``: this machine's, if it made any. ``beside``: the other picture's cost."""
     seconds = document["seconds"]
     spread = ""
     if document["runs"] > 1:
@@ -130,10 +146,11 @@ def lane(document: Mapping[str, Any], price: PriceProfile, longest_s: float, dev
     stages = stretches(seconds, longest_s)
     parts = [
         Markup("<p><strong>{}</strong> · {}{}{}</p>").format(
-            seconds_text(seconds["total"]), _cost(document["cost_usd"]), cached, spread
+            seconds_text(seconds["total"]), _cost(document["cost_usd"], beside), cached, spread
         ),
         _unread(document),
         _unseeded(document),
+        hint(f"Switched on: {switches_text(document)}") if document.get("switches") else "",
         _bar(stages),
         _legend(document, stages, device),
         _how(document, price, device),
@@ -141,11 +158,11 @@ def lane(document: Mapping[str, Any], price: PriceProfile, longest_s: float, dev
     return Markup('<div class="lane-numbers">{}</div>').format(Markup("").join(parts))
 
 
-def _cost(usd: float | None) -> Markup:
+def _cost(usd: float | None, beside: Sequence[float | None]) -> Markup:
     """A price that nobody can picture stands behind that of a thousand."""
-    if usd is None or usd >= TINY_USD or usd == 0:
-        return Markup("<strong>{}</strong>").format(dollars(usd))
-    return Markup('<strong>{}</strong> · <span class="note">{} each</span>').format(per_thousand(usd), dollars(usd))
+    said, each = cost_text(usd, beside=beside), dollars(usd)
+    more = "" if said == each else Markup(' · <span class="note">{} each</span>').format(each)
+    return Markup("<strong>{}</strong>{}").format(said, more)
 
 
 def _unread(document: Mapping[str, Any]) -> Markup:

@@ -72,6 +72,9 @@ def test_tiny_sums_by_the_thousand():
 )
 def test_what_pictures_cost_is_told_in_one_unit_and_no_zeros_are_counted(usd, text):
     assert cost_text(*usd) == text
+    if len(usd) > 1 and None not in usd:  # each for itself, as under its picture, in no other
+        one_by_one = [cost_text(each, beside=usd).removesuffix(" per 1,000") for each in usd]
+        assert " against ".join(one_by_one) == text.removesuffix(" per 1,000")
 
 
 @pytest.mark.parametrize(
