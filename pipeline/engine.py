@@ -67,6 +67,7 @@ class Engine:
     ) -> Iterator[Event]:
         """Make one picture a request (a lane), each ``repeat`` times, in one hold of the lock.
 
+        Without ``use_cache`` nothing is reused, neither pictures nor the embeddings of their prompts.
         With ``repeat`` > 1 the order alternates, the picture cache is not read and previews are off: that is a
         measurement. So is ``throughput``, which then also finds out how many pictures a minute each lane makes. Setting
         ``stop`` cancels from outside, as closing the generator does from inside; it is set anyway once the run has
@@ -82,7 +83,7 @@ class Engine:
         if throughput:
             check_local(self.catalog.model(request.model) for request in requests)
         single = repeat == 1 and not throughput
-        how = {"repeat": repeat, "throughput": throughput, "previews": previews and single}
+        how = {"repeat": repeat, "throughput": throughput, "previews": previews and single, "anew": not use_cache}
         stop = stop or threading.Event()
         return _while_heard(self._run(tuple(requests), how, use_cache and single, stop, settled), stop)
 

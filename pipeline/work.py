@@ -31,7 +31,7 @@ class Order:
     """``lanes`` of ``requests`` that are to be made, each ``repeat`` times; 0: only loaded and warmed.
 
     ``throughput``: then find out how many pictures a minute each lane makes. ``joined``: time.monotonic() when it was
-    asked for; what passes until the device begins is waiting.
+    asked for; what passes until the device begins is waiting. ``anew``: no prompt embeddings that were made before.
     """
 
     requests: tuple[ImageRequest, ...]
@@ -40,6 +40,7 @@ class Order:
     previews: bool
     throughput: bool
     joined: float
+    anew: bool = False
 
     @property
     def measurement(self) -> bool:
@@ -138,7 +139,7 @@ class _Work:
     def _picture(self, lane: int, run: int) -> None:
         order = self._order
         request, card = order.requests[lane], self._catalog.model(order.requests[lane].model)
-        made = self._make(lane, run, request, How(order.previews, reuse=not order.measurement))
+        made = self._make(lane, run, request, How(order.previews, reuse=not (order.measurement or order.anew)))
         timings = Timings(wait=self._wait_s, load=self._load_s[lane], **made.seconds)
         identity = self._backend.identity(card)
         before = self._results.get(lane)

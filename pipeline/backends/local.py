@@ -17,12 +17,12 @@ from functools import cached_property
 from typing import Any
 
 from pipeline.backends import How, Identity, Key, Made, OnPart, OnStep, key_of
+from pipeline.backends.embeddings import Embeddings, Text
 from pipeline.backends.families import FAMILIES
 from pipeline.backends.previews import Previews
 from pipeline.backends.shortage import MUCH_MORE, Shortages, decoding_told
 from pipeline.backends.switching import CACHE_STEPS, allow_recompiling, check_supported, supported
 from pipeline.backends.unusable import refuse_unusable
-from pipeline.caches import ByteLRU
 from pipeline.cards import ModelCard
 from pipeline.device import (
     Device,
@@ -43,7 +43,6 @@ from pipeline.switches import SWITCHES, lighter
 from pipeline.timing import StageClock
 from pipeline.weights import NotDownloaded, locate
 
-EMBEDDING_CACHE_BYTES = 64 * 1024**2
 ENCODERS = ("text_encoder", "tokenizer")
 """What the names of components begin with that a prompt's embeddings depend on."""
 BATCH_SHARE = 0.8
@@ -60,7 +59,7 @@ class LocalBackend:
         ``any_picture``: none is refused, for benches on random weights, which promise no sound numbers in 16 bits."""
         self._max_bytes = max_bytes
         self._given_facts = facts
-        self._embeddings = ByteLRU(EMBEDDING_CACHE_BYTES)
+        self._embeddings = Embeddings()
         self._fingerprints: dict[str, str] = {}
         self._ran_out = Shortages()
         self.placed: frozenset[str] = frozenset()
@@ -331,7 +330,7 @@ class LocalBackend:
         options = repr(sorted(family.options(pipe, card.call).items()))
         tensors, seconds, cached = [], 0.0, True
         for negative, text in enumerate(texts):
-            key = (encoders, resident.plan.dtype, card.pipeline, options, bool(negative), text)
+            key = Text(encoders, resident.plan.dtype, card.pipeline, options, bool(negative), text)
             entry = self._embeddings.get(key) if reuse else None
             if entry is None:
                 cached = False
@@ -340,7 +339,7 @@ class LocalBackend:
                 made = family.encode(pipe, text, bool(negative), card.call)
                 clock.stop()
                 entry = (made, clock.seconds()["encode"])
-                self._embeddings.put(key, entry, sum(tensor.nbytes for tensor in made if tensor is not None))
+                self._embeddings.put(key, *entry)
             tensors.append(entry[0])
             seconds += entry[1]
         given = family.arguments(tensors[0], tensors[1] if guided else None)
