@@ -59,6 +59,8 @@ class Pair(Data):
     id: str
     name: str
     question: str
+    """What this comparison is to answer. It stands over every verdict, whatever the settings: it names none that can
+    be changed."""
     predecessor: Lane
     efficient: Lane
     same_path: bool

@@ -39,6 +39,15 @@ def test_the_shipped_catalogue_is_sound():
         assert card.steps.max > 1 or card.fixed_steps
 
 
+def test_a_pairs_question_holds_at_any_settings():
+    catalog = load_catalog()
+    for pair in catalog.pairs.values():
+        cards = [catalog.model(pair.lane(role).model) for role in ROLES]
+        fixed = {f"{card.steps.default:g}" for card in cards if card.steps.min == card.steps.max}
+        said = re.findall(r"(\d+)(?:-| )(?:steps?|evaluations?)", pair.question)
+        assert set(said) <= fixed, pair.id
+
+
 def test_ids_come_from_the_tables(catalog):
     assert catalog.model("old").id == "old"
     assert catalog.pair("short").lane("efficient").steps == 3
