@@ -9,16 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.claims import significance_text
+from pipeline.claims import significance_text, unsteady
 from pipeline.events import DISTURBED
 from pipeline.prices import PriceProfile, names_gpu
 from pipeline.reading import reading_text
 from pipeline.wording import count, lanes_of, seed_text, switches_text, takes
 
 Document = Mapping[str, Any]
-
-UNSTEADY = 1.5
-"""Slowest over fastest run, above which the spread is worth a word. By feel: a quiet machine stays below 1.1."""
 
 
 def is_comparison(document: Document) -> bool:
@@ -160,7 +157,7 @@ def _of_measuring(document: Document, lanes: list[Mapping[str, Any]]) -> list[tu
             f"The difference in time is {significance_text(tested)}.",
         ),
         (
-            any(lane["seconds_max"] > UNSTEADY * lane["seconds_min"] for lane in lanes),
+            unsteady(lanes),
             "The runs of a model differ by more than half: something else may have used the machine meanwhile.",
         ),
         (any(lane["previews"] for lane in lanes), "Live previews were on, which can slow a run a little."),

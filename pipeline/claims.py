@@ -5,6 +5,7 @@ Pure functions from documents (pipeline.compare) to text, for page, report and c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
@@ -12,8 +13,18 @@ from typing import Any
 from pipeline.judged import judged_claim
 from pipeline.wording import figure, per_thousand, percent, saved, speed
 
+MORE_MAY_TELL = 0.1
+"""Largest p-value of a difference that more runs are likely to show."""
+
+UNSTEADY = 1.5
+"""Slowest over fastest run, above which the spread is worth a word. By feel: a quiet machine stays below 1.1."""
+
 WIDE = 1.25
 """Upper over lower end of a speed-up's interval, above which a third digit would be made up."""
+
+ALIKE, ALIKE_OF_FEW = 0.005, 0.05
+"""Two times, or costs, that are nearer to each other are told as alike: rounded they would be; or, of too few runs,
+another try might turn them round."""
 
 UNKNOWN = 2.0
 """The same, above which a single figure would be."""
@@ -28,7 +39,7 @@ def claims(document: Mapping[str, Any]) -> list[str]:
     apart = _saved_apart([document])
     timed = None if apart else document["saving"]
     if by_chance(document):
-        found = ["no difference in time beyond chance"]
+        found = [_undecided(document)]
     elif as_fast(document):
         found = ["about as fast"]
     elif ends := _ends(document):
@@ -43,6 +54,12 @@ def claims(document: Mapping[str, Any]) -> list[str]:
     if good := judged_claim(document):
         found.append(good)
     return found
+
+
+def _undecided(document: Mapping[str, Any]) -> str:
+    """That a difference is not beyond chance does not say that there is none."""
+    unsure = document["significance"]["p"] <= MORE_MAY_TELL
+    return "a difference in time is not shown yet" if unsure else "no difference in time beyond chance"
 
 
 def _ends(document: Mapping[str, Any]) -> tuple[float, float] | None:
@@ -72,24 +89,38 @@ def median_claims(documents: Sequence[Mapping[str, Any]]) -> list[str]:
     apart = _saved_apart(documents)
     if chance := sum(map(by_chance, documents)):
         return [f"no difference in time beyond chance in {chance} of {len(documents)}", *apart]
-    ratio = median(document["speedup"] for document in documents)
+    ratio = _middle([document["speedup"] for document in documents])
     few = any(map(rough, documents))
     if _alike(ratio, few):
         return ["about as fast", *apart]
-    savings = [document["saving"] for document in documents if document["saving"] is not None]
     tell = _about if few else _exactly
-    return [*tell(ratio, median(savings) if savings and not apart else None), *apart]
+    return [*tell(ratio, None if apart else _saving(documents)), *apart]
+
+
+def _middle(ratios: Sequence[float]) -> float:
+    """The median; of an even number the two in the middle are met by their product, so that a saving, which is one less
+    a ratio, has the same middle as the speed-up that it follows from."""
+    return math.exp(median(map(math.log, ratios)))
+
+
+def _saving(documents: Sequence[Mapping[str, Any]]) -> float | None:
+    """The middle of what is known."""
+    left = [1 - document["saving"] for document in documents if document["saving"] is not None]
+    if not left:
+        return None
+    return 1 - (_middle(left) if min(left) > 0 else median(left))
 
 
 def _saved_apart(documents: Sequence[Mapping[str, Any]]) -> list[str]:
     """The saving where a provider drew: by its list, or of a list against a machine's time; empty where none did, or
     nothing is known."""
     hosted = [any(lane.get("hosted") for lane in document["lanes"]) for document in documents]
-    savings = [document["saving"] for document in documents if document["saving"] is not None]
-    if not all(hosted) or not savings:
+    share, listed = _saving(documents), all(map(by_list, documents))
+    if not all(hosted) or share is None:
         return []
-    said = saved(median(savings))
-    return [f"{said} by list" if all(map(by_list, documents)) else f"about {said}"]
+    if abs(share) < ALIKE:
+        return ["the same price by list" if listed else "about the same cost"]
+    return [f"{saved(share)} by list" if listed else f"about {saved(share)}"]
 
 
 def by_list(document: Mapping[str, Any]) -> bool:
@@ -123,7 +154,7 @@ def as_fast(document: Mapping[str, Any]) -> bool:
 
 
 def _alike(ratio: float, few: bool) -> bool:
-    return abs(ratio - 1) < (0.05 if few else 0.005)
+    return abs(ratio - 1) < (ALIKE_OF_FEW if few else ALIKE)
 
 
 def once(document: Mapping[str, Any]) -> bool:
@@ -141,6 +172,11 @@ def rough(document: Mapping[str, Any]) -> bool:
         return not _enough_runs(tested)
     low, high = tested.get("low"), tested.get("high")  # entries of older versions have none
     return bool(low) and high > WIDE * low
+
+
+def unsteady(lanes: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the runs of a model differ so much that something else may have used the machine meanwhile."""
+    return any(lane["seconds_max"] > UNSTEADY * lane["seconds_min"] for lane in lanes)
 
 
 def by_chance(document: Mapping[str, Any]) -> bool:
@@ -210,7 +246,7 @@ def significance_text(said: dict | None) -> str:
         return f"significant (rank test, {p}{_between(said)})"
     if not _enough_runs(said):
         return f"not significant (rank test, {p}): measure at least {said['runs_needed']} runs a model"
-    if said["p"] <= 0.1:
+    if said["p"] <= MORE_MAY_TELL:
         return f"not significant (rank test, {p}): more runs may tell"
     return f"not significant (rank test, {p}): the times may differ by chance alone"
 

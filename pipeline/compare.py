@@ -142,12 +142,19 @@ def compare_document(pair: Pair, results: Mapping[Role, Result], price: PricePro
         "price": price_document(price),
         "lanes": [lanes[role] for role in ROLES],
         "speedup": slow.timings.total / fast.timings.total if measured and fast.timings.total else None,
-        "saving": saving(lanes["predecessor"]["cost_usd"], lanes["efficient"]["cost_usd"]) if measured else None,
+        "saving": _saving(*lanes.values()) if measured else None,
         "significance": _significance(slow, fast) if measured else None,
         "throughput_gain": _throughput_gain(lanes),
         "fidelity": fidelity(slow.image, fast.image) if pair.same_path else None,
         "judged": judged_document(pair, {role: results[role].request for role in ROLES}),
     }
+
+
+def _saving(predecessor: Mapping[str, Any], efficient: Mapping[str, Any]) -> float | None:
+    """A machine whose price is set to nothing saves nothing that anybody could tell."""
+    if efficient["cost_usd"] == 0 and not efficient["hosted"]:
+        return None
+    return saving(predecessor["cost_usd"], efficient["cost_usd"])
 
 
 def device_of(*results: Result) -> str:
@@ -193,7 +200,7 @@ def repriced(document: Mapping[str, Any], price: PriceProfile) -> dict[str, Any]
         **document,
         "price": price_document(price),
         "lanes": lanes,
-        "saving": saving(lanes[0]["cost_usd"], lanes[1]["cost_usd"]) if measured else None,
+        "saving": _saving(*lanes) if measured else None,
     }
 
 

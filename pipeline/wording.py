@@ -134,8 +134,10 @@ def speed(ratio: float, digits: int = 3) -> str:
 
 
 def saved(share: float) -> str:
-    """1 - efficient's cost over predecessor's: 89 % cheaper, or 25 % dearer."""
-    return f"{percent(share)} cheaper" if share >= 0 else f"{percent(-share)} dearer"
+    """1 - efficient's cost over predecessor's: 89 % cheaper, or 25 % dearer; from ten times on, 12 × the cost."""
+    if share >= 0:
+        return f"{percent(share)} cheaper"
+    return f"{percent(-share)} dearer" if share > -9 else f"{figure(1 - share, 2)} × the cost"
 
 
 def asked_text(of: int, seconds: float) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from markupsafe import Markup
 
 from pipeline.charts import Stretch, stretches
-from pipeline.claims import claims, fidelity_text, interval_text, throughput_text, unclaimed
+from pipeline.claims import claims, fidelity_text, interval_text, throughput_text, unclaimed, unsteady
 from pipeline.compare import hosted_of
 from pipeline.cost import machine_sum, picture_sum
 from pipeline.hosted import HostedCall
@@ -51,6 +51,8 @@ def verdict(document: Mapping[str, Any], *, stored: str = "") -> Markup:
         *_work(slow, fast),
         made_by(document),
     ]
+    if unsteady([slow, fast]):
+        facts.append("a model's runs differ by more than half: the machine may have been busy")
     if document["speedup"] is None:
         head, why = unclaimed(document)
         said = [head, *filter(None, [judged_claim(document)])]  # which no time of these two pictures is part of

@@ -68,6 +68,10 @@ def test_the_median_of_several_claims_no_more_than_they_do():
     none = clear | {"speedup": 1.12, "significance": {"significant": False, "runs_needed": 4, "runs": 20}}
     assert median_claims([clear, clear]) == ["9.42 × faster", "89 % cheaper"]
     assert median_claims([clear, single]) == ["about 9.4 × faster", "about 89 % cheaper"]
+    slow = clear | {"speedup": 6.9, "saving": 1 - 1 / 6.9}
+    fast = clear | {"speedup": 16, "saving": 1 - 1 / 16}
+    assert median_claims([slow, fast]) == ["10.5 × faster", "90 % cheaper"], "1 - 1 / 10.5 is 90 %"
+    assert median_claims([slow, fast, fast]) == ["16.0 × faster", "94 % cheaper"]
     assert median_claims([clear, none]) == ["no difference in time beyond chance in 1 of 2"]
 
 
@@ -83,6 +87,13 @@ def test_a_speed_up_that_is_hardly_known_is_told_roughly_and_always_with_its_int
     assert claims(huge) == ["250 to 600 × faster", "99.6 to 99.8 % cheaper"]
     assert significance_text(tested) == ("significant (rank test, p = 0.0079; speed-up 2.87 to 15.1 ×, 95 % interval)")
     assert claims(said | {"significance": tested | {"low": 10.9, "high": 12.2}})[0] == "11.5 × faster"
+
+
+def test_a_difference_that_more_runs_may_show_is_not_said_to_be_none():
+    tested = {"p": 0.056, "significant": False, "runs_needed": 4, "runs": 5}
+    said = {"speedup": 4.45, "saving": 0.78, "judged": None, "lanes": [{"runs": 5}, {"runs": 5}]}
+    assert claims(said | {"significance": tested}) == ["a difference in time is not shown yet"]
+    assert claims(said | {"significance": tested | {"p": 0.3}}) == ["no difference in time beyond chance"]
 
 
 def test_a_certain_difference_that_nobody_would_notice_is_called_none():

@@ -9,8 +9,8 @@ import threading
 import pytest
 
 from pipeline.caveats import caveats, method
-from pipeline.claims import claims
-from pipeline.compare import compare_document, estimate_document, generate_document, plan
+from pipeline.claims import claim, claims
+from pipeline.compare import compare_document, estimate_document, generate_document, plan, repriced
 from pipeline.errors import InputError, ModelError
 from pipeline.events import final_results
 from pipeline.history import History
@@ -90,6 +90,18 @@ def test_a_seed_that_nobody_took_is_none(hosted_engine, cards):
 def test_pictures_without_a_seed_are_no_measure_of_each_other(cards):
     assert not cards.pair("grand:grand").same_path and cards.pair("swift:swift").same_path
     assert not shares_path(cards, "grand", "grand") and shares_path(cards, "swift", "swift")
+
+
+def test_two_prices_that_are_the_same_are_told_as_that(compare):
+    assert claims(compare("grand:grand", repeat=4))[-1] == "the same price by list"
+
+
+def test_a_machine_at_no_price_saves_nothing_that_can_be_told(compare):
+    document = repriced(compare("grand:old"), PRICES.profiles["free"])
+    assert document["saving"] is None and "cheaper" not in claim(document)
+    said = text(prices_markup.volume(document, PRICES.profiles["free"], 1000, "From a test"))
+    assert "no saving is claimed: the price per hour is set to nothing" in said
+    assert repriced(document, T4)["saving"] is not None
 
 
 @pytest.mark.parametrize(

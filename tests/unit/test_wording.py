@@ -125,6 +125,7 @@ def test_figures_percentages_and_counts():
 def test_a_loss_is_not_said_as_a_gain():
     assert (speed(9.42), speed(0.5)) == ("9.42 × faster", "2.00 × slower")
     assert (saved(0.89), saved(-0.25)) == ("89 % cheaper", "25 % dearer")
+    assert (saved(-1), saved(-1284.7)) == ("100 % dearer", "1,286 × the cost")
 
 
 def test_a_sum_can_have_more_digits_where_it_is_reckoned_with():
