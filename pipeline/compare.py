@@ -17,7 +17,7 @@ from pipeline.hosted import HostedCall, HostedPrice
 from pipeline.judged import judged_document
 from pipeline.prices import PriceProfile
 from pipeline.quality import fidelity
-from pipeline.request import ImageRequest, make_request
+from pipeline.request import ImageRequest, make_request, negative_of
 from pipeline.stats import significance
 from pipeline.throughput import best, pictures
 
@@ -116,6 +116,7 @@ def generate_document(result: Result, price: PriceProfile) -> dict[str, Any]:
     """One picture: its lane, and what the compare document says once for both."""
     return {
         "prompt": result.request.prompt,
+        "negative_prompt": result.request.negative_prompt,
         "seed": result.request.seed,
         "width": result.request.width,
         "height": result.request.height,
@@ -133,6 +134,7 @@ def compare_document(pair: Pair, results: Mapping[Role, Result], price: PricePro
     measured = slow.cache == fast.cache == "miss" and not (slow.disturbed or fast.disturbed)
     return {
         "prompt": slow.request.prompt,
+        "negative_prompt": negative_of((slow.request, fast.request)),
         "seed": slow.request.seed,
         "width": slow.request.width,
         "height": slow.request.height,

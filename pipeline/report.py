@@ -272,6 +272,7 @@ def _summary(items: Sequence[Item]) -> dict[str, Any]:
     settings = [
         (
             [tuple(lane.get(name) or None for name in SETTINGS) for lane in document["lanes"]],
+            document.get("negative_prompt", ""),  # comparisons kept by earlier versions do not say it
             *(document[field] for field in ("width", "height", "device")),
         )
         for document in compared

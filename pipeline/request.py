@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import unicodedata
+from collections.abc import Iterable
 
 from pydantic import BaseModel, ConfigDict
 
@@ -76,6 +77,11 @@ def make_request(
         guidance=strength,
         switches=checked(switches),
     )
+
+
+def negative_of(requests: Iterable[ImageRequest]) -> str:
+    """What was asked for with one negative prompt for all: only those whose model uses one carry it. Else empty."""
+    return next((request.negative_prompt for request in requests if request.negative_prompt), "")
 
 
 def random_seed() -> int:

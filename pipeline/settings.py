@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 from pipeline.catalog import ROLES, Catalog, Pair, Role
 from pipeline.compare import plan
 from pipeline.errors import InputError, shown
-from pipeline.request import ImageRequest, number, whole
+from pipeline.request import ImageRequest, negative_of, number, whole
 
 LINK_KEYS = ("pair", "prompt", "negative", "seed", "width", "height", "steps", "guidance", "switches")
 """A link is a query with any of these; in the last three the predecessor's comes first, after a comma the other's."""
@@ -36,7 +36,7 @@ def link_of(pair: Pair, requests: Mapping[Role, ImageRequest]) -> str:
     fields = {
         "pair": pair.id,
         "prompt": first.prompt,
-        "negative": negative_of(requests),
+        "negative": negative_of(requests.values()),
         "seed": first.seed,
         "width": first.width,
         "height": first.height,
@@ -84,18 +84,14 @@ def again(catalog: Catalog, pair: Pair, requests: Mapping[Role, ImageRequest]) -
     first = next(iter(requests.values()))
     own = {name: {role: getattr(request, name) for role, request in requests.items()} for name in OWN}
     same = {name: getattr(first, name) for name in ("seed", "width", "height")}
-    return pair, plan(catalog, pair, first.prompt, negative_prompt=negative_of(requests), **same, **own)
+    negative = negative_of(requests.values())
+    return pair, plan(catalog, pair, first.prompt, negative_prompt=negative, **same, **own)
 
 
 def _switches(pair: Pair, requests: Mapping[Role, ImageRequest]) -> str:
     """Left out where both lanes have the pair's own, which are almost always none."""
     own = all(requests[role].switches == tuple(pair.lane(role).switches) for role in ROLES)
     return "" if own else ",".join(".".join(requests[role].switches) for role in ROLES)
-
-
-def negative_of(requests: Mapping[Role, ImageRequest]) -> str:
-    """Only the lanes that use a negative prompt carry it."""
-    return next((request.negative_prompt for request in requests.values() if request.negative_prompt), "")
 
 
 def _own(request: ImageRequest) -> tuple[object, ...]:

@@ -21,6 +21,7 @@ from pipeline.errors import BusyError, InputError
 from pipeline.history import Entry
 from pipeline.judges import Judge
 from pipeline.labels import setting_of
+from pipeline.request import negative_of
 from pipeline.sweep_run import Sweeps
 from pipeline.sweep_votes import Standing, pairs_of, standing_by
 from pipeline.turn import turn
@@ -193,19 +194,25 @@ class Judging:
         """What each judge said of a comparison's efficient setting beside its predecessor's, in the first of these
         sweeps, newest first, in which it saw both."""
         wanted, told = [setting_of(lane) for lane in document["lanes"]], set()
+        negative = document.get("negative_prompt", "")  # comparisons kept by earlier versions do not say it
         models = {lane["model"] for lane in document["lanes"]}
         for entry in entries:
             said = entry.document
             unlike = any(said[side] != document[side] for side in ("width", "height"))
-            if unlike or said["fixed"].get("negative_prompt") or not models <= set(said["models"]):
+            if unlike or not models <= set(said["models"]):
                 continue
             for standing in self.standings(entry):
                 card = standing.judge
-                if card.id not in told and (found := self._beside(entry, standing, *wanted)):
+                if card.id not in told and (found := self._beside(entry, standing, negative, *wanted)):
                     told.add(card.id)
                     yield card, found
 
-    def _beside(self, entry: Entry, standing: Standing, predecessor: tuple, efficient: tuple) -> Tally | None:
+    def _beside(
+        self, entry: Entry, standing: Standing, negative: str, predecessor: tuple, efficient: tuple
+    ) -> Tally | None:
+        requests, models = self.sweeps.plan(entry).requests.values(), (predecessor[0], efficient[0])
+        if negative_of(request for request in requests if request.model in models) != negative:
+            return None
         cells = {cell.place: cell.document for cell in self.sweeps.cells.of(entry.id)}
         if setting_of(cells[standing.reference.place]) != predecessor:
             return None

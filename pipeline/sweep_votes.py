@@ -21,7 +21,7 @@ from pipeline.labels import setting_label, setting_of
 from pipeline.request import ImageRequest
 from pipeline.sweep_run import Sweeps
 from pipeline.tradeoff import best, chosen, names_of, rank
-from pipeline.votes import PAIRS_MAX, Cast, Tally, Votes, chance, tally_of
+from pipeline.votes import PAIRS_MAX, Cast, Tally, Votes, chance, last_said, tally_of
 from pipeline.wording import count, seconds_text, share_text
 
 ROLES = ("reference", "setting")
@@ -176,20 +176,20 @@ def of_sweep(votes: Votes, sweeps: Sweeps, entry: Entry) -> Standing | None:
     every = ((vote, votes.casts(vote)) for vote in votes.history.find(kind="vote", sweep=entry.id, limit=-1))
     found = [(vote, said) for vote, said in every if said]
     pairs: dict[tuple[int, int], dict[str, Any]] = {}
-    casts: dict[tuple[str, int, int], Cast] = {}
+    casts: list[tuple[Cast, tuple[int, int]]] = []
     for vote, said in found:
         if _reference(vote) != _reference(found[0][0]):
             continue
         for cast in said:
             pair = vote.document["pairs"][cast.place]
             at = pair["reference"], pair["place"]
-            known = casts.get((cast.voter, *at))
-            if at[0] in cells and at[1] in cells and (known is None or known.cast_at < cast.cast_at):
-                pairs[at], casts[cast.voter, *at] = pair, cast
+            if at[0] in cells and at[1] in cells:
+                pairs.setdefault(at, pair)
+                casts.append((cast, at))
     if not casts:
         return None
     numbers = {at: i for i, at in enumerate(pairs)}
-    renumbered = [replace(cast, place=numbers[key[1:]]) for key, cast in casts.items()]
+    renumbered = [replace(cast, place=numbers[at]) for (_, at), cast in last_said(casts).items()]
     return _standing(sweeps.catalog, entry.document, list(pairs.values()), renumbered, cells)
 
 

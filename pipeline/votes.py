@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -113,6 +113,17 @@ def tally_of(casts: Iterable[Cast], roles: tuple[str, str]) -> Tally:
     baseline, candidate = roles
     voters = len({cast.voter for cast in casts})
     return Tally(*(counted[choice] for choice in (candidate, baseline, "tie", "bad")), voters)
+
+
+def last_said(casts: Iterable[tuple[Cast, Hashable]]) -> dict[tuple[str, Hashable], Cast]:
+    """By voter and pictures, of one voter's choices on the same pictures in several votes the last: to be asked again
+    is not to be another voter. ``casts``: each with what tells its pictures from others."""
+    found: dict[tuple[str, Hashable], Cast] = {}
+    for cast, pictures in casts:
+        known = found.get((cast.voter, pictures))
+        if known is None or known.cast_at < cast.cast_at:
+            found[cast.voter, pictures] = cast
+    return found
 
 
 def by_pair(entry: Entry, casts: Iterable[Cast]) -> list[Tally]:
@@ -219,18 +230,23 @@ class Votes:
         return tally_of(self.casts(entry), roles_of(entry))
 
     def of_settings(self, entries: Iterable[Entry], document: Mapping[str, Any]) -> Tally:
-        """Of all pairs of these votes that were drawn by the models and settings of a comparison's ``document``."""
+        """Of all pairs of these votes that were drawn by the models and settings of a comparison's ``document``; of one
+        voter's choices on the same pictures in several votes, the last counts."""
         wanted = _settings_of(document)
-        casts: list[Cast] = []
+        said: list[tuple[Cast, Hashable]] = []
         for entry in entries:
             if "sweep" not in entry.document:
-                alike = [_settings_of(pair) == wanted for pair in entry.document["pairs"]]
-                casts += [cast for cast in self.casts(entry) if alike[cast.place]] if any(alike) else []
-        return tally_of(casts, ROLES)
+                pairs = entry.document["pairs"]
+                alike = {
+                    place: recipe_of_pair(pair) for place, pair in enumerate(pairs) if _settings_of(pair) == wanted
+                }
+                casts = self.casts(entry) if alike else []
+                said += [(cast, alike[cast.place]) for cast in casts if cast.place in alike]
+        return tally_of(last_said(said).values(), ROLES)
 
     def settings(self, entry: Entry) -> int:
         """How many different settings its pairs were drawn with; the tally of the whole vote pools them."""
-        return len({str(_settings_of(pair)) for pair in entry.document["pairs"]})
+        return len({_settings_of(pair) for pair in entry.document["pairs"]})
 
     def casts(self, entry: Entry) -> list[Cast]:
         """Every choice, in the order they were made."""
@@ -277,9 +293,15 @@ def recipe_of_lane(lane: Mapping[str, Any]) -> list[tuple[str, Any]]:
     ]
 
 
-def _settings_of(document: Mapping[str, Any]) -> tuple[object, ...]:
-    """All that two pictures were made with but prompt and seed, as far as a document tells."""
-    return document["width"], document["height"], *(recipe_of_lane(lane) for lane in document["lanes"])
+def recipe_of_pair(document: Mapping[str, Any]) -> tuple[Hashable, ...]:
+    """All that two pictures were made with, as far as a document tells."""
+    return document["prompt"], document["seed"], *_settings_of(document)
+
+
+def _settings_of(document: Mapping[str, Any]) -> tuple[Hashable, ...]:
+    """The same but prompt and seed. What was kept before documents said the negative prompt counts as without one."""
+    same = document.get("negative_prompt", ""), document["width"], document["height"]
+    return *same, *(tuple(recipe_of_lane(lane)) for lane in document["lanes"])
 
 
 def _sides(entry: Entry, voter: str, place: int) -> tuple[str, str]:

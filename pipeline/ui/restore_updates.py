@@ -15,6 +15,7 @@ from pipeline.errors import InputError
 from pipeline.events import Result
 from pipeline.history import Entry
 from pipeline.playground import Playground
+from pipeline.request import negative_of
 from pipeline.settings import Settings
 from pipeline.ui import markup
 from pipeline.ui.compare_updates import Updates, cleared, controls, finished, finished_lane
@@ -27,7 +28,7 @@ def filled_in(view: CompareView, catalog: Catalog, said: Settings) -> Updates:
     """Every control at these settings, and nothing else changed. Raises InputError for a seed that no browser holds."""
     pair, requests = said
     first = requests["predecessor"]
-    negative = settings.negative_of(requests)
+    negative = negative_of(requests.values())
     cards = {role: catalog.model(pair.lane(role).model) for role in ROLES}
     updates = controls(view, catalog, pair, requests)
     updates |= {view.negative: gr.Textbox(negative, info=negative_info(cards))}

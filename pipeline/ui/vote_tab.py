@@ -34,7 +34,7 @@ from pipeline.ui.served import address_of, hand_out
 from pipeline.ui.sweep_view import SweepView
 from pipeline.ui.visitors import Visitors
 from pipeline.vote_run import Opened, draw_vote
-from pipeline.votes import PAIRS_MAX, recipe_of_lane, roles_of
+from pipeline.votes import PAIRS_MAX, recipe_of_pair, roles_of
 from pipeline.wording import count
 
 LINK_KEY = "vote"
@@ -352,7 +352,5 @@ def _unlike(found: list[Entry]) -> list[Entry]:
     """One comparison a recipe, the newest, oldest first: to ask twice about the same pictures tells nothing more."""
     kept: dict[tuple, Entry] = {}
     for entry in found:
-        said = entry.document
-        alike = (said["seed"], said["width"], said["height"])
-        kept.setdefault((entry.prompt, *alike, *(str(recipe_of_lane(lane)) for lane in said["lanes"])), entry)
+        kept.setdefault(recipe_of_pair(entry.document), entry)
     return list(kept.values())[::-1]

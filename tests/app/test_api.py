@@ -24,7 +24,10 @@ LANE = {
     "role", "model", "image", "steps", "guidance", "model_evaluations", "seconds", "runs", "warm", "cache",
     "cost_usd", "peak_memory_bytes",
 }  # fmt: skip
-COMPARISON = {"prompt", "seed", "width", "height", "pair", "device", "price", "lanes", "speedup", "saving", "fidelity"}
+COMPARISON = {
+    "prompt", "negative_prompt", "seed", "width", "height", "pair", "device", "price", "lanes", "speedup", "saving",
+    "fidelity",
+}  # fmt: skip
 
 
 @pytest.fixture

@@ -42,8 +42,8 @@ def document(capsys: pytest.CaptureFixture, *words: str) -> dict:
 def test_compare_keeps_its_contract(capsys):
     said = document(capsys, "compare", "a fox", "--seed", "7", "--repeat", "3", "--price", "hf-l4", "--out", "out")
     assert set(said) == {
-        "prompt", "seed", "width", "height", "pair", "question", "device", "price", "lanes", "speedup", "saving",
-        "significance", "throughput_gain", "fidelity", "judged",
+        "prompt", "negative_prompt", "seed", "width", "height", "pair", "question", "device", "price", "lanes",
+        "speedup", "saving", "significance", "throughput_gain", "fidelity", "judged",
     }  # fmt: skip
     source = load_prices().profiles["hf-l4"].source
     assert said["price"] == {"profile": "hf-l4", "usd_per_hour": 0.8, "source": source, "as_of": "2026-08-22"}

@@ -38,6 +38,7 @@ def document(catalog, both) -> dict:
 def test_its_keys_are_the_contract(document):
     assert list(document) == [
         "prompt",
+        "negative_prompt",
         "seed",
         "width",
         "height",
@@ -135,6 +136,15 @@ def test_one_picture_says_what_the_comparison_says_once_for_both(both):
     assert (document["prompt"], document["seed"], document["device"]) == ("a red apple", 7, "CPU, 1 core (fake)")
     assert document["price"]["profile"] == "hf-l4"
     assert document.items() >= lane_document(both["efficient"], PRICE).items()
+
+
+def test_the_negative_prompt_is_that_of_the_lane_that_uses_one(catalog, engine, document):
+    pair = catalog.pair("both")
+    requests = plan(catalog, pair, "a fox", negative_prompt=" rain ", seed=7)
+    made = dict(zip(requests, results(engine.run(list(requests.values()))).values(), strict=True))
+    assert compare_document(pair, made, PRICE)["negative_prompt"] == "rain"
+    assert [generate_document(made[role], PRICE)["negative_prompt"] for role in requests] == ["", "rain"]
+    assert document["negative_prompt"] == ""
 
 
 def test_another_price_changes_sums_and_nothing_else(catalog, both, document):

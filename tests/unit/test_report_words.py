@@ -106,6 +106,15 @@ def test_a_comparison_kept_before_there_were_switches_is_like_one_without(item, 
     assert "Median of the 2 measured" in page(made, Item({**old.document, "lanes": lanes}, old.folder))
 
 
+def test_comparisons_with_different_negative_prompts_differ_and_one_kept_before_they_said_it_had_none(item, page):
+    made, old = item("a fox"), item("a cat")
+    before = {name: value for name, value in old.document.items() if name != "negative_prompt"}
+    assert "Median of the 2 measured" in page(made, Item(before, old.folder))
+    other = Item({**old.document, "negative_prompt": "rain"}, old.folder)
+    text = page(made, other)
+    assert "no median over all of them is given" in text and "Median of" not in text
+
+
 def test_how_the_items_were_chosen_is_said(item, page, catalog, tmp_path):
     text = page(item(), remarks=["All with <b> in the prompt."])
     assert "All with &lt;b&gt; in the prompt." in text

@@ -305,9 +305,14 @@ def test_a_comparison_at_the_same_settings_is_told_what_the_judge_found(judging,
         {**document, "lanes": lanes[::-1]},
     ):
         assert list(judging.of_settings([entry], other)) == []
-    without = swept(models="old, new", prompts="a fox\na cat", steps="2", negative_prompt="rain")
+    without = swept(models="old, new", prompts="a fox\na cat", steps="2", negative_prompt=" rain ")
     list(judging.judge(without, CARD))
     assert list(judging.of_settings([without], document)) == []
+    rainy = {**document, "negative_prompt": "rain"}
+    assert list(judging.of_settings([entry], rainy)) == []
+    [(_, of_rain)] = judging.of_settings([entry, without], rainy)
+    assert of_rain == judging.standing(without, CARD).settings[0].tally
+    assert list(judging.of_settings([without], {**document, "negative_prompt": "snow"})) == []
     gone = replace(
         entry, document={**entry.document, "values": {**entry.document["values"], "models": ["old", "gone"]}}
     )

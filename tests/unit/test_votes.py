@@ -36,9 +36,9 @@ def votes(history):
 def compared(engine, history):
     """Makes and keeps a comparison of the fakes."""
 
-    def make(prompt: str, pair: str = "both") -> Entry:
+    def make(prompt: str, pair: str = "both", **fields) -> Entry:
         chosen = engine.catalog.pair(pair)
-        wanted = plan(engine.catalog, chosen, prompt, seed=7)
+        wanted = plan(engine.catalog, chosen, prompt, **{"seed": 7, **fields})
         made = dict(zip(wanted, final_results(engine.run(list(wanted.values()))), strict=True))
         document = compare_document(chosen, made, load_prices().profile("hf-l4"))
         return history.get(history.add("comparison", document, [made[role] for role in ROLES]))
@@ -70,6 +70,46 @@ def test_votes_on_the_same_settings_are_counted_together_and_others_are_not(vote
     lanes = [{**lane, "steps": lane["steps"] + 1} for lane in document["lanes"]]
     assert votes.of_settings([vote, another], {**document, "lanes": lanes}).votes == 0
     assert votes.of_settings([vote, another], {**document, "width": 48}).votes == 0
+
+
+def test_votes_on_pictures_without_a_negative_prompt_say_nothing_of_those_with_one(votes, vote, compared):
+    plain, rainy = compared("a fox"), compared("a fox", negative_prompt="rain")
+    choose(votes, vote, "ann", *["tie"] * 6)
+    assert votes.of_settings([vote], plain.document).votes == 6
+    assert votes.of_settings([vote], rainy.document).votes == 0
+    other = votes.get(votes.open([rainy]))
+    choose(votes, other, "ben", "efficient")
+    assert votes.of_settings([vote, other], rainy.document) == Tally(1, 0, 0, 0, voters=1)
+    assert votes.settings(votes.get(votes.open([plain, rainy]))) == 2
+    before = {name: value for name, value in plain.document.items() if name != "negative_prompt"}
+    assert votes.of_settings([vote, other], before).votes == 6
+
+
+def test_comparisons_are_put_to_the_vote_once_a_recipe(compared, history):
+    from pipeline.ui.vote_tab import _unlike  # here, since each process that is killed below imports this file
+
+    made = [compared("a fox"), compared("a fox", negative_prompt="rain"), compared("a fox", seed=8), compared("a fox")]
+    assert [entry.id for entry in _unlike(history.find())] == [entry.id for entry in made[1:]]
+
+
+def test_one_persons_votes_on_the_same_pictures_count_once_and_the_last_one_does(votes, compared):
+    fox, another = compared("a fox"), compared("a fox", seed=8)
+    pressed = [votes.get(votes.open([fox])) for _ in range(5)]
+    for again in pressed[::-1]:  # the order in which they were opened does not matter
+        choose(votes, again, "ann", "tie")
+    choose(votes, pressed[2], "ben", "predecessor")
+    assert votes.of_settings(pressed, fox.document) == Tally(0, 1, 1, 0, voters=2)
+    votes.take_back(pressed[3], "ann")
+    choose(votes, pressed[3], "ann", "efficient")
+    for order in (pressed, pressed[::-1]):
+        assert votes.of_settings(order, fox.document) == Tally(1, 1, 0, 0, voters=2)
+    votes.take_back(pressed[3], "ann")  # so the last of what she still says
+    assert votes.of_settings(pressed, fox.document) == Tally(0, 1, 1, 0, voters=2)
+    choose(votes, votes.get(votes.open([another])), "ann", "efficient")
+    other = votes.get(votes.open([fox, another]))
+    choose(votes, other, "cy", "efficient", "efficient")
+    assert votes.of_settings([*pressed, other], fox.document) == Tally(2, 1, 1, 0, voters=3)
+    assert votes.tally(other).votes == 2
 
 
 def test_each_voter_sees_every_pair_once_in_his_own_order(votes, vote):
