@@ -34,7 +34,7 @@ class Axis:
     head: Callable[[Value], str]
     """What a row or column with this value is called."""
     how: str
-    """How to write several values, for people."""
+    """How to write several values, for people who have not named a model yet."""
 
 
 def values(axis: Axis, given: object) -> tuple[Value, ...]:
@@ -131,12 +131,14 @@ def _plain(number: Decimal) -> int | float:
     return int(number) if number == number.to_integral_value() else float(number)
 
 
+WITHIN = "within the model's limits"
+
 AXES = (
     Axis("models", "model", words, str, "ids, separated by commas"),
     Axis("prompts", "prompt", lines, str, "one a line"),
-    Axis("seeds", "seed", numbers, lambda value: f"seed {value}", "7, 8, 9 or 1..8"),
-    Axis("steps", "steps", numbers, lambda value: count(value, "step"), "1, 2, 4, 8 or 1..8 or 2, 4, .., 20"),
-    Axis("guidance", "guidance", numbers, lambda value: f"guidance {value:g}", "1, 2, 3.5 or 1, 1.5, .., 4"),
-    Axis("switches", "switches", words, str, "none, compile, step-cache+fp8-weights"),
+    Axis("seeds", "seed", numbers, lambda value: f"seed {value}", "7, 8, 9 or 1..8 or 10, 20, .., 80"),
+    Axis("steps", "steps", numbers, lambda value: count(value, "step"), f"4, 6, 8 or 4..8, {WITHIN}"),
+    Axis("guidance", "guidance", numbers, lambda value: f"guidance {value:g}", f"1, 1.5 or 1, 1.5, .., 4, {WITHIN}"),
+    Axis("switches", "switches", words, str, "none, fp8-weights; a+b is both at once"),
 )
 """In the order in which they become rows, then columns."""

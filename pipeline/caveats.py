@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.claims import significance_text, unsteady
-from pipeline.events import DISTURBED
+from pipeline.events import DISTURBED, disturbed
 from pipeline.prices import PriceProfile, names_gpu
 from pipeline.reading import reading_text
 from pipeline.wording import count, lanes_of, seed_text, switches_text, takes
@@ -127,6 +127,7 @@ def _of_measuring(document: Document, lanes: list[Mapping[str, Any]]) -> list[tu
     tested = document.get("significance")
     hosted = [lane["hosted"] for lane in lanes if lane.get("hosted")]
     cpu = cpu and len(hosted) < len(lanes)
+    busy = list(filter(disturbed, lanes))
     return [
         (
             document.get("stored"),
@@ -141,6 +142,11 @@ def _of_measuring(document: Document, lanes: list[Mapping[str, Any]]) -> list[tu
             is_comparison(document) and document["speedup"] is None and all(lane["cache"] == "miss" for lane in lanes),
             f"The machine was busy with something else: a model took more than {DISTURBED:g} times as long as usual "
             "here, so no speed-up and no saving is claimed.",
+        ),
+        (
+            busy and not is_comparison(document),
+            f"{count(len(busy), 'picture')} took more than {DISTURBED:g} times as long as usual here: the machine was "
+            "busy with something else, and such a time says little of the model.",
         ),
         *[
             (True, f"{why} What broke off is in no time and in no cost.")

@@ -11,6 +11,7 @@ from statistics import median
 from typing import Any
 
 from pipeline.judged import judged_claim
+from pipeline.pareto import ALIKE, ALIKE_FEW
 from pipeline.wording import figure, per_thousand, percent, saved, speed
 
 MORE_MAY_TELL = 0.1
@@ -21,10 +22,6 @@ UNSTEADY = 1.5
 
 WIDE = 1.25
 """Upper over lower end of a speed-up's interval, above which a third digit would be made up."""
-
-ALIKE, ALIKE_OF_FEW = 0.005, 0.05
-"""Two times, or costs, that are nearer to each other are told as alike: rounded they would be; or, of too few runs,
-another try might turn them round."""
 
 UNKNOWN = 2.0
 """The same, above which a single figure would be."""
@@ -154,7 +151,7 @@ def as_fast(document: Mapping[str, Any]) -> bool:
 
 
 def _alike(ratio: float, few: bool) -> bool:
-    return abs(ratio - 1) < (ALIKE_OF_FEW if few else ALIKE)
+    return abs(ratio - 1) < (ALIKE_FEW if few else ALIKE)
 
 
 def once(document: Mapping[str, Any]) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from PIL import Image
 
@@ -94,11 +95,20 @@ class Result:
     @property
     def disturbed(self) -> bool:
         """Whether something else must have used the machine meanwhile, so that the time says little of the model."""
-        return self.usual_s is not None and self.timings.total > DISTURBED * self.usual_s
+        return _over_the_usual(self.timings.total, self.usual_s)
 
     @property
     def spread(self) -> tuple[float, float]:
         return spread(self.runs)
+
+
+def disturbed(lane: Mapping[str, Any]) -> bool:
+    """The same of what is kept of a picture: a lane, a sweep's cell, or the document of one picture."""
+    return _over_the_usual(lane["seconds"]["total"], lane.get("usual_seconds"))  # entries of older versions have none
+
+
+def _over_the_usual(total: float, usual: float | None) -> bool:
+    return usual is not None and total > DISTURBED * usual
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ ACROSS = {
 class Dot:
     """A point. ``said``: it and its numbers as text; ``short``: time and height. ``place``: of the cell that it leads
     to. ``low``, ``high``: ends of its interval, where it has one. ``written``: what stands beside it, if there is
-    room."""
+    room. ``noise``: the share by which ``x`` may be off by chance."""
 
     place: int
     name: str
@@ -71,11 +71,17 @@ class Dot:
     high: float | None = None
     written: str = ""
     reference: bool = False
+    noise: float = 0.0
 
 
 def front_of(dots: Sequence[Dot]) -> list[Dot]:
-    """Those that no other one beats in both, cheapest first."""
-    return [dots[i] for i in pareto_front([(dot.x, dot.y) for dot in dots])]
+    """Those that no other one beats in both, by more than noise, cheapest first."""
+    return [dots[i] for i in pareto_front([(dot.x, dot.y) for dot in dots], margin_of(dots))]
+
+
+def margin_of(dots: Sequence[Dot]) -> float:
+    """The share by which one of them has to be cheaper than another to count as cheaper: that of the noisiest."""
+    return max((dot.noise for dot in dots), default=0.0)
 
 
 @dataclass(frozen=True)
@@ -123,8 +129,10 @@ def figure(
     models: Sequence[str],
     link: str,
 ) -> Markup:
-    """``best``: the front; empty where it is not known, and nothing is then drawn as if it were."""
-    corners = " ".join(f"{x.at(math.log10(dot.x)):.1f},{y.at(dot.y):.1f}" for dot in best)
+    """``best``: the front; empty where it is not known, and nothing is then drawn as if it were. The line goes only
+    through those that climb: others are on it for noise alone."""
+    climbing = [best[i] for i in pareto_front([(dot.x, dot.y) for dot in best])]
+    corners = " ".join(f"{x.at(math.log10(dot.x)):.1f},{y.at(dot.y):.1f}" for dot in climbing)
     line = Markup('<polyline points="{}" fill="none" stroke="currentColor" stroke-width="1.5" stroke-dasharray="5 4"/>')
     marks = dict(zip(models, cycle(MARKS), strict=False))
     drawn = [_point(dot, marks.get(dot.model, "circle"), dot in best, x, y, link) for dot in dots]

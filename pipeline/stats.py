@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 CONFIDENCE = 0.95
+RUNS_NEEDED = next(n for n in range(2, 100) if 2 / math.comb(2 * n, n) < 1 - CONFIDENCE)
+"""Fewest times a side with which any difference of theirs can be significant, by the rank test."""
 NARROW = 0.05
 """A share that is within five points of one half, its whole interval, is called even."""
 
@@ -95,9 +97,8 @@ def significance(left: Sequence[float], right: Sequence[float]) -> Significance 
     level = 1 - CONFIDENCE
     # "exact" also with ties: the normal approximation that scipy would then take is far too bold for a few runs.
     p = float(mannwhitneyu(left, right, alternative="two-sided", method="exact").pvalue)
-    needed = next(n for n in range(2, 100) if 2 / math.comb(2 * n, n) < level)
     low, high = (min(left) > 0 < min(right) and ratio_interval(left, right)) or (None, None)
-    return Significance(p, p < level, needed, min(len(left), len(right)), low, high)
+    return Significance(p, p < level, RUNS_NEEDED, min(len(left), len(right)), low, high)
 
 
 def ratio_interval(left: Sequence[float], right: Sequence[float]) -> tuple[float, float] | None:

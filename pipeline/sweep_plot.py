@@ -15,7 +15,22 @@ from statistics import median
 from markupsafe import Markup
 
 from pipeline.errors import InputError
-from pipeline.plot import ACROSS, BOTTOM, HEIGHT, TOP, Dot, Scale, figure, front_of, logarithmic, names_beside
+from pipeline.events import DISTURBED
+from pipeline.pareto import ALIKE, ALIKE_FEW
+from pipeline.plot import (
+    ACROSS,
+    BOTTOM,
+    HEIGHT,
+    TOP,
+    Dot,
+    Scale,
+    figure,
+    front_of,
+    logarithmic,
+    margin_of,
+    names_beside,
+)
+from pipeline.stats import RUNS_NEEDED
 from pipeline.sweep_votes import NO_PERSON, Setting, Standing, mean_text, said_of, share_of
 from pipeline.tradeoff import Point, Tradeoff
 from pipeline.wording import cost_text, count, percent, seconds_text, shortened
@@ -35,10 +50,7 @@ def fidelity_plot(found: Tradeoff, across: str = "time", link: str = "", instead
     Raises InputError where there is nothing to draw.
     """
     if len(found.points) < POINTS_MIN:
-        raise InputError(
-            "There is no plot of fidelity: fewer than two finished pictures share prompt, seed, size and the path from "
-            f"noise to picture with their reference.{instead and f' {instead}'}"
-        )
+        raise InputError(f"There is no plot of fidelity: {_too_few(found)}{instead and f' {instead}'}")
     dots = _pooled(found, across)
     low, high = (
         math.floor(min(dot.low or dot.y for dot in dots)) - 1,
@@ -49,14 +61,38 @@ def fidelity_plot(found: Tradeoff, across: str = "time", link: str = "", instead
     best, x = front_of(dots), logarithmic(dots, ACROSS[across])
     names = names_beside(dots, x, up)
     apart = f" {count(found.apart, 'finished picture')} cannot be compared with any." if found.apart else ""
-    filled = f"Filled: nothing else is both {ACROSS[across].cheaper} and nearer to {found.chosen}. "
+    filled = f"Filled: nothing else is both {_cheaper(dots, across)} and nearer to {found.chosen}. "
     medians = " Points are medians over prompts and seeds, whiskers go from the farthest picture to the nearest."
     caption = (
         f"{filled if len(dots) > 1 else ''}{_named(best, across)}{medians if len(dots) < len(found.points) else ''}"
-        f"{apart} Fidelity says how near to {found.chosen}, not how good.{_runs(found.points, 'one run')}"
-        f"{_cached(found.points)}"
+        f"{apart}{_not_plotted(found)} Fidelity says how near to {found.chosen}, not how good."
+        f"{_runs(found.points, 'one run')}{_cached(found.points)}{_busy(found.points)}"
     )
     return figure(dots, best, x, up, names, caption, found.models, link)
+
+
+def _too_few(found: Tradeoff) -> str:
+    """Why there is no plot of them, as the end of a sentence, and what to do."""
+    if found.points and found.references:
+        return (
+            f"{_references(found.references)}, so only one picture ({found.points[0].setting}) is left to plot; add a "
+            "prompt, a seed or another setting."
+        )
+    return (
+        "fewer than two finished pictures share prompt, seed, size and the path from noise to picture with their "
+        "reference."
+    )
+
+
+def _references(names: Sequence[str]) -> str:
+    return f"{' and '.join(names)} {'is the reference' if len(names) == 1 else 'are the references'}"
+
+
+def _not_plotted(found: Tradeoff) -> str:
+    """Else a reader may look for them."""
+    plotted = {point.setting for point in found.points}
+    names = [name for name in found.references if name not in plotted]
+    return f" {_references(names)}, not plotted." if names else ""
 
 
 def fidelity_front(found: Tradeoff) -> str:
@@ -78,7 +114,7 @@ def votes_plot(standing: Standing, across: str = "time", link: str = "") -> Mark
     best, names = _front_by_votes(dots), names_beside(dots, x, up)
     if best:
         found = (
-            f"Filled: nothing else, the reference among them, is both {ACROSS[across].cheaper} and has a higher score. "
+            f"Filled: nothing else, the reference among them, is both {_cheaper(dots, across)} and has a higher score. "
             f"{_named(best, across)}"
         )
     else:
@@ -86,7 +122,7 @@ def votes_plot(standing: Standing, across: str = "time", link: str = "") -> Mark
     timed = [*standing.voted, standing.reference]
     caption = (
         f"{found} {_what_the_score_is(standing)} The whiskers are 95 % Wilson intervals{_in_brackets(standing, names)}."
-        f"{_runs(timed, 'one run a picture')}{_cached(timed)}"
+        f"{_runs(timed, 'one run a picture')}{_cached(timed)}{_busy(timed)}"
     )
     return figure(dots, best, x, up, names, caption, standing.models, link)
 
@@ -165,7 +201,8 @@ def _x(of: Point | Setting, across: str) -> float:
 
 
 def _cost(of: Point | Setting) -> str:
-    return f"{seconds_text(of.seconds)}{' (from the cache)' if of.cached else ''}, {cost_text(of.cost_usd)}"
+    cached, busy = " (from the cache)" if of.cached else "", " (machine was busy)" if of.disturbed else ""
+    return f"{seconds_text(of.seconds)}{cached}{busy}, {cost_text(of.cost_usd)}"
 
 
 def _cached(points: Sequence[Point | Setting]) -> str:
@@ -173,6 +210,31 @@ def _cached(points: Sequence[Point | Setting]) -> str:
     number = sum(point.cached for point in points)
     these = _times(number, points, "all times are")
     return f" Out of the cache: {these} from when the picture was made before." if number else ""
+
+
+def _busy(points: Sequence[Point | Setting]) -> str:
+    """That not all of them say something of the model."""
+    number = sum(point.disturbed for point in points)
+    these = _times(number, points, "all times are")
+    return f" Of a busy machine: {these} over {DISTURBED:g} times the usual." if number else ""
+
+
+def _noise(of: Point | Setting, across: str, times: int) -> float:
+    """See Dot. ``times``: how many its time is the median of. A list's price is the same every time."""
+    if across == "cost" and of.listed:
+        return 0.0
+    return ALIKE_FEW if times < RUNS_NEEDED else ALIKE
+
+
+def _cheaper(dots: Sequence[Dot], across: str) -> str:
+    """Faster by 5 % or more: less may be chance."""
+    return f"{ACROSS[across].cheaper} {_by(dots)}".rstrip()
+
+
+def _by(dots: Sequence[Dot]) -> str:
+    """Empty where nothing is by chance."""
+    margin = margin_of(dots)
+    return f"by {100 * margin:g} % or more" if margin else ""
 
 
 def _runs(points: Sequence[Point | Setting], of: str) -> str:
@@ -196,7 +258,7 @@ def _front_text(dots: Sequence[Dot], what: str) -> str:
     names = [f"{shortened(dot.name)} ({dot.short})" for dot in best[:NAMED_MAX]]
     more = f", and {len(best) - NAMED_MAX} more" if len(best) > NAMED_MAX else ""
     who = "None of these beats another" if len(best) == len(dots) else "None of the others beats these"
-    return f"{who} in both time and {what}: {', '.join(names)}{more}."
+    return f"{who} in both time ({_by(dots)}) and {what}: {', '.join(names)}{more}."
 
 
 def _pooled(found: Tradeoff, across: str) -> list[Dot]:
@@ -219,6 +281,8 @@ def _near(points: Sequence[Point], across: str) -> Dot:
         cost_usd=None if None in costs else median(costs),
         ssim=median(point.ssim for point in points),
         cached=any(point.cached for point in points),
+        disturbed=any(point.disturbed for point in points),
+        listed=all(point.listed for point in points),
     )
     said = f"{first.setting}: {_cost(middle)}, {psnr:.1f} dB, SSIM {middle.ssim:.2f}"
     if not few:
@@ -227,6 +291,7 @@ def _near(points: Sequence[Point], across: str) -> Dot:
         first.place, first.setting, _x(middle, across), psnr, said, f"{seconds_text(middle.seconds)}, {psnr:.1f} dB",
         first.model, None if few else low, None if few else high,
         first.setting if few else f"{first.setting} ({len(points)})",
+        noise=_noise(middle, across, sum(point.runs for point in points)),
     )  # fmt: skip
 
 
@@ -236,7 +301,9 @@ def _settings(standing: Standing, across: str) -> list[Dot]:
     beside = f"{last.label}: the reference, {_cost(last)}, 50 % by definition"
     short = f"{seconds_text(last.seconds)}, the reference"
     dots = [_setting(setting, across, standing.one) for setting in standing.voted]
-    return [*dots, Dot(last.place, last.label, _x(last, across), 50.0, beside, short, last.model, reference=True)]
+    noise = _noise(last, across, last.timed)
+    at = _x(last, across)
+    return [*dots, Dot(last.place, last.label, at, 50.0, beside, short, last.model, reference=True, noise=noise)]
 
 
 def _setting(setting: Setting, across: str, one: str) -> Dot:
@@ -246,4 +313,5 @@ def _setting(setting: Setting, across: str, one: str) -> Dot:
     return Dot(
         setting.place, setting.label, _x(setting, across), 100 * score.share, said, short, setting.model,
         100 * score.low, 100 * score.high, f"{setting.label} ({setting.tally.scored})",
+        noise=_noise(setting, across, setting.timed),
     )  # fmt: skip

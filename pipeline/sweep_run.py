@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
@@ -16,6 +16,7 @@ from pipeline.history import Entry, History
 from pipeline.prices import PriceProfile
 from pipeline.request import ImageRequest
 from pipeline.sweep import Plan, cell_document, head_document, left_to_do, plan_again
+from pipeline.switches import check_usable
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,20 @@ class Sweeps:
         self._running: set[str] = set()
 
     def start(self, plan: Plan, price: PriceProfile, owner: str = "") -> str:
-        """Keep the sweep as an entry without cells and return its id; :meth:`run` makes the pictures."""
+        """Keep the sweep as an entry without cells and return its id; :meth:`run` makes the pictures. Raises
+        ModelError, with nothing kept, for an efficiency switch that a model cannot take here."""
+        self._check_switches(plan.requests.values())
         return self.history.add("sweep", head_document(plan, price, self._device(plan)), [], owner)
+
+    def _check_switches(self, requests: Iterable[ImageRequest]) -> None:
+        """Only now and not while a person writes: to know it, the libraries are imported."""
+        why_nots = {}
+        for request in requests:
+            if request.switches:
+                card = self.catalog.model(request.model)
+                if card.id not in why_nots:
+                    why_nots[card.id] = self.engine.backend.switches(card)
+                check_usable(card, request.switches, why_nots[card.id])
 
     def _device(self, plan: Plan) -> str:
         """This machine's, unless none of the pictures is made here."""

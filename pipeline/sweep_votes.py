@@ -15,6 +15,7 @@ from typing import Any
 from pipeline.cards import JudgeCard
 from pipeline.catalog import Catalog
 from pipeline.errors import InputError
+from pipeline.events import disturbed
 from pipeline.history import Entry
 from pipeline.imagefile import readable
 from pipeline.labels import setting_label, setting_of
@@ -37,8 +38,10 @@ Cells = Mapping[int, Mapping[str, Any]]
 class Setting:
     """One setting: medians of its cells, and what was said of it beside the reference. ``place``: its first cell.
     ``cached``: one of the times is from when its picture was made before this sweep. ``model``: its name. ``runs``: the
-    fewest that a cell's time is of. ``mean``: of what a network said of its pictures, where one did; ``gain``: the mean
-    difference to what it said of their references."""
+    fewest that a cell's time is of; ``timed``: those of all its cells. ``mean``: of what a network said of its
+    pictures, where one did; ``gain``: the mean difference to what it said of their references. ``disturbed``: the
+    machine was busy with something else at one of its cells. ``listed``: the costs are of a provider's list, and no
+    matter of time."""
 
     label: str
     place: int
@@ -50,6 +53,9 @@ class Setting:
     runs: int = 1
     mean: float | None = None
     gain: float | None = None
+    timed: int = 1
+    disturbed: bool = False
+    listed: bool = False
 
 
 @dataclass(frozen=True)
@@ -259,6 +265,9 @@ def _standing(
             min(cells[place]["runs"] for place in alike),
             _mean(scores[place] for place in alike if place in scores),
             _mean(scores[pair["place"]] - scores[pair["reference"]] for pair in beside if scores),
+            sum(cells[place]["runs"] for place in alike),
+            any(disturbed(cells[place]) for place in alike),
+            all(cells[place].get("hosted") for place in alike),
         )
     first = settings.pop(reference)
     why = chosen(catalog, cells.values(), [cells[first.place]])

@@ -6,11 +6,11 @@ backends/switching.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pipeline.cards import ModelCard
-from pipeline.errors import InputError, shown
+from pipeline.errors import InputError, ModelError, shown
 from pipeline.weights import DENOISERS
 
 
@@ -63,6 +63,14 @@ def checked(switches: object) -> tuple[str, ...]:
     if unknown:
         raise InputError(f"switches must be some of {', '.join(SWITCHES)}; got {shown(unknown[0])}.")
     return tuple(switch for switch in SWITCHES if switch in given)
+
+
+def check_usable(card: ModelCard, switches: Iterable[str], why_nots: Mapping[str, str | None]) -> None:
+    """``why_nots``: what a backend says of each switch and this model. Raises ModelError for the first that cannot be
+    used."""
+    for switch in switches:
+        if why_not := why_nots.get(switch):
+            raise ModelError(f"{SWITCHES[switch].name} cannot be used with {card.name}: {why_not}")
 
 
 def lighter(card: ModelCard, switches: Iterable[str]) -> ModelCard:

@@ -18,6 +18,7 @@ from pipeline import imagefile
 from pipeline.catalog import Catalog
 from pipeline.cells import Cell
 from pipeline.errors import PlaygroundError
+from pipeline.events import disturbed
 from pipeline.history import Entry
 from pipeline.labels import setting_label
 from pipeline.quality import fidelity
@@ -34,7 +35,8 @@ FIRST_S = 0.1
 class Point:
     """One cell. ``seconds`` of encode, denoise and decode; ``psnr_db`` is infinite where no pixel differs. ``cached``:
     the time is of an earlier day, perhaps, or of a busier hour. ``model``: its name. ``runs``: that the time is of.
-    ``setting``: what it was made with is called, whatever the prompt and the seed."""
+    ``setting``: what it was made with is called, whatever the prompt and the seed. ``disturbed``: the machine was busy
+    with something else. ``listed``: the cost is of a provider's list, and no matter of time."""
 
     place: int
     seconds: float
@@ -45,18 +47,21 @@ class Point:
     model: str = ""
     runs: int = 1
     setting: str = ""
+    disturbed: bool = False
+    listed: bool = False
 
 
 @dataclass(frozen=True)
 class Tradeoff:
     """``points``: the cells that were compared. ``apart``: how many finished cells can have no point: their path is
     another's, their size differs, or their file is gone. ``chosen``: as :func:`chosen` says it. ``models``: names of
-    all finished cells' models."""
+    all finished cells' models. ``references``: what the settings are called that the points are compared with."""
 
     points: tuple[Point, ...]
     apart: int
     chosen: str = "the picture with the most steps"
     models: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
 
 
 def references(catalog: Catalog, requests: Mapping[int, ImageRequest]) -> dict[int, int]:
@@ -180,7 +185,9 @@ def tradeoff(sweeps: Sweeps, entry: Entry) -> Tradeoff:
     apart = len(set(cells) - {point.place for point in points} - set(against) - waiting)
     documents = {place: cell.document for place, cell in sorted(cells.items())}
     why = chosen(sweeps.catalog, documents.values(), [documents[place] for place in against])
-    return Tradeoff(points, apart, why, names_of(sweeps.catalog, documents))
+    beside = {wanted[point.place] for point in points}
+    labels = dict.fromkeys(_setting(sweeps.catalog, entry, cells[place]) for place in sorted(beside))
+    return Tradeoff(points, apart, why, names_of(sweeps.catalog, documents), tuple(labels))
 
 
 def names_of(catalog: Catalog, documents: Mapping[int, Mapping[str, Any]]) -> tuple[str, ...]:
@@ -189,7 +196,7 @@ def names_of(catalog: Catalog, documents: Mapping[int, Mapping[str, Any]]) -> tu
 
 
 def _point(catalog: Catalog, entry: Entry, cell: Cell) -> Point:
-    psnr, name = cell.fidelity["psnr_db"], catalog.name(cell.document["model"])
+    psnr = cell.fidelity["psnr_db"]
     return Point(
         cell.place,
         cell.document["seconds"]["total"],
@@ -197,7 +204,13 @@ def _point(catalog: Catalog, entry: Entry, cell: Cell) -> Point:
         math.inf if psnr is None else psnr,
         cell.fidelity["ssim"],
         cell.document["cache"] == "hit",
-        name,
+        catalog.name(cell.document["model"]),
         cell.document["runs"],
-        setting_label(entry.document, cell.document, name),
+        _setting(catalog, entry, cell),
+        disturbed(cell.document),
+        bool(cell.document.get("hosted")),
     )
+
+
+def _setting(catalog: Catalog, entry: Entry, cell: Cell) -> str:
+    return setting_label(entry.document, cell.document, catalog.name(cell.document["model"]))

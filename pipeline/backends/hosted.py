@@ -28,6 +28,7 @@ from pipeline.errors import BatchTooLarge, Cancelled, ModelError
 from pipeline.hosted import Hosted, on_this_machine
 from pipeline.request import ImageRequest
 from pipeline.spending import Refused, Spending
+from pipeline.switches import SWITCHES, check_usable
 
 CONNECT_S, ANSWER_S = 10.0, 300.0
 """How long to wait for a connection, and for the whole answer: large models at peak hours take minutes."""
@@ -63,12 +64,12 @@ class HostedBackend:
         )
 
     def switches(self, card: ModelCard) -> dict[str, str | None]:
-        return {}
+        """None of them: it is the provider's machine."""
+        return dict.fromkeys(SWITCHES, f"{card.hosted.provider} draws it, which takes no efficiency switches.")
 
     def prepare(self, card: ModelCard, request: ImageRequest, keep: frozenset[Key], on_part: OnPart) -> None:
         self.identity(card)
-        if request.switches:
-            raise ModelError(f"{card.name} is drawn by {card.hosted.provider}, which takes no efficiency switches.")
+        check_usable(card, request.switches, self.switches(card))
         anyio.run(anyio.sleep, 0)  # httpx's own libraries are imported by its first call, which is timed
 
     def make(self, card: ModelCard, request: ImageRequest, how: How, on_step: OnStep, stop: threading.Event) -> Made:

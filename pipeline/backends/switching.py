@@ -23,7 +23,7 @@ from pipeline.cards import ModelCard
 from pipeline.device import out_of_memory
 from pipeline.errors import ModelError
 from pipeline.loading import pipeline_class
-from pipeline.switches import SWITCHES
+from pipeline.switches import SWITCHES, check_usable
 from pipeline.weights import DENOISERS
 
 RECOMPILE_LIMIT = 64
@@ -203,10 +203,8 @@ def supported(card: ModelCard, device: str) -> dict[str, str | None]:
 
 def check_supported(card: ModelCard, switches: tuple[str, ...], device: str) -> None:
     """Raises ModelError for the first switch that cannot be used."""
-    why_nots = supported(card, device) if switches else {}
-    for switch in switches:
-        if why_nots[switch]:
-            raise ModelError(f"{SWITCHES[switch].name} cannot be used with {card.name}: {why_nots[switch]}")
+    if switches:  # else nothing is imported
+        check_usable(card, switches, supported(card, device))
 
 
 def switch_on(switch: str, card: ModelCard, pipe: Any) -> None:

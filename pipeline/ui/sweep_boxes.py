@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from pipeline.axes import AXES
-from pipeline.cards import Range
+from pipeline.cards import ModelCard, Range
 from pipeline.catalog import Catalog, Pair
 from pipeline.errors import InputError
 from pipeline.playground import Playground
@@ -45,6 +45,7 @@ def build(playground: Playground) -> SweepBoxes:
     named = [(card.name, card.id) for card in catalog.models.values()]
     first = offer_of(catalog, playground.default_pair, FIRST_PROMPT)
     at = dict(zip([axis.name for axis in AXES], first, strict=True))
+    how = hints(catalog, at["models"])
     with gr.Row():
         models = gr.Dropdown(
             named, value=at["models"], multiselect=True, label="Models of the sweep", min_width=240, scale=3
@@ -60,14 +61,13 @@ def build(playground: Playground) -> SweepBoxes:
     with gr.Row():
         numbers = [
             gr.Textbox(
-                at[axis.name],
-                label=f"{axis.name.capitalize()} of the sweep",
-                info=f"{axis.how}{'' if axis.name == 'seeds' else '; empty: its own'}",
+                at[name],
+                label=f"{name.capitalize()} of the sweep",
+                info=info,
                 max_lines=1,
                 min_width=160,
             )
-            for axis in AXES
-            if axis.name not in ("models", "prompts")
+            for name, info in how.items()
         ]
     hidden = [gr.JSON(first, visible="hidden") for _ in range(2)]
     return SweepBoxes([models, prompts, *numbers], sets, *hidden)
@@ -94,13 +94,63 @@ def attach(
             gr.Info(str(error))
         return updates
 
+    def on_models(models) -> list[gr.Textbox]:
+        return [gr.Textbox(info=info) for info in hints(catalog, models or []).values()]
+
     at_once = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
+    models, _, *numbers = boxes.all
+    models.change(on_models, models, numbers, trigger_mode="always_last", **at_once)
     # What was started with is no longer an offer.
     start.click(None, None, boxes.offered, js="() => null", **at_once)
     tab.select(on_offer, [view.pair, view.prompt], boxes.offer, **at_once).then(
         None, [boxes.offer, boxes.offered, *boxes.all], [boxes.offered, *boxes.all], js=TAKE_OFFER, **at_once
     ).then(**weigh)
     boxes.sets.input(on_set, [view.pair, boxes.sets], [boxes.sets, *boxes.all], **at_once)
+
+
+def hints(catalog: Catalog, models: Sequence[str]) -> dict[str, str]:
+    """How to write several values of each setting, by the name of its axis, with examples that all of these models
+    take: whoever copies one is not refused."""
+    cards = [catalog.models[model] for model in models if model in catalog.models]
+    said = {axis.name: axis.how for axis in AXES if axis.name not in ("models", "prompts")}
+    hosted = next((card for card in cards if card.hosted), None)
+    if cards:
+        said["steps"] = _steps_hint(cards)
+        said["guidance"] = _guidance_hint(cards)
+    if hosted:
+        said["switches"] = f"leave it empty: none for {hosted.name}"
+    return said
+
+
+def _steps_hint(cards: Sequence[ModelCard]) -> str:
+    """4 to 100: 4, 8, 16 or 4..7."""
+    low, high = _shared([card.steps for card in cards])
+    single = next((card.name for card in cards if card.fixed_steps or card.steps.min == card.steps.max), None)
+    if single or low >= high:
+        return _own_only(single)
+    few = ", ".join(f"{low * factor:g}" for factor in (1, 2, 4) if low * factor <= high)
+    return f"{low:g} to {high:g}: {few} or {low:g}..{min(low + 3, high):g}; empty: its own"
+
+
+def _guidance_hint(cards: Sequence[ModelCard]) -> str:
+    """1 to 10: 1, 1.5 or 1, 1.5, .., 3."""
+    low, high = _shared([card.guidance for card in cards])
+    single = next((card.name for card in cards if card.fixed_guidance or card.guidance.min == card.guidance.max), None)
+    if single or low >= high:
+        return _own_only(single)
+    step = min(0.5, (high - low) / 2)
+    few, last = f"{low:g}, {low + step:g}", low + step * min(4, int((high - low) / step + 1e-9))
+    return f"{low:g} to {high:g}: {few} or {few}, .., {last:g}; empty: its own"
+
+
+def _shared(ranges: Sequence[Range]) -> tuple[float, float]:
+    """What is in all of them; the first is larger than the second where nothing is."""
+    return max(limits.min for limits in ranges), min(limits.max for limits in ranges)
+
+
+def _own_only(model: str | None) -> str:
+    """``model``: the name of one that knows a single value."""
+    return f"leave it empty: {f'fixed for {model}' if model else 'no two suit all of these models'}"
 
 
 def offer_of(catalog: Catalog, pair: Pair, prompt: str) -> list[Any]:

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from pipeline.catalog import Catalog
 from pipeline.cells import Cell
+from pipeline.events import disturbed
 from pipeline.sweep import Plan, heads
 from pipeline.wording import cost_text, guidance_text, seconds_text, steps_text
 
@@ -52,5 +53,6 @@ def cell(cell: Cell, file: Path | None, address: Callable[[Path], str | None]) -
         alt = f"{said['model']}, {steps_text(said)}, {guidance_text(said)}: {said['prompt']}"
         picture = Markup('<img src="{}" alt="{}" loading="lazy">').format(where, alt)
     reused = " · from the cache" if said["cache"] == "hit" else ""
+    busy = " · machine was busy" if disturbed(said) else ""
     time, cost = seconds_text(said["seconds"]["total"]), cost_text(said["cost_usd"])
-    return Markup('{}<span class="cell-said"><b>{}</b> · {}{}</span>').format(picture, time, cost, reused)
+    return Markup('{}<span class="cell-said"><b>{}</b> · {}{}{}</span>').format(picture, time, cost, reused, busy)

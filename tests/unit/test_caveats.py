@@ -9,6 +9,7 @@ from pipeline.cells import Cell
 from pipeline.compare import compare_document, generate_document, plan
 from pipeline.events import DISTURBED
 from pipeline.prices import PriceProfile, load_prices
+from pipeline.request import make_request
 from pipeline.sweep import cell_document, head_document, plan_sweep, sweep_document
 from tests.fakes import results
 
@@ -157,3 +158,18 @@ def test_how_it_was_compared(compare):
     assert "Live previews were on." in once and "Live previews were off." in measured
     assert any("3 times on a warm model, the order alternating" in sentence for sentence in measured)
     assert any("seed (7) and size (32 × 32 pixels)" in sentence for sentence in measured)
+
+
+def test_a_time_of_a_busy_machine_is_said_of_a_single_picture_and_of_a_sweeps(catalog, engine):
+    price = PRICES.profiles["hf-l4"]
+    [made] = results(engine.run([make_request(catalog.model("old"), "a fox", seed=7)])).values()
+    quiet = cell_document(made, price) | {"usual_seconds": made.timings.total}
+    busy = quiet | {"usual_seconds": made.timings.total / (DISTURBED + 1)}
+    plan = plan_sweep(catalog, {"models": "old", "prompts": "a fox", "seeds": "7, 8"})
+    for cells, said in (([quiet, quiet], []), ([quiet, busy], ["1 picture took more than 3 times as long as usual"])):
+        kept = [Cell(place, cell, None) for place, cell in enumerate(cells)]
+        document = sweep_document(head_document(plan, price, "CPU"), kept)
+        assert [each[: len("1 picture took more than 3 times as long as usual")] for each in caveats(document, price)
+                if "as long as usual" in each] == said  # fmt: skip
+    single = generate_document(made, price) | {"usual_seconds": made.timings.total / 4}
+    assert any(each.startswith("1 picture took more than 3 times") for each in caveats(single, price))

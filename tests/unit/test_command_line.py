@@ -100,6 +100,14 @@ def test_a_sweep_over_prompts_models_and_switches(capsys, backend: CountingBacke
     assert [cell["switches"] for cell in switched["cells"]] == [[], ["compile"]]
 
 
+def test_a_switch_that_a_model_of_a_sweep_cannot_take_is_refused_before_it_starts(capsys, playground, backend):
+    words = ["sweep", "a fox", "--model", "old", "--switches", "none, step-cache+fp8-weights"]
+    assert command_line.main(words) == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "Step cache cannot be used with Old: It has none.\n")
+    assert backend.made == [] and playground.history.find() == []
+
+
 def test_a_sweep_is_gone_on_with(capsys, backend: CountingBackend):
     assert command_line.main(["sweep", "a fox", "--model", "old", "--steps", "1..3"]) == 0
     entry = re.search(r"--resume (\S+)", capsys.readouterr().out)[1]

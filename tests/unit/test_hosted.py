@@ -22,6 +22,7 @@ from pipeline.prices import load_prices
 from pipeline.recipe import recipe_of, result_from_recipe
 from pipeline.request import make_request
 from pipeline.spending import Spending
+from pipeline.switches import SWITCHES
 from tests.fakes import CATALOG
 from tests.provider import CARDS, KEY, asked_for, run
 
@@ -300,6 +301,7 @@ def test_what_a_provider_does_not_take_is_refused_and_not_swallowed(engine, card
         make_request(swift, "an apple", negative_prompt="pears")
     with pytest.raises(ModelError, match="takes no efficiency switches"):
         run(engine, make_request(swift, "an apple", switches=("compile",)))
+    assert set(engine.backend.switches(swift)) == set(SWITCHES) and all(engine.backend.switches(swift).values())
     with pytest.raises(InputError, match="throughput is that of this machine, and Swift is drawn by Someone"):
         run(engine, make_request(swift, "an apple"), throughput=True)
 

@@ -7,9 +7,10 @@ import pytest
 from pipeline.axes import AXES
 from pipeline.catalog import Catalog, load_catalog
 from pipeline.sweep import plan_sweep
-from pipeline.ui.sweep_boxes import offer_of, over_many
+from pipeline.ui.sweep_boxes import hints, offer_of, over_many
 
 SHIPPED = load_catalog()
+CHOSEN = [[card.id for card in SHIPPED.cards(pair)] for pair in SHIPPED.pairs.values()]
 
 
 def offered(catalog: Catalog, pair: str) -> dict:
@@ -49,6 +50,37 @@ def test_many_steps_are_halved_and_where_there_are_none_to_choose_both_models_ar
 @pytest.mark.parametrize("pair", SHIPPED.pairs)
 def test_every_offer_can_be_made(pair):
     assert 1 < len(plan_sweep(SHIPPED, offered(SHIPPED, pair)).requests) <= 12
+
+
+def _examples(hint: str) -> list[str]:
+    """What a hint offers to be copied; nothing where the box is to be left empty."""
+    return [] if "leave it empty" in hint else hint.partition(";")[0].rpartition(": ")[2].split(" or ")
+
+
+@pytest.mark.parametrize("models", [*([model] for model in SHIPPED.models), *CHOSEN], ids=",".join)
+def test_whoever_copies_an_example_of_a_hint_is_not_refused(models):
+    said = hints(SHIPPED, models)
+    assert list(said) == ["seeds", "steps", "guidance", "switches"]
+    for axis in ("seeds", "steps", "guidance"):
+        for example in _examples(said[axis]):
+            given = {"models": models, "prompts": "a boat", "seeds": "7", axis: example}
+            plan = plan_sweep(SHIPPED, given)
+            assert not plan.skipped and len(plan.requests) >= 2 * len(models), (axis, example)
+
+
+def test_hints_say_the_limits_of_the_models_that_are_chosen():
+    said = hints(SHIPPED, ["diptych-128"])
+    assert said["steps"] == "2 to 100: 2, 4, 8 or 2..5; empty: its own"
+    assert said["guidance"] == "1 to 10: 1, 1.5 or 1, 1.5, .., 3; empty: its own"
+    pair = hints(SHIPPED, ["diptych-128", "diptych-128-efficient"])
+    assert pair["steps"] == "2 to 8: 2, 4, 8 or 2..5; empty: its own"
+    assert pair["guidance"] == "leave it empty: fixed for Diptych 128 Efficient"
+    assert hints(SHIPPED, ["sdxl-lightning"])["steps"] == "leave it empty: fixed for SDXL-Lightning, 4 steps"
+    apart = hints(SHIPPED, ["sdxl", "sd-turbo"])
+    assert apart["steps"] == "leave it empty: no two suit all of these models"
+    assert hints(SHIPPED, ["mai-image-2.6"])["switches"].startswith("leave it empty: none for ")
+    nobody = hints(SHIPPED, [])
+    assert nobody["steps"].endswith("within the model's limits") and "step-cache" not in nobody["switches"]
 
 
 @pytest.mark.parametrize(

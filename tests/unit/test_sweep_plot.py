@@ -128,6 +128,81 @@ def test_one_point_is_no_finding():
         fidelity_plot(tradeoff(), instead="Choose votes.")
 
 
+def test_of_two_pictures_one_is_the_reference_and_so_is_not_plotted():
+    found = replace(called(tradeoff((1.0, 30.0)), "2 steps"), references=("4 steps",))
+    with pytest.raises(InputError) as refused:
+        fidelity_plot(found, instead="Choose votes.")
+    assert str(refused.value) == (
+        "There is no plot of fidelity: 4 steps is the reference, so only one picture (2 steps) is left to plot; add a "
+        "prompt, a seed or another setting. Choose votes."
+    )
+
+
+def test_that_the_reference_is_not_in_the_plot_is_said():
+    found = tradeoff((1.0, 30.0), (0.1, 20.0))
+    assert "the reference, not plotted" not in fidelity_plot(found)
+    assert " 4 steps is the reference, not plotted. " in fidelity_plot(replace(found, references=("4 steps",)))
+    two = fidelity_plot(replace(found, references=("Old, 4 steps", "New, 2 steps")))
+    assert " Old, 4 steps and New, 2 steps are the references, not plotted. " in two
+    assert "not plotted" not in fidelity_plot(replace(found, references=("cell 0",)))  # of another prompt it is
+
+
+def test_nobody_is_beaten_by_what_is_faster_by_noise():
+    found = called(
+        tradeoff((1.23, 22.0), (1.21, 25.0), (1.6, 28.0), (1.7, 27.0)), *(f"{i} steps" for i in (2, 3, 4, 5))
+    )
+    svg = fidelity_plot(found)
+    assert [circle["fill-opacity"] for circle in circles(svg)] == ["1", "1", "1", "0"]
+    assert "Filled: nothing else is both faster by 5 % or more and nearer to" in svg
+    assert "(by 5 % or more) and fidelity: 3 steps (1.21 s, 25.0 dB), 2 steps (1.23 s" in fidelity_front(found)
+    [line] = drawing(svg).iter("polyline")
+    assert len(line.attrib["points"].split()) == 2  # never down again
+    assert "both cheaper by 5 % or more and nearer" in fidelity_plot(found, "cost")  # which follows from the time
+    voted = standing((0.82, tally(3, 15)), (0.81, tally(12, 6)))
+    assert [circle["fill-opacity"] for circle in circles(votes_plot(voted))][:2] == ["1", "1"]
+    assert "both faster by 5 % or more and has a higher score" in votes_plot(voted)
+
+
+def test_with_enough_pictures_a_smaller_difference_counts():
+    few, enough = (
+        called(tradeoff(*[(1.23, 22.0), (1.21, 25.0)] * runs), *["2 steps", "3 steps"] * runs) for runs in (3, 4)
+    )
+    assert [circle["fill-opacity"] for circle in circles(fidelity_plot(few))] == ["1", "1"]
+    svg = fidelity_plot(enough)
+    assert [circle["fill-opacity"] for circle in circles(svg)] == ["0", "1"] and "faster by 0.5 % or more" in svg
+    assert "(by 0.5 % or more)" in fidelity_front(enough)
+    voted = standing((0.82, tally(3, 15)), (0.81, tally(12, 6)))
+    often = replace(
+        voted,
+        reference=replace(voted.reference, timed=4),
+        settings=tuple(replace(setting, timed=4) for setting in voted.settings),
+    )
+    assert "faster by 0.5 % or more" in votes_plot(often)
+
+
+def test_a_list_price_is_off_by_nothing():
+    found = tradeoff((1.23, 22.0), (1.21, 25.0))
+    listed = replace(found, points=tuple(replace(point, cost_usd=0.04, listed=True) for point in found.points))
+    svg = fidelity_plot(listed, "cost")
+    assert [circle["fill-opacity"] for circle in circles(svg)] == ["0", "1"] and "both cheaper and nearer" in svg
+    assert "faster by 5 % or more" in fidelity_plot(listed)
+
+
+def test_times_of_a_busy_machine_are_told():
+    found = tradeoff((1.0, 30.0), (0.1, 20.0), (0.5, 19.0))
+    assert "busy" not in fidelity_plot(found)
+    svg = fidelity_plot(replace(found, points=(replace(found.points[0], disturbed=True), *found.points[1:])))
+    assert svg.count("(machine was busy)") == 1
+    assert "Of a busy machine: 1 of the 3 times are over 3 times the usual." in svg
+    pooled = called(replace(found, points=tuple(replace(point, disturbed=True) for point in found.points)), *"aab")
+    assert fidelity_plot(pooled).count("(machine was busy)") == 2
+    assert "Of a busy machine: all times are over 3 times the usual." in fidelity_plot(pooled)
+    voted = standing((0.5, tally(3, 1)))
+    assert "busy" not in votes_plot(voted)
+    busy = votes_plot(replace(voted, reference=replace(voted.reference, disturbed=True)))
+    assert "Of a busy machine: 1 of the 2 times are over 3 times the usual." in busy
+
+
 def test_points_lead_to_their_cells_only_where_there_are_some():
     found = tradeoff((1.0, 30.0), (0.1, 20.0))
     linked = fidelity_plot(found, link="cell-")
@@ -270,7 +345,8 @@ def test_where_a_provider_does_not_tell_its_steps_nobody_is_said_to_have_the_mos
 def test_the_front_is_told_in_one_sentence_as_it_is_drawn():
     found = tradeoff((1.0, 30.0), (0.1, 20.0), (0.5, 19.0))
     assert fidelity_front(found) == (
-        "None of the others beats these in both time and fidelity: cell 1 (100 ms, 20.0 dB), cell 0 (1.00 s, 30.0 dB)."
+        "None of the others beats these in both time (by 5 % or more) and fidelity: cell 1 (100 ms, 20.0 dB), cell 0 "
+        "(1.00 s, 30.0 dB)."
     )
     assert fidelity_front(tradeoff((1.0, 30.0), (0.1, 20.0))).startswith("None of these beats another")
     many = tradeoff(*((1.0 + i, 20.0 + i) for i in range(NAMED_MAX + 2)))
@@ -278,7 +354,8 @@ def test_the_front_is_told_in_one_sentence_as_it_is_drawn():
     assert told.endswith("dB), and 2 more.") and told.count("dB") == NAMED_MAX and len(told) < 700
     voted = standing((0.1, tally(1, 19)), (0.2, tally(19, 1)))
     assert votes_front(voted) == (
-        "None of the others beats these in both time and votes: setting 0 (100 ms, 5 %), setting 1 (200 ms, 95 %)."
+        "None of the others beats these in both time (by 5 % or more) and votes: setting 0 (100 ms, 5 %), setting 1 "
+        "(200 ms, 95 %)."
     )
 
 

@@ -58,6 +58,15 @@ def test_cells_are_told_as_they_come_then_all_is_compared_and_the_end_is_told(pl
     assert list(compared(playground, jobs, "me", playground.history.get(entry.id))) == []
 
 
+def test_a_cell_of_a_busy_machine_says_so(playground, jobs, begin, backend):
+    entry = begin(models="old", steps="1, 2, 3, 4, 5")
+    backend.denoise_s = [0.02, 0.04, 0.06, 1.0]
+    sent: dict[int, str] = {}
+    for said in made(playground, jobs, "me", entry):
+        sent |= dict(said.cells)
+    assert [place for place, html in sent.items() if "· machine was busy" in html] == [3]
+
+
 def test_stop_ends_the_pictures_and_then_the_comparing(playground, jobs, begin):
     entry = begin(models="old, new", prompts="a fox\na cat\na hat", steps="2")
     told = made(playground, jobs, "me", entry)

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline import imagefile
 from pipeline.device import Device
-from pipeline.errors import BusyError, Cancelled, InputError, PlaygroundError
+from pipeline.errors import BusyError, Cancelled, InputError, ModelError, PlaygroundError
 from pipeline.history import History
 from pipeline.prices import load_prices
 from pipeline.request import make_request
@@ -52,6 +52,18 @@ def test_cells_are_kept_as_they_finish_and_found_after_a_restart(sweeps, backend
     assert (document["model"], document["steps"], document["seed"]) == ("new", 2, 7)
     assert document["cost_usd"] == pytest.approx(document["seconds"]["total"] / 100)
     assert sweeps.left(found) == []
+
+
+def test_a_switch_that_a_model_cannot_take_is_refused_before_anything_is_kept(sweeps, backend):
+    with pytest.raises(ModelError, match=r"^Step cache cannot be used with Old: It has none\.$"):
+        begin(sweeps, switches="none, step-cache+fp8-weights")
+    assert sweeps.history.find() == [] and backend.made == []
+    asked = []
+    supported, backend.switches = backend.switches, lambda card: asked.append(card.id) or supported(card)
+    begin(sweeps, models="old, new", steps="2")
+    assert asked == []  # what asks the libraries, and imports them
+    begin(sweeps, models="old, new", switches="none, fp8-weights", steps="2")
+    assert asked == ["old", "new"]
 
 
 def test_stop_keeps_what_is_done_and_resume_makes_only_the_rest(sweeps, backend):

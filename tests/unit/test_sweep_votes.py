@@ -314,7 +314,8 @@ def test_the_verdict_of_a_report_names_the_front_by_votes_once_they_are_enough(v
         html = (tmp_path / name).read_text(encoding="utf-8")
         verdict = html.partition('<div class="verdict">')[2].partition("</div>")[0]
         front = (
-            "None of the others beats these in both time and votes: 1 step (7.00 ms, 0 %), 2 steps (9.00 ms, 100 %)."
+            "None of the others beats these in both time (by 5 % or more) and votes: 1 step (7.00 ms, 0 %), 2 steps "
+            "(9.00 ms, 100 %)."
         )
         assert (front in verdict) == (voters > 1)
         assert ("Too few votes to tell the settings apart." in html) == (voters == 1)
@@ -326,7 +327,7 @@ def test_the_verdict_of_a_report_names_the_front_by_fidelity(sweeps, swept, tmp_
     write_sweep_report(tmp_path / "sweep.html", playground, entry)
     html = (tmp_path / "sweep.html").read_text(encoding="utf-8")
     verdict = html.partition('<div class="verdict">')[2].partition("</div>")[0]
-    assert "in both time and fidelity: New, 1 step (6.00 ms, " in verdict and "Square: New." in html
+    assert "in both time (by 5 % or more) and fidelity: New, 1 step (6.00 ms, " in verdict and "Square: New." in html
 
 
 def test_a_script_for_a_prompt_stays_text(votes, sweeps, swept):

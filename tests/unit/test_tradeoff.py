@@ -9,6 +9,7 @@ import pytest
 from pipeline import tradeoff as tradeoff_module
 from pipeline.catalog import load_catalog
 from pipeline.errors import Cancelled
+from pipeline.events import disturbed
 from pipeline.history import History
 from pipeline.prices import load_prices
 from pipeline.request import make_request
@@ -33,6 +34,32 @@ def test_the_reference_has_no_switch_whatever_comes_first(catalog, engine, tmp_p
     assert found.chosen == "the picture with the most steps, then the fewest switches"
     assert found.models == ("Old", "New")
     assert {(point.model, point.runs) for point in found.points} == {("New", 1)}  # no pair says that Old shares its own
+
+
+def test_the_settings_of_the_references_are_told_once_each(catalog, engine, tmp_path):
+    sweeps = Sweeps(catalog, engine, History(tmp_path / "history"))
+    given = {"models": "new", "steps": "2, 4", "prompts": "a fox\na cat", "seeds": "7"}
+    entry = sweeps.history.get(sweeps.start(plan_sweep(catalog, given), load_prices().profile("36")))
+    list(sweeps.run(entry))
+    entry = sweeps.history.get(entry.id)
+    assert tradeoff(sweeps, entry).references == ()  # nothing is compared with them yet
+    list(compare_cells(sweeps, entry))
+    found = tradeoff(sweeps, entry)
+    assert (found.references, {point.setting for point in found.points}) == (("4 steps",), {"2 steps"})
+
+
+def test_a_cell_that_was_disturbed_is_told_to_be_so(catalog, engine, backend, tmp_path):
+    sweeps = Sweeps(catalog, engine, History(tmp_path / "history"))
+    given = {"models": "new", "steps": "1, 2, 3, 4", "prompts": "a fox\na cat", "seeds": "7"}
+    entry = sweeps.history.get(sweeps.start(plan_sweep(catalog, given), load_prices().profile("36")))
+    backend.denoise_s = [0.02, 0.04, 0.06, 0.08, 0.02, 1.0]
+    list(sweeps.run(entry))
+    entry = sweeps.history.get(entry.id)
+    list(compare_cells(sweeps, entry))
+    assert {point.place for point in tradeoff(sweeps, entry).points if point.disturbed} == {5}
+    documents = [cell.document for cell in sweeps.cells.of(entry.id)]
+    assert [place for place, document in enumerate(documents) if disturbed(document)] == [5]
+    assert not disturbed({name: value for name, value in documents[5].items() if name != "usual_seconds"})  # older
 
 
 def test_a_model_whose_steps_are_not_told_is_ranked_by_its_role(tmp_path):
