@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from pipeline import zerogpu
 from pipeline.backends.switching import supported
 from pipeline.cards import JudgeCard, ModelCard
 from pipeline.catalog import Catalog, Pair
@@ -15,7 +16,7 @@ from pipeline.fit import Fit, default_pair, fit_model, fit_pair
 from pipeline.loading import package_missing
 from pipeline.switches import SWITCHES, lighter
 from pipeline.weights import NotDownloaded, is_here, locate
-from pipeline.wording import dollars
+from pipeline.wording import dollars, size_text
 
 
 def models_document(catalog: Catalog, facts: Facts) -> dict[str, Any]:
@@ -59,6 +60,21 @@ def _how(cards: Sequence[ModelCard], fit: Fit) -> str | None:
 def _why_not(cards: Sequence[ModelCard], fit: Fit) -> str | None:
     hosted = (card.hosted.why_not() for card in cards if card.hosted)
     return next((why_not for why_not in (fit.why_not, *hosted) if why_not), None)
+
+
+def not_yet(catalog: Catalog, pair: Pair, facts: Facts) -> str | None:
+    """Why a comparison of this pair cannot begin here as things are, and what to do; None where it can."""
+    cards = catalog.cards(pair)
+    if why_not := _why_not(cards, fit_pair(catalog, pair, facts)):
+        return why_not
+    absent = [card for card in cards if card.repo and not is_here(card)]
+    if not absent or zerogpu.active():  # there what was placed is in memory, and its files are gone
+        return None
+    size = size_text(sum(card.weight_bytes for card in absent))
+    return (
+        f"{' and '.join(card.name for card in absent)} must be fetched first, up to {size}: in the Models tab, or with "
+        f"python -m pipeline download --pair {pair.id}"
+    )
 
 
 def _price(card: ModelCard) -> str:

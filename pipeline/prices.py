@@ -55,7 +55,7 @@ class PriceTable(Data):
         if usd is None:
             known = ", ".join(self.profiles)
             raise InputError(
-                f"price must be dollars per hour, from 0 to 10000, or one of {known}; got {shown(wanted)}."
+                f"price must be dollars per hour from 0 to 10000, such as 2.50, or one of {known}; got {shown(wanted)}."
             )
         return PriceProfile(id="own", name=OWN, usd_per_hour=usd, source="given by you", as_of="")
 

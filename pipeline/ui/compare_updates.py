@@ -185,10 +185,11 @@ def stopped(
     return updates
 
 
-def pair_chosen(view: CompareView, catalog: Catalog, pair: Pair) -> Updates:
-    """The controls of another pair at its own settings; the old comparison goes."""
+def pair_chosen(view: CompareView, catalog: Catalog, pair: Pair, not_yet: str | None = None) -> Updates:
+    """The controls of another pair at its own settings; the old comparison goes. ``not_yet``: why it cannot be run as
+    things are."""
     try:
-        requests, said = plan(catalog, pair, "x"), markup.message(f"{pair.question} Press Compare.")
+        requests, said = plan(catalog, pair, "x"), markup.message(f"{pair.question} {not_yet or 'Press Compare.'}")
     except InputError as error:  # two that cannot be compared: their own settings, and why not
         cards = {role: catalog.model(pair.lane(role).model) for role in ROLES}
         requests = {role: make_request(card, "x") for role, card in cards.items()}

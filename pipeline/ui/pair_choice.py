@@ -8,7 +8,9 @@ from typing import Any
 import gradio as gr
 
 from pipeline.catalog import ROLES
+from pipeline.device import find_facts
 from pipeline.errors import InputError, PlaygroundError
+from pipeline.models import not_yet
 from pipeline.playground import Playground
 from pipeline.switches import checked
 from pipeline.ui import compare_updates as updates
@@ -24,7 +26,8 @@ def attach(view: CompareView, playground: Playground, weigh: Mapping[str, Any]) 
 
     def on_pair(pair_id: str) -> dict:
         try:
-            return updates.pair_chosen(view, catalog, catalog.pair(pair_id))
+            pair = catalog.pair(pair_id)
+            return updates.pair_chosen(view, catalog, pair, not_yet(catalog, pair, find_facts()))
         except InputError as error:
             return {view.verdict: markup.message(str(error), "error")}
 

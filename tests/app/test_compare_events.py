@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from html import unescape
 from pathlib import Path
 
 import gradio as gr
 import pytest
 
+from pipeline import models
 from pipeline.catalog import ROLES
+from pipeline.device import Facts
 from pipeline.engine import Engine
 from pipeline.errors import Cancelled
 from pipeline.events import Queued, Step
@@ -130,6 +133,20 @@ def test_every_shipped_pair_can_be_chosen(shipped: Tab, pair: str):
         assert slider.minimum <= slider.value <= slider.maximum
         assert slider.interactive == (card.steps.min < card.steps.max)
         assert bool(slider.info) == (not slider.interactive)
+
+
+def test_a_pair_that_cannot_be_run_as_things_are_says_so_when_it_is_chosen(shipped: Tab, monkeypatch):
+    def said(pair: str, facts: Facts) -> str:
+        monkeypatch.setattr(pair_choice, "find_facts", lambda: facts)
+        return unescape(shipped.event("on_pair").fn(pair)[shipped.view.verdict])
+
+    processor = Facts("cpu", "CPU, 2 cores", 10**11, 10**11, bf16=False)
+    assert "would take many minutes a picture on a processor" in said("sdxl", processor)
+    fetch = "SD-Turbo must be fetched first, up to 5.16 GB: in the Models tab, or with python -m pipeline"
+    assert f"{fetch} download --pair sd" in said("sd", processor)
+    assert "Press Compare." in said("bundled", processor)
+    monkeypatch.setattr(models, "is_here", lambda card: True)
+    assert "Press Compare." in said("sdxl", Facts("cuda", "GPU", 10**11, 10**11, bf16=True))
 
 
 def test_pictures_stand_under_the_names_of_the_models_that_run(tab: Tab):

@@ -73,10 +73,10 @@ def test_what_gradios_queue_has_no_room_for_leaves_the_page_as_it_was(serve, eng
 def test_of_two_quick_choices_the_last_one_counts(serve, engine, browser, monkeypatch):
     held, chosen = threading.Event(), compare_updates.pair_chosen
 
-    def slow(view, catalog, pair):
+    def slow(view, catalog, pair, not_yet):
         if pair.id == "short":
             held.wait(30)
-        return chosen(view, catalog, pair)
+        return chosen(view, catalog, pair, not_yet)
 
     monkeypatch.setattr(compare_updates, "pair_chosen", slow)
     visit = Visit(browser, serve(engine), WIDE)

@@ -70,7 +70,7 @@ def test_any_other_price_is_refused_with_the_known_ones(price):
     with pytest.raises(InputError) as caught:
         PRICES.profile(price)
     message = str(caught.value)
-    assert message.startswith("price must be dollars per hour, from 0 to 10000, or one of hf-cpu-upgrade, ")
+    assert message.startswith("price must be dollars per hour from 0 to 10000, such as 2.50, or one of hf-cpu")
     assert len(message) < 400
     assert message.endswith(".")
 
