@@ -21,7 +21,7 @@ from pipeline.catalog import ROLES, Catalog, load_catalog
 from pipeline.claims import claim, fidelity_text, significance_text, throughput_text
 from pipeline.device import find_facts
 from pipeline.errors import InputError, PlaygroundError
-from pipeline.events import Event, Loading, Queued, Result, Step, final_results
+from pipeline.events import Event, Result, final_results
 from pipeline.history import Entry
 from pipeline.hosted import tell_hub
 from pipeline.judged import evidence
@@ -31,7 +31,6 @@ from pipeline.models import models_document, told, told_of_judge, told_of_model
 from pipeline.options import parser
 from pipeline.playground import Playground, open_playground
 from pipeline.prompt_sets import prompts_of
-from pipeline.reading import reading_text
 from pipeline.recipe import recipe_of
 from pipeline.report import check_target, title_of, write_report
 from pipeline.report_pictures import Item
@@ -43,19 +42,13 @@ from pipeline.sweep_run import LeftOut, Working
 from pipeline.sweep_votes import claim as claim_of
 from pipeline.sweep_votes import standing_document
 from pipeline.sweep_votes import told as told_of
+from pipeline.terminal import line, progress, tell
 from pipeline.weights import locate_judge
 from pipeline.wording import (
-    asked_text,
-    cost_text,
     count,
-    evaluations_text,
     made_by,
-    seconds_range,
-    seconds_text,
     seed_text,
     size_text,
-    steps_text,
-    switches_text,
 )
 
 
@@ -99,32 +92,11 @@ def _results(
 
     def told() -> Iterator[Event]:
         for event in playground.engine.run(requests, **how):
-            _progress(event, names)
+            progress(event, names)
             yield event
-        _progress(None, names)
+        progress(None, names)
 
     return final_results(told())
-
-
-def _progress(event: Event | None, names: Sequence[str]) -> None:
-    match event:
-        case Queued():
-            text = f"{event.place} before you, about {event.expected_wait_s:.0f} s"
-        case Loading():
-            text = f"{names[event.lane]}: loading {event.part}"
-        case Step():
-            what = f"run {event.run}" if event.batch is None else f"{count(event.batch, 'picture')} at once"
-            step = f"step {event.i} of {event.n}" if event.i else asked_text(event.n, event.elapsed_s)
-            text = f"{names[event.lane]}: {what}, {step}"
-        case _:
-            text = ""
-    _line(text)
-
-
-def _line(text: str) -> None:
-    """Progress, in the place of the last that was told; only a terminal gets it."""
-    if sys.stderr.isatty():
-        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
 
 def _keep(playground: Playground, kind: str, document: dict[str, Any], results: Sequence[Result]) -> None:
@@ -154,25 +126,6 @@ def _report(target: str, document: dict[str, Any], playground: Playground) -> No
     print(f"report: {target}")
 
 
-def _tell(label: str, lane: dict[str, Any], lanes: Sequence[dict[str, Any]] = ()) -> None:
-    """One picture in one line, its cost in the unit of all ``lanes``, and a second one where not all of its prompt was
-    read."""
-    work = steps_text(lane)
-    if (made := lane["model_evaluations"]) is not None:
-        work += f", {evaluations_text(lane)} evaluation{'' if made == 1 else 's'}"
-    if lane["switches"]:
-        work += f", {switches_text(lane)}"
-    took = seconds_text(lane["seconds"]["total"])
-    if lane["runs"] > 1:
-        took += f" ({seconds_range(lane['seconds_min'], lane['seconds_max'])}, {lane['runs']} runs)"
-    if lane["cache"] == "hit":
-        took += " (from the cache)"
-    cost = cost_text(lane["cost_usd"], beside=[each["cost_usd"] for each in lanes])
-    print(f"{label:<12} {lane['model']:<22} {work:<27} {took:>8}  {cost}  {lane['image']}")
-    if unread := reading_text(lane.get("reading")):
-        print(f"{'':<12} {lane['model']} {unread}")
-
-
 def _seed_line(document: dict[str, Any]) -> str:
     return f"{seed_text(document)}, on {made_by(document)}"
 
@@ -196,7 +149,7 @@ def _compare(options: argparse.Namespace) -> dict[str, Any]:
     _keep(playground, "comparison", document, [results[role] for role in ROLES])
     for lane in document["lanes"]:
         lane["image"] = _save(results[lane["role"]], Path(options.out))
-        _tell(lane["role"], lane, document["lanes"])
+        tell(lane["role"], lane, document["lanes"])
     if rate := throughput_text(document["lanes"]):
         print(f"throughput: {rate}")
     tested = significance_text(document["significance"])
@@ -223,7 +176,7 @@ def _generate(options: argparse.Namespace) -> dict[str, Any]:
     document = compare.generate_document(result, price)
     _keep(playground, "picture", document, [result])
     document["image"] = _save(result, Path(options.out))
-    _tell("picture", document)
+    tell("picture", document)
     print(_seed_line(document))
     return document
 
@@ -244,20 +197,20 @@ def _sweep(options: argparse.Namespace) -> dict[str, Any]:
         for said in told:
             if isinstance(said, Working):
                 name = _cell_name(plan.requests[said.place])
-                _progress(said.event, [f"picture {len(results) + 1} of {len(plan.requests)}: {name}"])
+                progress(said.event, [f"picture {len(results) + 1} of {len(plan.requests)}: {name}"])
             elif isinstance(said, LeftOut):
-                _progress(None, [])
+                progress(None, [])
                 print(f"left out: {_cell_name(plan.requests[said.place])}: {said.why}", file=sys.stderr)
             elif said.result:
                 results[said.cell.place] = said.result
-    _progress(None, [])
+    progress(None, [])
     document = sweep_document(entry.document, sweeps.cells.of(entry.id))
     # A cell may have been made by another process meanwhile, or its kept picture be gone.
     results = playground.history.results(playground.history.get(entry.id)) | results
     for cell in document["cells"]:
         result = results.get(cell["place"])
         cell["image"] = result and _save(result, Path(options.out))
-        _tell(cell_label(document, cell, playground.catalog.name(cell["model"])), cell, document["cells"])
+        tell(cell_label(document, cell, playground.catalog.name(cell["model"])), cell, document["cells"])
     print(_seed_line(document))
     try:
         if judge:
@@ -326,8 +279,8 @@ def _judge(options: argparse.Namespace) -> dict[str, Any]:
 def _judged(playground: Playground, entry: Entry, card: JudgeCard) -> dict[str, Any]:
     """Have a sweep judged to its end, and tell what was said."""
     for done, total in playground.judging.judge(entry, card):
-        _line(f"{card.name}: {done} of {total} pictures")
-    _line("")
+        line(f"{card.name}: {done} of {total} pictures")
+    line("")
     standing = playground.judging.standing(entry, card, locate_judge(card)[1])
     if standing is None:
         raise InputError("None of this sweep's pictures can be read any more; make the sweep anew.")

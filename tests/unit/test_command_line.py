@@ -122,6 +122,16 @@ def test_a_picture_that_a_sweep_leaves_out_is_named(capsys, backend: CountingBac
     assert [request.steps for request in backend.made] == [2, 3]
 
 
+def test_a_time_of_a_busy_machine_is_marked(capsys, backend: CountingBackend):
+    for seed in range(3):
+        document(capsys, "generate", "a fox", "--model", "old", "--seed", f"{seed}")
+    backend.denoise_s = [1.0]
+    assert command_line.main(["generate", "a fox", "--model", "old", "--seed", "3"]) == 0
+    assert "1.00 s (the machine was busy)" in capsys.readouterr().out
+    assert command_line.main(["generate", "a fox", "--model", "old", "--seed", "4"]) == 0
+    assert "busy" not in capsys.readouterr().out
+
+
 def test_a_sweep_whose_kept_picture_is_gone_says_so_and_ends_well(capsys, playground: Playground):
     assert command_line.main(["sweep", "a fox", "--model", "old", "--steps", "1..3"]) == 0
     entry = playground.history.get(re.search(r"--resume (\S+)", capsys.readouterr().out)[1])

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-import pipeline.__main__ as command_line
 from pipeline.caveats import method
 from pipeline.cells import Cell
 from pipeline.compare import compare_document, generate_document, plan
@@ -17,6 +16,7 @@ from pipeline.prices import load_prices
 from pipeline.report import write_report
 from pipeline.report_pictures import Item
 from pipeline.sweep import cell_document, head_document, plan_sweep, sweep_document
+from pipeline.terminal import tell
 from pipeline.ui import history_markup, markup
 from tests.fakes import results
 
@@ -83,5 +83,5 @@ def test_a_sweep_says_what_all_of_its_pictures_have(catalog, engine):
 def test_the_command_line_says_it_too(catalog, engine, capsys):
     requests = plan(catalog, catalog.pair("old:old"), "a fox", seed=7, switches={"efficient": ["compile"]})
     [made] = results(engine.run([requests["efficient"]])).values()
-    command_line._tell("picture", generate_document(made, PRICE))
+    tell("picture", generate_document(made, PRICE))
     assert "6 steps, 12 evaluations, Compiled" in capsys.readouterr().out
