@@ -155,8 +155,8 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
             return prices
 
         def ended(text: str, kind: str = "note", note: str = "") -> dict:
-            if not begun:  # the last comparison stays as it is
-                return updates.told(view, text, "error")
+            if not begun:
+                return updates.refused(view, said[view.shown], text)
             if keeper.document:  # of a measurement that broke off, with the rounds that are whole
                 return compared(note or text)
             if not results and kind == "note":
@@ -256,7 +256,7 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
         try:
             price = price_of(price_id, document["device"])
         except InputError as error:
-            return updates.told(view, str(error), "error")
+            return updates.refused(view, document, str(error))
         document = repriced(document, price)
         return updates.numbers(view, document, price, document.get("note", "")) | {view.shown: document}
 
@@ -290,7 +290,7 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
     # Hidden also here: Gradio's own running clock is redrawn all the time, on the cores that draw the picture.
     weighed = [view.price, view.repeat, view.throughput]
     begin = {"fn": on_run, "js": FORGET_LINK}
-    begin["inputs"] = {visitors.token, view.ticket, view.uncached, view.use_cache, *weighed, *recipe}
+    begin["inputs"] = {visitors.token, view.ticket, view.uncached, view.use_cache, view.shown, *weighed, *recipe}
     # What a browser sends is checked here, in a sentence; Gradio would answer a slider's value that it has just been
     # told to change with an error of its own. Multiple: one that was stopped may wait in Gradio's queue yet.
     begin |= {**hidden, **DEVICE_QUEUE, "preprocess": False, "trigger_mode": "multiple"}

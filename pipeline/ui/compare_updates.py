@@ -68,6 +68,14 @@ def told(view: CompareView, text: str, kind: str = "note") -> Updates:
     return {view.verdict: markup.message(text, kind)}
 
 
+def refused(view: CompareView, document: Mapping[str, Any] | None, text: str) -> Updates:
+    """What was asked for cannot begin. The last comparison, ``document``, stays: its pictures are still there, and
+    nobody shall take them for those of the new prompt."""
+    if document is None:
+        return told(view, text, "error")
+    return {view.verdict: markup.verdict(document, stored=document.get("note", ""), refused=text)}
+
+
 def cleared(view: CompareView) -> Updates:
     """Nothing of the last comparison stays beside the next one, in any view."""
     updates: Updates = {view.slider: None, view.difference: None, view.shown: None}

@@ -37,8 +37,9 @@ WORTH_SAYING_S = 0.01
 """A wait or load shorter than this is left unsaid."""
 
 
-def verdict(document: Mapping[str, Any], *, stored: str = "") -> Markup:
-    """The answer in words a stakeholder reads. ``stored``: when and where, for a comparison that was not run now."""
+def verdict(document: Mapping[str, Any], *, stored: str = "", refused: str = "") -> Markup:
+    """The answer in words a stakeholder reads. ``stored``: when and where, for a comparison that was not run now.
+    ``refused``: why what was asked for since did not begin."""
     slow, fast = document["lanes"]
     runs = min(slow["runs"], fast["runs"])
     counted = f"median of {runs} runs" if runs > 1 else "1 run"
@@ -67,8 +68,14 @@ def verdict(document: Mapping[str, Any], *, stored: str = "") -> Markup:
     line = Markup(" · ").join(Markup('<span class="fact">{}</span>').format(fact) for fact in facts)
     warning = _said_unread(not_all_read(document))
     return _card(
-        Markup('{}<div class="claims">{}</div>{}<p>{}</p>{}{}').format(
-            _question(document, stored), head, warning, line, busy, _good_enough(document)
+        Markup('{}{}<div class="claims">{}</div>{}<p>{}</p>{}{}').format(
+            fault(f"{refused} Below is the last comparison.") if refused else "",
+            _question(document, stored),
+            head,
+            warning,
+            line,
+            busy,
+            _good_enough(document),
         )
     )
 

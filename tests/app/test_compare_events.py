@@ -243,3 +243,17 @@ def test_a_page_that_goes_away_leaves_what_it_has_shown(tab: Tab, backend, engin
         shown |= {image for image in images if updates.get(image) is not None}
     running.close()
     assert engine.idle(5) and kept(tmp_path) == [("picture", 1)] * 2
+
+
+def test_what_is_refused_leaves_the_last_comparison_with_its_verdict(tab: Tab):
+    last = tab.run(tab.ask()[tab.view.ticket])[-1][tab.view.shown]
+    [refused] = tab.run(tab.ask()[tab.view.ticket], seed=-4, shown=last)
+    verdict = refused[tab.view.verdict]
+    assert (
+        verdict.index('role="alert">seed must be')
+        < verdict.index("Below is the last comparison")
+        < verdict.index("“a fox”")
+    )
+    assert refused.keys() == {tab.view.verdict}
+    [alone] = tab.run(tab.ask()[tab.view.ticket], seed=-4, shown=None)
+    assert "seed must be" in alone[tab.view.verdict] and "last comparison" not in alone[tab.view.verdict]
