@@ -58,7 +58,7 @@ ACROSS = {
 class Dot:
     """A point. ``said``: it and its numbers as text; ``short``: time and height. ``place``: of the cell that it leads
     to. ``low``, ``high``: ends of its interval, where it has one. ``written``: what stands beside it, if there is
-    room. ``noise``: the share by which ``x`` may be off by chance."""
+    room. ``noise``: the share by which ``x`` may be off by chance; not against another with the same ``work``."""
 
     place: int
     name: str
@@ -72,11 +72,17 @@ class Dot:
     written: str = ""
     reference: bool = False
     noise: float = 0.0
+    work: tuple | None = None
 
 
 def front_of(dots: Sequence[Dot]) -> list[Dot]:
-    """Those that no other one beats in both, by more than noise, cheapest first."""
-    return [dots[i] for i in pareto_front([(dot.x, dot.y) for dot in dots], margin_of(dots))]
+    """Those that no other one beats in both, by more than noise, cheapest first. Of those that do the same work, which
+    takes them equally long, only the highest can be among them."""
+    highest: dict[tuple | None, float] = {}
+    for dot in dots:
+        highest[dot.work] = max(dot.y, highest.get(dot.work, dot.y))
+    front = pareto_front([(dot.x, dot.y) for dot in dots], margin_of(dots))
+    return [dots[i] for i in front if dots[i].work is None or dots[i].y == highest[dots[i].work]]
 
 
 def margin_of(dots: Sequence[Dot]) -> float:

@@ -291,7 +291,7 @@ def _near(points: Sequence[Point], across: str) -> Dot:
         first.place, first.setting, _x(middle, across), psnr, said, f"{seconds_text(middle.seconds)}, {psnr:.1f} dB",
         first.model, None if few else low, None if few else high,
         first.setting if few else f"{first.setting} ({len(points)})",
-        noise=_noise(middle, across, sum(point.runs for point in points)),
+        noise=_noise(middle, across, sum(point.runs for point in points)), work=middle.work,
     )  # fmt: skip
 
 
@@ -301,9 +301,11 @@ def _settings(standing: Standing, across: str) -> list[Dot]:
     beside = f"{last.label}: the reference, {_cost(last)}, 50 % by definition"
     short = f"{seconds_text(last.seconds)}, the reference"
     dots = [_setting(setting, across, standing.one) for setting in standing.voted]
-    noise = _noise(last, across, last.timed)
-    at = _x(last, across)
-    return [*dots, Dot(last.place, last.label, at, 50.0, beside, short, last.model, reference=True, noise=noise)]
+    reference = Dot(
+        last.place, last.label, _x(last, across), 50.0, beside, short, last.model, reference=True,
+        noise=_noise(last, across, last.timed), work=last.work,
+    )  # fmt: skip
+    return [*dots, reference]
 
 
 def _setting(setting: Setting, across: str, one: str) -> Dot:
@@ -313,5 +315,5 @@ def _setting(setting: Setting, across: str, one: str) -> Dot:
     return Dot(
         setting.place, setting.label, _x(setting, across), 100 * score.share, said, short, setting.model,
         100 * score.low, 100 * score.high, f"{setting.label} ({setting.tally.scored})",
-        noise=_noise(setting, across, setting.timed),
+        noise=_noise(setting, across, setting.timed), work=setting.work,
     )  # fmt: skip

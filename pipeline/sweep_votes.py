@@ -18,7 +18,7 @@ from pipeline.errors import InputError
 from pipeline.events import disturbed
 from pipeline.history import Entry
 from pipeline.imagefile import readable
-from pipeline.labels import setting_label, setting_of
+from pipeline.labels import setting_label, setting_of, work_of
 from pipeline.request import ImageRequest
 from pipeline.sweep_run import Sweeps
 from pipeline.tradeoff import best, chosen, names_of, rank
@@ -41,7 +41,7 @@ class Setting:
     fewest that a cell's time is of; ``timed``: those of all its cells. ``mean``: of what a network said of its
     pictures, where one did; ``gain``: the mean difference to what it said of their references. ``disturbed``: the
     machine was busy with something else at one of its cells. ``listed``: the costs are of a provider's list, and no
-    matter of time."""
+    matter of time. ``work``: see work_of."""
 
     label: str
     place: int
@@ -56,6 +56,7 @@ class Setting:
     timed: int = 1
     disturbed: bool = False
     listed: bool = False
+    work: tuple | None = None
 
 
 @dataclass(frozen=True)
@@ -268,6 +269,7 @@ def _standing(
             sum(cells[place]["runs"] for place in alike),
             any(disturbed(cells[place]) for place in alike),
             all(cells[place].get("hosted") for place in alike),
+            work_of(cells[alike[0]]),
         )
     first = settings.pop(reference)
     why = chosen(catalog, cells.values(), [cells[first.place]])

@@ -20,7 +20,7 @@ from pipeline.cells import Cell
 from pipeline.errors import PlaygroundError
 from pipeline.events import disturbed
 from pipeline.history import Entry
-from pipeline.labels import setting_label
+from pipeline.labels import setting_label, work_of
 from pipeline.quality import fidelity
 from pipeline.request import ImageRequest
 from pipeline.sweep_run import Sweeps
@@ -36,7 +36,7 @@ class Point:
     """One cell. ``seconds`` of encode, denoise and decode; ``psnr_db`` is infinite where no pixel differs. ``cached``:
     the time is of an earlier day, perhaps, or of a busier hour. ``model``: its name. ``runs``: that the time is of.
     ``setting``: what it was made with is called, whatever the prompt and the seed. ``disturbed``: the machine was busy
-    with something else. ``listed``: the cost is of a provider's list, and no matter of time."""
+    with something else. ``listed``: the cost is of a provider's list, and no matter of time. ``work``: see work_of."""
 
     place: int
     seconds: float
@@ -49,6 +49,7 @@ class Point:
     setting: str = ""
     disturbed: bool = False
     listed: bool = False
+    work: tuple | None = None
 
 
 @dataclass(frozen=True)
@@ -209,6 +210,7 @@ def _point(catalog: Catalog, entry: Entry, cell: Cell) -> Point:
         _setting(catalog, entry, cell),
         disturbed(cell.document),
         bool(cell.document.get("hosted")),
+        work_of(cell.document),
     )
 
 

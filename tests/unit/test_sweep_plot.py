@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import InputError
+from pipeline.labels import work_of
 from pipeline.plot import HEIGHT, MARKS, WIDTH
 from pipeline.sweep_plot import (
     NAMED_MAX,
@@ -161,6 +162,28 @@ def test_nobody_is_beaten_by_what_is_faster_by_noise():
     voted = standing((0.82, tally(3, 15)), (0.81, tally(12, 6)))
     assert [circle["fill-opacity"] for circle in circles(votes_plot(voted))][:2] == ["1", "1"]
     assert "both faster by 5 % or more and has a higher score" in votes_plot(voted)
+
+
+def test_of_the_same_work_the_better_one_beats_the_other_whatever_the_clock_says():
+    found = tradeoff((1.23, 22.0), (1.25, 25.0), (1.2, 20.0))
+    work = ("new", 4, ()), ("new", 4, ()), ("new", 3, ())
+    points = [replace(point, work=each) for point, each in zip(found.points, work, strict=True)]
+    svg = fidelity_plot(replace(found, points=tuple(points)))
+    assert [circle["fill-opacity"] for circle in circles(svg)] == ["0", "1", "1"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "work"),
+    [
+        ({}, ("new", 4, ())),
+        ({"guidance": 3.0}, ("new", 4, ())),
+        ({"switches": ["compile"]}, ("new", 4, ("compile",))),
+        ({"switches": ["step-cache"]}, None),
+        ({"model_evaluations": None}, None),
+    ],
+)
+def test_what_the_same_work_is(changes, work):
+    assert work_of({"model": "new", "steps": 4, "guidance": 1.0, "model_evaluations": 4, **changes}) == work
 
 
 def test_with_enough_pictures_a_smaller_difference_counts():
