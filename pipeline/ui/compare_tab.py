@@ -160,7 +160,7 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
             if keeper.document:  # of a measurement that broke off, with the rounds that are whole
                 return compared(note or text)
             if not results and kind == "note":
-                text = "Stopped before a picture was finished. Press Compare to run it."
+                text = "Stopped. No picture was finished; press Compare to run it."
             return updates.stopped(view, results, text, kind, keep())
 
         def compared(note: str = "") -> dict:

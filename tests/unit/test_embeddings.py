@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from pipeline.backends import embeddings
 from pipeline.backends.embeddings import Embeddings, Text
 from tests.fakes import CountingBackend
 
@@ -13,7 +14,8 @@ def text(words: str, encoder: str = "one") -> Text:
     return Text((encoder,), "float32", "Pipeline", "[]", False, words)
 
 
-def test_a_time_far_above_the_usual_is_not_charged_again():
+def test_a_time_far_above_the_usual_is_not_charged_again(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(embeddings, "USUAL_TIMES", 3)
     made = Embeddings()
     made.put(text("busy"), (np.zeros(2), None), 0.9)
     assert made.get(text("busy"))[1] == 0.9, "nobody knows yet what is usual"

@@ -94,6 +94,7 @@ def test_it_is_in_the_document_on_the_page_and_in_the_report():
         "model": "diptych-128", "runs": 1,
         "cost_usd": None, "cache": "miss", "encode_cached": False, "peak_memory_bytes": None, "warm": True, "seed": 7,
         "previews": False, "prompt": request.prompt, "seconds_min": 0.1, "seconds_max": 0.1, "device": "CPU",
+        "seconds": {"total": 0.1},
         "reading": Reading(41, 24, ("<b>",)).as_dict(), "price": {"usd_per_hour": None, "profile": "none"},
     }  # fmt: skip
     sentence = "reads 24 tokens of a prompt, and this one has 41: its end was not read; has no token for "
