@@ -26,7 +26,7 @@ def run(runs: int) -> dict[str, Any]:
         api, pair = started.client(), opened.catalog.default_pair.id
         ways = {
             "page": lambda: api.predict(prompt=PROMPT, pair=pair, seed=SEED, use_cache=False, api_name="/compare"),
-            "engine": lambda: measured(opened)[0],
+            "engine": lambda: measured(opened, use_cache=False)[0],
         }
         for turn in range(-1, runs):
             # Each first in every other round.

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -18,6 +19,8 @@ from pipeline import imagefile
 from pipeline.engine import Engine
 from pipeline.history import History
 from pipeline.recipe import request_from_recipe
+from pipeline.ui import api
+from pipeline.ui.pace import SETTLE_S
 from tests.fakes import CountingBackend, draw
 
 LANE = {
@@ -60,6 +63,18 @@ def test_compare_answers_with_the_contract_and_two_pictures(client: Client):
     assert document["speedup"] == pytest.approx(
         document["lanes"][0]["seconds"]["total"] / document["lanes"][1]["seconds"]["total"]
     )
+
+
+def test_what_is_drawn_quickly_is_drawn_once_the_call_is_handed_over(client: Client, monkeypatch):
+    slept: list[float] = []
+    monkeypatch.setattr(api, "time", SimpleNamespace(sleep=slept.append))
+    client.predict("a fox", seed=7, api_name="/compare")
+    assert slept == [], "nobody knows yet that it is quick"
+    client.predict("a fox", seed=8, api_name="/compare")
+    client.predict("a fox", model="old", seed=9, api_name="/generate")
+    assert slept == [SETTLE_S] * 2
+    client.predict("a fox", seed=8, api_name="/compare")
+    assert slept == [SETTLE_S] * 2, "out of the cache"
 
 
 def test_throughput_is_measured_when_asked_for(client: Client):
