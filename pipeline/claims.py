@@ -11,11 +11,13 @@ from statistics import median
 from typing import Any
 
 from pipeline.judged import judged_claim
-from pipeline.pareto import ALIKE, ALIKE_FEW
+from pipeline.stats import ALIKE, ALIKE_FEW
 from pipeline.wording import figure, per_thousand, percent, saved, speed
 
 MORE_MAY_TELL = 0.1
 """Largest p-value of a difference that more runs are likely to show."""
+SHOWN = ("no difference in time beyond chance", "a difference in time is not shown yet")
+"""Above it, and up to it."""
 
 UNSTEADY = 1.5
 """Slowest over fastest run, above which the spread is worth a word. By feel: a quiet machine stays below 1.1."""
@@ -55,8 +57,7 @@ def claims(document: Mapping[str, Any]) -> list[str]:
 
 def _undecided(document: Mapping[str, Any]) -> str:
     """That a difference is not beyond chance does not say that there is none."""
-    unsure = document["significance"]["p"] <= MORE_MAY_TELL
-    return "a difference in time is not shown yet" if unsure else "no difference in time beyond chance"
+    return SHOWN[document["significance"].get("p", 1.0) <= MORE_MAY_TELL]
 
 
 def _ends(document: Mapping[str, Any]) -> tuple[float, float] | None:
@@ -84,8 +85,8 @@ def median_claims(documents: Sequence[Mapping[str, Any]]) -> list[str]:
     """What several measured comparisons of the same settings claim of time and cost: the medians of their speed-ups and
     savings, told as "about" where one of them had too few runs; nothing where one found no difference."""
     apart = _saved_apart(documents)
-    if chance := sum(map(by_chance, documents)):
-        return [f"no difference in time beyond chance in {chance} of {len(documents)}", *apart]
+    if chance := list(filter(by_chance, documents)):
+        return [f"{max(map(_undecided, chance), key=SHOWN.index)} in {len(chance)} of {len(documents)}", *apart]
     ratio = _middle([document["speedup"] for document in documents])
     few = any(map(rough, documents))
     if _alike(ratio, few):

@@ -154,7 +154,7 @@ def compare_document(pair: Pair, results: Mapping[Role, Result], price: PricePro
 
 def _saving(predecessor: Mapping[str, Any], efficient: Mapping[str, Any]) -> float | None:
     """A machine whose price is set to nothing saves nothing that anybody could tell."""
-    if efficient["cost_usd"] == 0 and not efficient["hosted"]:
+    if efficient["cost_usd"] == 0 and not efficient.get("hosted"):  # entries of older versions have none
         return None
     return saving(predecessor["cost_usd"], efficient["cost_usd"])
 

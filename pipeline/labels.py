@@ -33,12 +33,13 @@ def setting_of(cell: Mapping[str, Any]) -> tuple:
 
 
 def work_of(cell: Mapping[str, Any]) -> tuple | None:
-    """What takes a model equally long whenever it is the same: in the cells of a sweep, which have one size, how often
-    its network is evaluated. None where nobody can tell: a provider does not, and a step cache skips as it likes."""
+    """What takes a model equally long whenever it is the same: in the cells of a sweep, which have one size, its steps
+    and how often its network is evaluated. None where nobody can tell: a provider does not, and a step cache skips as
+    it likes."""
     switches = tuple(cell.get("switches", ()))
     if cell["model_evaluations"] is None or "step-cache" in switches:
         return None
-    return cell["model"], cell["model_evaluations"], switches
+    return cell["model"], cell["steps"], cell["model_evaluations"], switches
 
 
 def _varied(document: Mapping[str, Any]) -> list[str]:

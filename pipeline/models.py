@@ -69,7 +69,7 @@ def not_yet(catalog: Catalog, pair: Pair, facts: Facts) -> str | None:
         return why_not
     absent = [card for card in cards if card.repo and not is_here(card)]
     if not absent or zerogpu.active():  # there what was placed is in memory, and its files are gone
-        return None
+        return next(filter(None, (package_missing(card) for card in cards if not card.hosted)), None)
     size = size_text(sum(card.weight_bytes for card in absent))
     return (
         f"{' and '.join(card.name for card in absent)} must be fetched first, up to {size}: in the Models tab, or with "

@@ -77,12 +77,19 @@ class Dot:
 
 def front_of(dots: Sequence[Dot]) -> list[Dot]:
     """Those that no other one beats in both, by more than noise, cheapest first. Of those that do the same work, which
-    takes them equally long, only the highest can be among them."""
+    takes them equally long, only the highest."""
+    unbeaten = [dot for dot in dots if not any(_beats(other, dot) for other in dots)]
     highest: dict[tuple | None, float] = {}
-    for dot in dots:
+    for dot in unbeaten:
         highest[dot.work] = max(dot.y, highest.get(dot.work, dot.y))
-    front = pareto_front([(dot.x, dot.y) for dot in dots], margin_of(dots))
-    return [dots[i] for i in front if dots[i].work is None or dots[i].y == highest[dots[i].work]]
+    front = [dot for dot in unbeaten if dot.work is None or dot.y == highest[dot.work]]
+    return sorted(front, key=lambda dot: (dot.x, -dot.y))
+
+
+def _beats(one: Dot, other: Dot) -> bool:
+    if noise := max(one.noise, other.noise):
+        return one.x * (1 + noise) <= other.x and one.y >= other.y
+    return one.x <= other.x and one.y >= other.y and (one.x < other.x or one.y > other.y)
 
 
 def margin_of(dots: Sequence[Dot]) -> float:

@@ -14,6 +14,9 @@ from statistics import NormalDist
 CONFIDENCE = 0.95
 RUNS_NEEDED = next(n for n in range(2, 100) if 2 / math.comb(2 * n, n) < 1 - CONFIDENCE)
 """Fewest times a side with which any difference of theirs can be significant, by the rank test."""
+ALIKE, ALIKE_FEW = 0.005, 0.05
+"""Two times, or costs, that differ by a smaller share are told as alike: rounded they would be; and of few runs,
+another try might turn them round."""
 NARROW = 0.05
 """A share that is within five points of one half, its whole interval, is called even."""
 

@@ -16,7 +16,6 @@ from markupsafe import Markup
 
 from pipeline.errors import InputError
 from pipeline.events import DISTURBED
-from pipeline.pareto import ALIKE, ALIKE_FEW
 from pipeline.plot import (
     ACROSS,
     BOTTOM,
@@ -30,7 +29,7 @@ from pipeline.plot import (
     margin_of,
     names_beside,
 )
-from pipeline.stats import RUNS_NEEDED
+from pipeline.stats import ALIKE_FEW
 from pipeline.sweep_votes import NO_PERSON, Setting, Standing, mean_text, said_of, share_of
 from pipeline.tradeoff import Point, Tradeoff
 from pipeline.wording import cost_text, count, percent, seconds_text, shortened
@@ -61,7 +60,7 @@ def fidelity_plot(found: Tradeoff, across: str = "time", link: str = "", instead
     best, x = front_of(dots), logarithmic(dots, ACROSS[across])
     names = names_beside(dots, x, up)
     apart = f" {count(found.apart, 'finished picture')} cannot be compared with any." if found.apart else ""
-    filled = f"Filled: nothing else is both {_cheaper(dots, across)} and nearer to {found.chosen}. "
+    filled = f"Filled: nothing else is both {_cheaper(dots, across)} and nearer to {found.chosen}{_same_work(dots)}. "
     medians = " Points are medians over prompts and seeds, whiskers go from the farthest picture to the nearest."
     caption = (
         f"{filled if len(dots) > 1 else ''}{_named(best, across)}{medians if len(dots) < len(found.points) else ''}"
@@ -73,7 +72,7 @@ def fidelity_plot(found: Tradeoff, across: str = "time", link: str = "", instead
 
 def _too_few(found: Tradeoff) -> str:
     """Why there is no plot of them, as the end of a sentence, and what to do."""
-    if found.points and found.references:
+    if found.points and found.references and found.complete:
         return (
             f"{_references(found.references)}, so only one picture ({found.points[0].setting}) is left to plot; add a "
             "prompt, a seed or another setting."
@@ -114,15 +113,15 @@ def votes_plot(standing: Standing, across: str = "time", link: str = "") -> Mark
     best, names = _front_by_votes(dots), names_beside(dots, x, up)
     if best:
         found = (
-            f"Filled: nothing else, the reference among them, is both {_cheaper(dots, across)} and has a higher score. "
-            f"{_named(best, across)}"
+            f"Filled: nothing else, the reference among them, is both {_cheaper(dots, across)} and has a higher score"
+            f"{_same_work(dots)}. {_named(best, across)}"
         )
     else:
         found = f"Too few {standing.one}s to tell the settings apart."
     timed = [*standing.voted, standing.reference]
     caption = (
         f"{found} {_what_the_score_is(standing)} The whiskers are 95 % Wilson intervals{_in_brackets(standing, names)}."
-        f"{_runs(timed, 'one run a picture')}{_cached(timed)}{_busy(timed)}"
+        f"{_runs(timed, 'one run a picture')}{_cached(timed)}{_busy_settings(timed)}"
     )
     return figure(dots, best, x, up, names, caption, standing.models, link)
 
@@ -201,7 +200,7 @@ def _x(of: Point | Setting, across: str) -> float:
 
 
 def _cost(of: Point | Setting) -> str:
-    cached, busy = " (from the cache)" if of.cached else "", " (machine was busy)" if of.disturbed else ""
+    cached, busy = " (from the cache)" if of.cached else "", " (busy machine)" if of.disturbed else ""
     return f"{seconds_text(of.seconds)}{cached}{busy}, {cost_text(of.cost_usd)}"
 
 
@@ -219,11 +218,22 @@ def _busy(points: Sequence[Point | Setting]) -> str:
     return f" Of a busy machine: {these} over {DISTURBED:g} times the usual." if number else ""
 
 
-def _noise(of: Point | Setting, across: str, times: int) -> float:
-    """See Dot. ``times``: how many its time is the median of. A list's price is the same every time."""
-    if across == "cost" and of.listed:
-        return 0.0
-    return ALIKE_FEW if times < RUNS_NEEDED else ALIKE
+def _busy_settings(settings: Sequence[Setting]) -> str:
+    """The same where a time is the median of several pictures', of which not all need have been disturbed."""
+    number = sum(setting.disturbed for setting in settings)
+    these = f"{number} of the {len(settings)} times have"
+    return f" Of a busy machine: {these} a picture that took over {DISTURBED:g} times the usual." if number else ""
+
+
+def _noise(of: Point | Setting, across: str) -> float:
+    """See Dot. A list's price is the same every time; single pictures' times are not, and their spread is not known."""
+    return 0.0 if across == "cost" and of.listed else ALIKE_FEW
+
+
+def _same_work(dots: Sequence[Dot]) -> str:
+    """Said where it decides anything."""
+    works = [dot.work for dot in dots if dot.work is not None]
+    return "; of those that do the same work, only the best" if len(set(works)) < len(works) else ""
 
 
 def _cheaper(dots: Sequence[Dot], across: str) -> str:
@@ -291,7 +301,7 @@ def _near(points: Sequence[Point], across: str) -> Dot:
         first.place, first.setting, _x(middle, across), psnr, said, f"{seconds_text(middle.seconds)}, {psnr:.1f} dB",
         first.model, None if few else low, None if few else high,
         first.setting if few else f"{first.setting} ({len(points)})",
-        noise=_noise(middle, across, sum(point.runs for point in points)), work=middle.work,
+        noise=_noise(middle, across), work=middle.work,
     )  # fmt: skip
 
 
@@ -303,7 +313,7 @@ def _settings(standing: Standing, across: str) -> list[Dot]:
     dots = [_setting(setting, across, standing.one) for setting in standing.voted]
     reference = Dot(
         last.place, last.label, _x(last, across), 50.0, beside, short, last.model, reference=True,
-        noise=_noise(last, across, last.timed), work=last.work,
+        noise=_noise(last, across), work=last.work,
     )  # fmt: skip
     return [*dots, reference]
 
@@ -315,5 +325,5 @@ def _setting(setting: Setting, across: str, one: str) -> Dot:
     return Dot(
         setting.place, setting.label, _x(setting, across), 100 * score.share, said, short, setting.model,
         100 * score.low, 100 * score.high, f"{setting.label} ({setting.tally.scored})",
-        noise=_noise(setting, across, setting.timed), work=setting.work,
+        noise=_noise(setting, across), work=setting.work,
     )  # fmt: skip

@@ -38,7 +38,7 @@ Cells = Mapping[int, Mapping[str, Any]]
 class Setting:
     """One setting: medians of its cells, and what was said of it beside the reference. ``place``: its first cell.
     ``cached``: one of the times is from when its picture was made before this sweep. ``model``: its name. ``runs``: the
-    fewest that a cell's time is of; ``timed``: those of all its cells. ``mean``: of what a network said of its
+    fewest that a cell's time is of. ``mean``: of what a network said of its
     pictures, where one did; ``gain``: the mean difference to what it said of their references. ``disturbed``: the
     machine was busy with something else at one of its cells. ``listed``: the costs are of a provider's list, and no
     matter of time. ``work``: see work_of."""
@@ -53,7 +53,6 @@ class Setting:
     runs: int = 1
     mean: float | None = None
     gain: float | None = None
-    timed: int = 1
     disturbed: bool = False
     listed: bool = False
     work: tuple | None = None
@@ -266,7 +265,6 @@ def _standing(
             min(cells[place]["runs"] for place in alike),
             _mean(scores[place] for place in alike if place in scores),
             _mean(scores[pair["place"]] - scores[pair["reference"]] for pair in beside if scores),
-            sum(cells[place]["runs"] for place in alike),
             any(disturbed(cells[place]) for place in alike),
             all(cells[place].get("hosted") for place in alike),
             work_of(cells[alike[0]]),

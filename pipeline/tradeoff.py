@@ -56,13 +56,15 @@ class Point:
 class Tradeoff:
     """``points``: the cells that were compared. ``apart``: how many finished cells can have no point: their path is
     another's, their size differs, or their file is gone. ``chosen``: as :func:`chosen` says it. ``models``: names of
-    all finished cells' models. ``references``: what the settings are called that the points are compared with."""
+    all finished cells' models. ``references``: what the settings are called that the points are compared with.
+    ``complete``: nothing is still to be drawn or compared, and nothing is apart."""
 
     points: tuple[Point, ...]
     apart: int
     chosen: str = "the picture with the most steps"
     models: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
+    complete: bool = True
 
 
 def references(catalog: Catalog, requests: Mapping[int, ImageRequest]) -> dict[int, int]:
@@ -188,7 +190,8 @@ def tradeoff(sweeps: Sweeps, entry: Entry) -> Tradeoff:
     why = chosen(sweeps.catalog, documents.values(), [documents[place] for place in against])
     beside = {wanted[point.place] for point in points}
     labels = dict.fromkeys(_setting(sweeps.catalog, entry, cells[place]) for place in sorted(beside))
-    return Tradeoff(points, apart, why, names_of(sweeps.catalog, documents), tuple(labels))
+    complete = not (apart or waiting or sweeps.left(entry))
+    return Tradeoff(points, apart, why, names_of(sweeps.catalog, documents), tuple(labels), complete)
 
 
 def names_of(catalog: Catalog, documents: Mapping[int, Mapping[str, Any]]) -> tuple[str, ...]:

@@ -46,7 +46,9 @@ class Embeddings:
         return found
 
     def put(self, text: Text, tensors: tuple[Any, ...], seconds: float) -> None:
-        self._times.setdefault(text[:-2], deque(maxlen=KEPT_TIMES)).append(seconds)
+        times = self._times.setdefault(text[:-2], deque(maxlen=KEPT_TIMES))
+        if text.text or not text.negative:  # for no negative prompt some take zeros, which take no time
+            times.append(seconds)
         self._made.put(text, (tensors, seconds), sum(each.nbytes for each in tensors if each is not None))
 
     def clear(self) -> None:

@@ -154,20 +154,28 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
                 keeper.alone(role, result, prices[role])
             return prices
 
+        def keep_shown() -> None:
+            if len(results) == len(ROLES) and not keeper.document:  # of a measurement, each told as of its first run
+                for role, result in results.items():
+                    keeper.done(pair, role, result, price_of(price_id, device_of(*results.values())))
+            keep()
+
         def ended(text: str, kind: str = "note", note: str = "") -> dict:
             if not begun:
                 return updates.refused(view, said[view.shown], text)
             if keeper.document:  # of a measurement that broke off, with the rounds that are whole
-                return compared(note or text)
+                with suppress(Exception):  # as on a full disk: then what is shown already stays
+                    return compared(note, text if kind == "error" else "")
             if not results and kind == "note":
                 text = "Stopped. No picture was finished; press Compare to run it."
             return updates.stopped(view, results, text, kind, keep())
 
-        def compared(note: str = "") -> dict:
+        def compared(note: str = "", broke_off: str = "") -> dict:
             document, price = keeper.document, price_of(price_id, device_of(*results.values()))
             notes = " ".join(filter(None, [note, document["note"]]))
             opinions = opinions_of(playground, visitors, said[visitors.token], request, document)
-            return updates.finished(view, {**document, "opinions": opinions, "note": notes}, results, price)
+            document = {**document, "opinions": opinions, "note": notes}
+            return updates.finished(view, document, results, price, broke_off)
 
         try:
             page_seed(said[view.seed])
@@ -216,7 +224,8 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
                     waited = in_line
             yield compared()
         except GeneratorExit:  # the page is gone; what it showed stays
-            keep()
+            # Gradio closes this in the thread that serves all pages.
+            threading.Thread(target=keep_shown, name="keep", daemon=True).start()
             raise
         except Cancelled:
             yield ended("Stopped. Finished pictures stay; press Compare to run again.", note="stopped early")

@@ -73,7 +73,8 @@ def refused(view: CompareView, document: Mapping[str, Any] | None, text: str) ->
     nobody shall take them for those of the new prompt."""
     if document is None:
         return told(view, text, "error")
-    return {view.verdict: markup.verdict(document, stored=document.get("note", ""), refused=text)}
+    said = f"{text} Below is the last comparison."
+    return {view.verdict: markup.verdict(document, stored=document.get("note", ""), refused=said)}
 
 
 def cleared(view: CompareView) -> Updates:
@@ -160,8 +161,11 @@ def numbers(view: CompareView, document: Mapping[str, Any], price: PriceProfile,
     return under | {view.verdict: markup.verdict(document, stored=stored)}
 
 
-def finished(view: CompareView, document: dict, results: Mapping[Role, Result], price: PriceProfile) -> Updates:
-    """Both pictures are there. The document may carry a "note": where the comparison comes from, if not from now."""
+def finished(
+    view: CompareView, document: dict, results: Mapping[Role, Result], price: PriceProfile, broke_off: str = ""
+) -> Updates:
+    """Both pictures are there. The document may carry a "note": where the comparison comes from, if not from now.
+    ``broke_off``: why its measurement did."""
     old, new = (results[role].image for role in ROLES)
     files = {role: hand_out_result(results[role]) for role in ROLES}
     views = {
@@ -174,7 +178,9 @@ def finished(view: CompareView, document: dict, results: Mapping[Role, Result], 
     # run's, a browser can lose one, and with it the picture.
     for role, result in results.items():
         views |= finished_lane(view.lanes[role], role, result)
-    return numbers(view, document, price, document.get("note", "")) | views
+    note = document.get("note", "")
+    failed = {view.verdict: markup.verdict(document, stored=note, refused=broke_off)} if broke_off else {}
+    return numbers(view, document, price, note) | views | failed
 
 
 def stopped(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import Any
 
 from pipeline.catalog import ROLES, Pair, Role
@@ -31,6 +32,9 @@ class Keeper:
             self.alone(role, result, price)
             return
         self._results[role] = result
+        # A provider draws all of its runs before this machine begins, which may have been stopped since.
+        runs = min(len(each.runs) for each in self._results.values())
+        self._results = {role: replace(each, runs=each.runs[:runs]) for role, each in self._results.items()}
         said = compare_document(pair, self._results, price)
         entry = self._visitors.keep("comparison", said, [self._results[role] for role in ROLES], self._owner)
         cut_short = {result.hosted.cut_short for result in self._results.values() if result.hosted}

@@ -39,7 +39,7 @@ WORTH_SAYING_S = 0.01
 
 def verdict(document: Mapping[str, Any], *, stored: str = "", refused: str = "") -> Markup:
     """The answer in words a stakeholder reads. ``stored``: when and where, for a comparison that was not run now.
-    ``refused``: why what was asked for since did not begin."""
+    ``refused``: why what was asked for since did not begin, or this broke off."""
     slow, fast = document["lanes"]
     runs = min(slow["runs"], fast["runs"])
     counted = f"median of {runs} runs" if runs > 1 else "1 run"
@@ -52,7 +52,7 @@ def verdict(document: Mapping[str, Any], *, stored: str = "", refused: str = "")
         *_work(slow, fast),
         made_by(document),
     ]
-    if unsteady([slow, fast]):
+    if unsteady([each for each in (slow, fast) if not each.get("hosted")]):
         facts.append("a model's runs differ by more than half: the machine may have been busy")
     if document["speedup"] is None:
         head, why = unclaimed(document)
@@ -69,7 +69,7 @@ def verdict(document: Mapping[str, Any], *, stored: str = "", refused: str = "")
     warning = _said_unread(not_all_read(document))
     return _card(
         Markup('{}{}<div class="claims">{}</div>{}<p>{}</p>{}{}').format(
-            fault(f"{refused} Below is the last comparison.") if refused else "",
+            fault(refused) if refused else "",
             _question(document, stored),
             head,
             warning,

@@ -85,7 +85,8 @@ def _saves(document: Mapping[str, Any], before: Month, after: Month, images_a_da
         return f"{at}: no price is known for this hardware. Give your own price per hour."
     if document["speedup"] is None:
         return f"{at} no saving is claimed. {': '.join(unclaimed(document))}."
-    if before.by_use.usd and document["saving"] is None:
+    free = [not lane.get("hosted") and lane["cost_usd"] == 0 for lane in document["lanes"]]
+    if any(free) and not all(free):
         return f"{at} no saving is claimed: the price per hour is set to nothing."
     by_use, left_on = before.by_use.usd - after.by_use.usd, before.left_on_usd - after.left_on_usd
     if by_list(document):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from html import unescape
 from pathlib import Path
 
@@ -12,12 +13,13 @@ from pipeline import models
 from pipeline.catalog import ROLES
 from pipeline.device import Facts
 from pipeline.engine import Engine
-from pipeline.errors import Cancelled
+from pipeline.errors import Cancelled, ModelError, PlaygroundError
 from pipeline.events import Queued, Step
 from pipeline.history import History
 from pipeline.playground import Playground
 from pipeline.prices import load_prices
 from pipeline.ui import arrival, compare_tab, compare_view, pair_choice
+from pipeline.ui import compare_updates as updates
 from pipeline.ui.jobs import Jobs
 from pipeline.ui.visitors import Visitors
 from pipeline.wording import lanes_of
@@ -231,6 +233,28 @@ def test_a_throughput_that_is_stopped_leaves_a_comparison(tab: Tab, backend, tmp
     assert tab.event("on_arrival").fn(tab.said("on_arrival"), tab.request)[tab.view.shown]
 
 
+def test_what_broke_off_with_whole_rounds_says_why_as_an_error(tab: Tab, backend, monkeypatch):
+    make = backend.make
+
+    def failing(*args):
+        if len(backend.made) == 5:
+            raise ModelError("The weights are damaged.")
+        return make(*args)
+
+    monkeypatch.setattr(backend, "make", failing)
+    last = tab.run(tab.ask()[tab.view.ticket], repeat=20)[-1]
+    assert 'role="alert">The weights are damaged.' in last[tab.view.verdict]
+    assert last[tab.view.shown]["lanes"][0]["runs"] == 2
+
+
+def test_what_broke_off_and_cannot_be_shown_as_a_comparison_says_so(tab: Tab, backend, monkeypatch):
+    after(2, backend, monkeypatch)
+    monkeypatch.setattr(updates, "finished", lambda *_: (_ for _ in ()).throw(PlaygroundError("The disk is full.")))
+    last = tab.run(tab.ask()[tab.view.ticket], repeat=20)[-1]
+    assert "Stopped" in last[tab.view.verdict]
+    assert all(last[tab.view.lanes[role].progress] == "" for role in ROLES)
+
+
 def test_a_page_that_goes_away_leaves_what_it_has_shown(tab: Tab, backend, engine: Engine, tmp_path, monkeypatch):
     monkeypatch.setattr(compare_tab, "MEASURED_ALONE_S", 0.0)
     said = tab.said("on_run", ticket=tab.ask()[tab.view.ticket], prompt="a fox", repeat=20)
@@ -242,7 +266,11 @@ def test_a_page_that_goes_away_leaves_what_it_has_shown(tab: Tab, backend, engin
         updates = next(running)
         shown |= {image for image in images if updates.get(image) is not None}
     running.close()
-    assert engine.idle(5) and kept(tmp_path) == [("picture", 1)] * 2
+    assert engine.idle(5)
+    [keeping] = [thread for thread in threading.enumerate() if thread.name == "keep"] or [None]
+    if keeping:
+        keeping.join(5)
+    assert kept(tmp_path) == [("comparison", 1)]
 
 
 def test_what_is_refused_leaves_the_last_comparison_with_its_verdict(tab: Tab):

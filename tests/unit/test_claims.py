@@ -94,6 +94,8 @@ def test_a_difference_that_more_runs_may_show_is_not_said_to_be_none():
     said = {"speedup": 4.45, "saving": 0.78, "judged": None, "lanes": [{"runs": 5}, {"runs": 5}]}
     assert claims(said | {"significance": tested}) == ["a difference in time is not shown yet"]
     assert claims(said | {"significance": tested | {"p": 0.3}}) == ["no difference in time beyond chance"]
+    several = [said | {"significance": tested | {"p": p}} for p in (0.056, 0.3)]
+    assert median_claims(several) == ["a difference in time is not shown yet in 2 of 2"]
 
 
 def test_a_certain_difference_that_nobody_would_notice_is_called_none():

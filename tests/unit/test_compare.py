@@ -147,6 +147,13 @@ def test_the_negative_prompt_is_that_of_the_lane_that_uses_one(catalog, engine, 
     assert document["negative_prompt"] == ""
 
 
+def test_what_was_kept_before_there_were_providers_can_have_any_price(document):
+    lanes = [{name: value for name, value in lane.items() if name != "hosted"} for lane in document["lanes"]]
+    old = document | {"lanes": lanes}
+    free, known = (repriced(old, load_prices().profiles[name]) for name in ("free", "hf-l4"))
+    assert free["saving"] is None and known["saving"] == document["saving"]
+
+
 def test_another_price_changes_sums_and_nothing_else(catalog, both, document):
     dearer = load_prices().profiles["hf-l40s"]
     assert repriced(document, dearer) == compare_document(catalog.pair("both"), both, dearer)

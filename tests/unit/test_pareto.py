@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.pareto import ALIKE, ALIKE_FEW, pareto_front
+from pipeline.pareto import pareto_front
 
 COORDINATE = st.one_of(st.integers(-3, 3).map(float), st.floats(allow_nan=False))
 """Often equal, so that ties and duplicates are met."""
@@ -30,23 +30,6 @@ def test_the_front_is_what_nothing_dominates(points):
 def test_there_is_always_a_front_and_it_climbs(points):
     heights = [points[i][1] for i in pareto_front(points)]
     assert heights and heights == sorted(heights)
-
-
-@given(
-    st.lists(st.tuples(st.one_of(st.integers(1, 9).map(float), st.floats(1e-3, 1e3)), COORDINATE), max_size=30),
-    st.sampled_from([ALIKE, ALIKE_FEW, 1.0]),
-)
-def test_with_a_margin_only_what_is_further_left_by_it_dominates(points, margin):
-    front = pareto_front(points, margin)
-    beaten = {i for i, b in enumerate(points) if any(a[0] * (1 + margin) <= b[0] and a[1] >= b[1] for a in points)}
-    assert set(front) == set(range(len(points))) - beaten and set(pareto_front(points)) <= set(front)
-    assert [points[i][0] for i in front] == sorted(points[i][0] for i in front)
-
-
-def test_a_difference_of_noise_beats_nobody():
-    steps = [(1.23, 22.0), (1.21, 25.0), (1.6, 28.0), (1.7, 27.0)]
-    assert pareto_front(steps) == [1, 2]
-    assert pareto_front(steps, ALIKE_FEW) == [1, 0, 2] and pareto_front(steps, ALIKE) == [1, 2]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import replace
 from types import SimpleNamespace
 
 import gradio as gr
@@ -113,6 +114,16 @@ def test_the_first_picture_is_kept_at_once_until_the_comparison_is_there(visitor
     assert (both.kind, both.models) == ("comparison", ("old", "new"))
     assert [lane["role"] for lane in both.document["lanes"]] == ["predecessor", "efficient"]
     assert keeper.document == {**both.document, "entry": both.id, "note": ""}
+
+
+def test_lanes_that_were_drawn_unequally_often_are_compared_by_as_many_runs(visitors, playground, engine, requests):
+    """A provider draws all of its runs before this machine begins, which may have been stopped since."""
+    results, pair = made(engine, requests), engine.catalog.pair("both")
+    often = replace(results["efficient"], runs=results["efficient"].runs * 5)
+    keeper = Keeper(playground, visitors, ME)
+    keeper.done(pair, "efficient", often, playground.proposed_price("CPU"))
+    keeper.done(pair, "predecessor", results["predecessor"], playground.proposed_price("CPU"))
+    assert [lane["runs"] for lane in keeper.document["lanes"]] == [1, 1]
 
 
 def test_the_same_out_of_the_cache_twice_is_one_entry_and_after_another_is_two(visitors, playground, engine, requests):
