@@ -16,9 +16,10 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 
 from pipeline.errors import BusyError, Cancelled, PlaygroundError
-from pipeline.events import Event
+from pipeline.events import Done, Event
 from pipeline.work import CarryOut, Order, Tell
 
 BASE_S, SHARE = 10, 1.5
@@ -57,13 +58,14 @@ def lent(carry_out: CarryOut, seconds: Callable[[Order], float]) -> CarryOut:
     borrowed = spaces.GPU(duration=lambda order: duration(seconds(order)))(events)
 
     def carry_out_there(order: Order, tell: Tell, stop: threading.Event) -> None:
+        rounds = _Rounds(order, tell)
         try:
             # Closed, it waits until the other process is idle; so the lock is never given back before.
             with closing(borrowed(order)) as told:
                 for event in told:
                     if isinstance(event, PlaygroundError):
                         raise event
-                    tell(event)
+                    rounds.tell(event)
                     if stop.is_set():
                         raise Cancelled("The run was stopped.")
         except PlaygroundError:
@@ -74,8 +76,32 @@ def lent(carry_out: CarryOut, seconds: Callable[[Order], float]) -> CarryOut:
                 raise
             text = html.unescape(re.sub(r"<[^>]*>", "", said)).strip().rstrip(".")
             raise BusyError(f"ZeroGPU gave no GPU for this run ({text}); try again later, or sign in.") from error
+        finally:
+            rounds.end()
 
     return carry_out_there
+
+
+class _Rounds:
+    """Hands events on. The process that is broken off cannot tell any more what it has whole; so a measurement that
+    has ended without final results gets those of its whole rounds here."""
+
+    def __init__(self, order: Order, tell: Tell):
+        self._order, self._tell = order, tell
+        self._runs: dict[int, dict[int, Done]] = {lane: {} for lane in order.lanes}
+        self._ended = not order.measurement
+
+    def tell(self, event: Event) -> None:
+        if isinstance(event, Done):
+            self._ended = self._ended or event.final
+            self._runs[event.lane][len(event.result.runs)] = event
+        self._tell(event)
+
+    def end(self) -> None:
+        whole = min(map(len, self._runs.values()), default=0)
+        for runs in () if self._ended else self._runs.values():
+            if runs:
+                self._tell(replace(runs[whole or max(runs)], final=True))
 
 
 def _streamed(work: Callable[[Tell, threading.Event], None]) -> Iterator[Event | PlaygroundError]:

@@ -100,6 +100,19 @@ def test_stop_is_heard_there_and_the_line_goes_on_only_when_it_is_idle(lent, req
     assert final_results(lent.run(requests))[0].image.tobytes() == draw(requests[0]).tobytes()
 
 
+def test_a_measurement_that_is_stopped_has_its_whole_rounds(lent, requests, backend):
+    backend.step_s = 0.05
+    stop, told = threading.Event(), []
+    with pytest.raises(Cancelled):
+        for event in lent.run(requests, repeat=20, stop=stop):
+            told += [event] if isinstance(event, Done) else []
+            if sum(not done.final for done in told) == 5:
+                stop.set()
+    final = [done for done in told if done.final]
+    assert [done.lane for done in final] == [0, 1]
+    assert len({len(done.result.runs) for done in final}) == 1 and len(final[0].result.runs) >= 2
+
+
 def test_a_closed_tab_ends_the_call(lent, requests, backend):
     backend.step_s = 0.5
     events = lent.run([requests[0].model_copy(update={"steps": 40})])
