@@ -289,7 +289,7 @@ def test_by_keyboard_alone_latency_cost_and_throughput_are_measured_and_kept_apa
 
 def test_two_visitors_wait_in_line_and_are_told_their_place(serve, engine: Engine, backend: CountingBackend, browser):
     url = serve(engine)
-    backend.step_s = 0.1  # for a first step to be told of, and then none until somebody waits
+    backend.step_s = 0.5  # for a first step to be told of, and then none until somebody waits
     first, second = Visit(browser, url, WIDE), Visit(browser, url, PHONE)
     first.prompt.fill("first")
     first.compare.click()
@@ -301,7 +301,6 @@ def test_two_visitors_wait_in_line_and_are_told_their_place(serve, engine: Engin
         "1 before you in the line", timeout=10_000
     )
     playwright.expect(second.verdict).to_contain_text("Waiting in line")
-    backend.step_s = 0.5
     backend.gate.set()
     playwright.expect(second.verdict).to_contain_text("Running")
     for visit in (first, second):
