@@ -21,6 +21,11 @@ class Range(Data):
     min: float
     max: float
 
+    @property
+    def single(self) -> bool:
+        """Whether there is one value only."""
+        return self.min == self.max
+
 
 class Sizes(Data):
     """Picture sizes in pixels that a model can make."""
@@ -29,6 +34,11 @@ class Sizes(Data):
     min: int
     max: int
     multiple: int
+
+    @property
+    def single(self) -> bool:
+        """Whether there is one size only."""
+        return self.min == self.max
 
     def common(self, other: Sizes) -> Sizes | None:
         """What both make, at the smaller default as far as that is one of them; None where they have no size in

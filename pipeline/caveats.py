@@ -163,7 +163,7 @@ def _of_measuring(document: Document, lanes: list[Mapping[str, Any]]) -> list[tu
             f"The difference in time is {significance_text(tested)}.",
         ),
         (
-            unsteady([lane for lane in lanes if not lane.get("hosted")]),
+            unsteady(lanes),
             "The runs of a model differ by more than half: something else may have used the machine meanwhile.",
         ),
         (any(lane["previews"] for lane in lanes), "Live previews were on, which can slow a run a little."),

@@ -15,7 +15,7 @@ from pipeline.errors import ModelError
 from pipeline.fit import Fit, default_pair, fit_model, fit_pair
 from pipeline.loading import package_missing
 from pipeline.switches import SWITCHES, lighter
-from pipeline.weights import NotDownloaded, is_here, locate
+from pipeline.weights import NotDownloaded, is_here, locate, to_fetch
 from pipeline.wording import dollars, size_text
 
 
@@ -67,7 +67,7 @@ def not_yet(catalog: Catalog, pair: Pair, facts: Facts) -> str | None:
     cards = catalog.cards(pair)
     if why_not := _why_not(cards, fit_pair(catalog, pair, facts)):
         return why_not
-    absent = [card for card in cards if card.repo and not is_here(card)]
+    absent = to_fetch(cards)
     if not absent or zerogpu.active():  # there what was placed is in memory, and its files are gone
         return next(filter(None, (package_missing(card) for card in cards if not card.hosted)), None)
     size = size_text(sum(card.weight_bytes for card in absent))

@@ -11,12 +11,13 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pipeline.cards import JudgeCard, ModelCard, Part
 from pipeline.checksums import check_files
 from pipeline.errors import ModelError
 
+AnyCard = TypeVar("AnyCard", ModelCard, JudgeCard)
 DENOISERS = ("transformer", "unet")
 """What pipelines call the network that is evaluated every step."""
 COMMON = ("text_encoder", "tokenizer", "vae")
@@ -144,6 +145,11 @@ def is_here(card: ModelCard | JudgeCard) -> bool:
     except ModelError:
         return False
     return True
+
+
+def to_fetch(cards: Iterable[AnyCard]) -> list[AnyCard]:
+    """Those that are on the Hub and not, or not wholly, on this disk."""
+    return [card for card in cards if card.repo and not is_here(card)]
 
 
 def parts_of(card: ModelCard) -> dict[str, Part]:

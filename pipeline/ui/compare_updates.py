@@ -150,15 +150,17 @@ def finished_lane(lane: LaneView, role: Role, result: Result) -> Updates:
     return {lane.image: gr.Image(hand_out_result(result), alt_text=f"{role}: {result.request.prompt}")}
 
 
-def numbers(view: CompareView, document: Mapping[str, Any], price: PriceProfile, stored: str = "") -> Updates:
-    """Verdict and both lanes' numbers, on one time scale."""
+def numbers(
+    view: CompareView, document: Mapping[str, Any], price: PriceProfile, stored: str = "", refused: str = ""
+) -> Updates:
+    """Verdict and both lanes' numbers, on one time scale. ``stored``, ``refused``: see markup.verdict."""
     longest = max(lane["seconds"]["total"] for lane in document["lanes"])
     costs = [lane["cost_usd"] for lane in document["lanes"]]
     under = {
         view.lanes[lane["role"]].numbers: markup.lane(lane, price, longest, document["device"], costs)
         for lane in document["lanes"]
     }
-    return under | {view.verdict: markup.verdict(document, stored=stored)}
+    return under | {view.verdict: markup.verdict(document, stored=stored, refused=refused)}
 
 
 def finished(
@@ -178,9 +180,7 @@ def finished(
     # run's, a browser can lose one, and with it the picture.
     for role, result in results.items():
         views |= finished_lane(view.lanes[role], role, result)
-    note = document.get("note", "")
-    failed = {view.verdict: markup.verdict(document, stored=note, refused=broke_off)} if broke_off else {}
-    return numbers(view, document, price, note) | views | failed
+    return numbers(view, document, price, document.get("note", ""), broke_off) | views
 
 
 def stopped(

@@ -21,7 +21,7 @@ from pipeline.ui import markup, report_buttons
 from pipeline.ui.price_box import AUTOMATIC_PRICE, PRICE_ID, chosen_price, price_choices
 from pipeline.ui.report_buttons import ReportButtons
 from pipeline.ui.served import hand_out, hand_out_result
-from pipeline.weights import is_here
+from pipeline.weights import to_fetch
 from pipeline.wording import count
 
 VIEWS = ("side by side", "slider", "difference")
@@ -245,8 +245,7 @@ def _to_fetch(cards: Sequence[ModelCard]) -> str:
     if any(card.hosted and card.hosted.why_not() for card in cards):
         return " · not set up"
     # On ZeroGPU what was placed is in memory, and its files are gone.
-    absent = not zerogpu.active() and any(card.repo and not is_here(card) for card in cards)
-    return " · not fetched" if absent else ""
+    return " · not fetched" if not zerogpu.active() and to_fetch(cards) else ""
 
 
 def _example(place: int, prompt: str, picture: Path) -> gr.Button:
@@ -273,29 +272,28 @@ def _settings(role: Role, card: ModelCard, pair: Pair, cards: list[ModelCard]) -
 
 def steps_slider(role: Role, card: ModelCard, value: int | None) -> dict:
     """Arguments of a lane's steps slider."""
-    only = f"Made for {count(int(card.steps.default), 'step')} and no other number" if fixed(card.steps) else ""
-    return {"label": f"Steps, {role}", "info": card.fixed_steps or only, "step": 1} | _within(card.steps, value)
+    only = f"Made for {count(int(card.steps.default), 'step')} and no other number" if card.steps.single else ""
+    info = card.fixed_steps or only
+    return {"label": f"Steps, {role}", "info": info, "step": 1} | _within(card.steps, card.fixed_steps, value)
 
 
 def guidance_slider(role: Role, card: ModelCard, value: float | None) -> dict:
     """Arguments of a lane's guidance slider."""
     info = card.fixed_guidance or "How strictly the prompt is followed"
-    return {"label": f"Guidance, {role}", "info": info, "step": 0.1} | _within(card.guidance, value)
+    return {"label": f"Guidance, {role}", "info": info, "step": 0.1} | _within(
+        card.guidance, card.fixed_guidance, value
+    )
 
 
-def _within(limits: Range, value: float | None) -> dict:
+def _within(limits: Range, why_fixed: str | None, value: float | None) -> dict:
     """A slider's ends and value; what is fixed is disabled, and the info says why. Gradio takes no range of one."""
+    fixed = limits.single or bool(why_fixed)
     return {
         "minimum": limits.min,
-        "maximum": limits.min + 1 if fixed(limits) else limits.max,
+        "maximum": limits.min + 1 if fixed else limits.max,
         "value": limits.default if value is None else value,
-        "interactive": not fixed(limits),
+        "interactive": not fixed,
     }
-
-
-def fixed(limits: Range | Sizes) -> bool:
-    """Whether a model knows one value only."""
-    return limits.min == limits.max
 
 
 def negative_info(cards: dict[Role, ModelCard]) -> str:
@@ -331,13 +329,13 @@ def switches_box(role: Role, usable: Sequence[str], value: Sequence[str]) -> dic
 def size_slider(name: str, sizes: Sizes, value: int | None = None) -> dict:
     """Arguments of the width or height slider; where a pair makes one size only it is disabled and says so."""
     return {
-        "minimum": sizes.min - sizes.multiple if fixed(sizes) else sizes.min,
+        "minimum": sizes.min - sizes.multiple if sizes.single else sizes.min,
         "maximum": sizes.max,
         "value": sizes.default if value is None else value,
         "step": sizes.multiple,
         "label": f"{name}, pixels",
-        "info": "This pair was trained at one size only." if fixed(sizes) else "",
-        "interactive": not fixed(sizes),
+        "info": "This pair was trained at one size only." if sizes.single else "",
+        "interactive": not sizes.single,
     }
 
 

@@ -52,7 +52,7 @@ def verdict(document: Mapping[str, Any], *, stored: str = "", refused: str = "")
         *_work(slow, fast),
         made_by(document),
     ]
-    if unsteady([each for each in (slow, fast) if not each.get("hosted")]):
+    if unsteady([slow, fast]):
         facts.append("a model's runs differ by more than half: the machine may have been busy")
     if document["speedup"] is None:
         head, why = unclaimed(document)

@@ -17,7 +17,7 @@ from pipeline.models import models_document
 from pipeline.ui import markup, models_markup
 from pipeline.ui.downloads import Downloads
 from pipeline.ui.visitors import Visitors
-from pipeline.weights import is_here
+from pipeline.weights import to_fetch
 from pipeline.wording import size_text
 
 LOOK_S = 1.0
@@ -87,7 +87,7 @@ def build(catalog: Catalog, visitors: Visitors, tab: gr.Tab) -> None:
 def fetchable(catalog: Catalog, facts: Facts) -> list[tuple[str, str]]:
     """Name and key of what runs on this machine once it is here: pairs first, those that may be a default before
     those that must be asked for."""
-    absent = {card.id for card in catalog.models.values() if card.repo and not is_here(card)}
+    absent = {card.id for card in to_fetch(catalog.models.values())}
     found = []
     for pair in sorted(catalog.pairs.values(), key=lambda pair: bool(pair.opt_in)):
         lacking = [card for card in catalog.cards(pair) if card.id in absent]
@@ -96,7 +96,7 @@ def fetchable(catalog: Catalog, facts: Facts) -> list[tuple[str, str]]:
     for card in catalog.models.values():
         if card.id in absent and fit_model(card, facts).plan:
             found.append((_named(card.name, [card]), f"model:{card.id}"))
-    judges = [card for card in catalog.judges.values() if card.repo and not is_here(card)]
+    judges = to_fetch(catalog.judges.values())
     return [*found, *((_named(f"{card.name}, a judge", [card]), f"judge:{card.id}") for card in judges)]
 
 

@@ -125,7 +125,7 @@ def hints(catalog: Catalog, models: Sequence[str]) -> dict[str, str]:
 def _steps_hint(cards: Sequence[ModelCard]) -> str:
     """4 to 100: 4, 8, 16 or 4..7."""
     low, high = _shared([card.steps for card in cards])
-    single = next((card.name for card in cards if card.fixed_steps or card.steps.min == card.steps.max), None)
+    single = next((card.name for card in cards if card.fixed_steps or card.steps.single), None)
     if single or low >= high:
         return _own_only(single)
     few = ", ".join(f"{low * factor:g}" for factor in (1, 2, 4) if low * factor <= high)
@@ -135,7 +135,7 @@ def _steps_hint(cards: Sequence[ModelCard]) -> str:
 def _guidance_hint(cards: Sequence[ModelCard]) -> str:
     """1 to 10: 1, 1.5 or 1, 1.5, .., 3."""
     low, high = _shared([card.guidance for card in cards])
-    single = next((card.name for card in cards if card.fixed_guidance or card.guidance.min == card.guidance.max), None)
+    single = next((card.name for card in cards if card.fixed_guidance or card.guidance.single), None)
     if single or low >= high:
         return _own_only(single)
     step = min(0.5, (high - low) / 2)
@@ -157,7 +157,7 @@ def offer_of(catalog: Catalog, pair: Pair, prompt: str) -> list[Any]:
     """What the boxes say of a pair until somebody changes them: its efficient model over some steps; of one that takes
     none both models instead."""
     card = catalog.model(pair.efficient.model)
-    if card.fixed_steps or card.steps.min == card.steps.max:
+    if card.fixed_steps or card.steps.single:
         return _filled([each.id for each in catalog.cards(pair)], prompts=prompt)
     steps = _steps_around(int(pair.efficient.steps or card.steps.default), card.steps)
     return _filled([card.id], prompts=prompt, steps=steps)

@@ -9,7 +9,7 @@ from pathlib import Path
 import gradio as gr
 import pytest
 
-from pipeline import models
+from pipeline import weights
 from pipeline.catalog import ROLES
 from pipeline.device import Facts
 from pipeline.engine import Engine
@@ -147,7 +147,7 @@ def test_a_pair_that_cannot_be_run_as_things_are_says_so_when_it_is_chosen(shipp
     fetch = "SD-Turbo must be fetched first, up to 5.16 GB: in the Models tab, or with python -m pipeline"
     assert f"{fetch} download --pair sd" in said("sd", processor)
     assert "Press Compare." in said("bundled", processor)
-    monkeypatch.setattr(models, "is_here", lambda card: True)
+    monkeypatch.setattr(weights, "is_here", lambda card: True)
     assert "Press Compare." in said("sdxl", Facts("cuda", "GPU", 10**11, 10**11, bf16=True))
 
 

@@ -31,7 +31,7 @@ def test_everything_on_the_table_is_escaped():
 
 
 def test_what_is_offered_runs_here_and_is_not_here(monkeypatch):
-    monkeypatch.setattr("pipeline.ui.models_tab.is_here", lambda card: card.id == "flux2-klein-4b")
+    monkeypatch.setattr("pipeline.weights.is_here", lambda card: card.id == "flux2-klein-4b")
     offered = {key: name for name, key in fetchable(SHIPPED, A10G)}
     assert next(iter(offered)) == "pair:z-image"
     assert offered["pair:flux2-klein"] == "FLUX.2 klein base 4B → klein 4B, up to 16.0 GB"
@@ -68,7 +68,7 @@ def test_what_would_run_is_told_apart_from_what_runs_and_what_never_will(monkeyp
 
 
 def test_the_box_of_pairs_says_what_is_still_to_be_fetched(monkeypatch):
-    monkeypatch.setattr("pipeline.ui.compare_view.is_here", lambda card: card.id.startswith("z-image"))
+    monkeypatch.setattr("pipeline.weights.is_here", lambda card: card.id.startswith("z-image"))
     names = {key: name for name, key in pair_choices(SHIPPED)}
     assert names["bundled"] == "Diptych 128 → Diptych 128 Efficient"
     assert names["z-image"] == "Z-Image → Z-Image-Turbo"
