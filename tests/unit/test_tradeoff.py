@@ -10,7 +10,7 @@ from pipeline import tradeoff as tradeoff_module
 from pipeline.catalog import load_catalog
 from pipeline.errors import Cancelled
 from pipeline.events import disturbed
-from pipeline.history import History
+from pipeline.history import Entry, History
 from pipeline.prices import load_prices
 from pipeline.request import make_request
 from pipeline.sweep import plan_sweep
@@ -20,12 +20,18 @@ from tests.fakes import CATALOG
 from tests.provider import CARDS
 
 
-def test_the_reference_has_no_switch_whatever_comes_first(catalog, engine, tmp_path):
-    sweeps = Sweeps(catalog, engine, History(tmp_path / "history"))
-    given = {"models": "old, new", "switches": "fp8-weights, none", "prompts": "a fox", "seeds": "7"}
-    entry = sweeps.history.get(sweeps.start(plan_sweep(catalog, given), load_prices().profile("36")))
+def drawn(sweeps: Sweeps, given: dict) -> tuple[Sweeps, Entry]:
+    """A sweep that is drawn to its end, and not compared yet."""
+    entry = sweeps.history.get(sweeps.start(plan_sweep(sweeps.catalog, given), load_prices().profile("36")))
     list(sweeps.run(entry))
-    entry = sweeps.history.get(entry.id)
+    return sweeps, sweeps.history.get(entry.id)
+
+
+def test_the_reference_has_no_switch_whatever_comes_first(catalog, engine, tmp_path):
+    sweeps, entry = drawn(
+        Sweeps(catalog, engine, History(tmp_path / "history")),
+        {"models": "old, new", "switches": "fp8-weights, none", "prompts": "a fox", "seeds": "7"},
+    )
     list(compare_cells(sweeps, entry))
     found = tradeoff(sweeps, entry)
     documents = {cell.place: cell.document for cell in sweeps.cells.of(entry.id)}
@@ -37,11 +43,10 @@ def test_the_reference_has_no_switch_whatever_comes_first(catalog, engine, tmp_p
 
 
 def test_the_settings_of_the_references_are_told_once_each(catalog, engine, tmp_path):
-    sweeps = Sweeps(catalog, engine, History(tmp_path / "history"))
-    given = {"models": "new", "steps": "2, 4", "prompts": "a fox\na cat", "seeds": "7"}
-    entry = sweeps.history.get(sweeps.start(plan_sweep(catalog, given), load_prices().profile("36")))
-    list(sweeps.run(entry))
-    entry = sweeps.history.get(entry.id)
+    sweeps, entry = drawn(
+        Sweeps(catalog, engine, History(tmp_path / "history")),
+        {"models": "new", "steps": "2, 4", "prompts": "a fox\na cat", "seeds": "7"},
+    )
     assert tradeoff(sweeps, entry).references == ()  # nothing is compared with them yet
     list(compare_cells(sweeps, entry))
     found = tradeoff(sweeps, entry)
