@@ -29,20 +29,22 @@ RAM_SHARE = {"cpu": 0.5, "cuda": 0.8}
 """Part of the machine's own memory that weights may take."""
 GROUP_BYTES = 1_000_000_000
 """What one group of layers and its successor take of the GPU, beside activations; a bound, not a measurement."""
-PINNED = 1.5
-"""What group offload takes of the machine's memory for every byte of weights: it pins them, in blocks whose sizes torch
-rounds up to powers of two. A middle of 1 and 2."""
+RAM_TAKEN: dict[How, float] = {"group offload": 1.5}
+"""What a way of offloading takes of the machine's memory for every byte of weights, where it is not 1: group offload
+pins them, in blocks whose sizes torch rounds up to powers of two. A middle of 1 and 2."""
 UNKNOWN_WORK = 0.15
 """Activations as part of the weights, where a card does not say."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How a model, or a pair, runs on a machine. ``device_bytes`` of its GPU, or of its memory where it has none."""
+    """How a model, or a pair, runs on a machine. ``device_bytes`` of its GPU, or of its memory where it has none;
+    ``one_by_one``: the machine's memory holds a pair's models, offloaded to it, only one after the other."""
 
     how: How
     dtype: Dtype
     device_bytes: int
+    one_by_one: bool = False
 
     @property
     def whole(self) -> bool:
@@ -56,7 +58,8 @@ class Plan:
 
     @property
     def words(self) -> str:
-        return f"{self.dtype}, {WORDS[self.how]}, {self.device_bytes / 1e9:.1f} GB"
+        how = WORDS[self.how] + (f", {WORDS['turns']}" if self.one_by_one else "")
+        return f"{self.dtype}, {how}, {self.device_bytes / 1e9:.1f} GB"
 
 
 @dataclass(frozen=True)
@@ -145,18 +148,22 @@ def _plans(cards: Sequence[ModelCard], dtypes: Sequence[Dtype], facts: Facts) ->
     held = list(zip(cards, dtypes, strict=True))
     work = max(_work(card) for card in cards)
     largest = max(max(_parts(card, dtype).values()) for card, dtype in held)
-    together = _together(held)
     # Without a GPU there is nothing to offload from.
     ram = facts.ram_bytes * RAM_SHARE[facts.kind] if facts.kind == "cuda" else 0
+    weights = [card.bytes_as(dtype) for card, dtype in held]
 
-    def plan(how: How, needed: int, possible: bool = True) -> Plan | None:
-        return Plan(how, dtypes[0], needed) if possible and needed * HEADROOM <= room(facts) else None
+    def plan(how: How, needed: int, possible: bool = True, one_by_one: bool = False) -> Plan | None:
+        return Plan(how, dtypes[0], needed, one_by_one) if possible and needed * HEADROOM <= room(facts) else None
+
+    def offload(how: How, needed: int, possible: bool = True) -> Plan | None:
+        taken = [size * RAM_TAKEN.get(how, 1) for size in weights]  # offloaded models hold nothing in common
+        return plan(how, needed, possible and max(taken) <= ram, sum(taken) > ram)
 
     return [
-        plan("resident", together + work),
+        plan("resident", _together(held) + work),
         plan("turns", max(_whole(card, dtype) for card, dtype in held), len(cards) > 1),
-        plan("model offload", largest + work, together <= ram and all(card.part_bytes for card in cards)),
-        plan("group offload", GROUP_BYTES + work, together * PINNED <= ram),
+        offload("model offload", largest + work, all(card.part_bytes for card in cards)),
+        offload("group offload", GROUP_BYTES + work),
     ]
 
 

@@ -18,7 +18,7 @@ from pipeline.backends.switching import denoiser_of, switch_on
 from pipeline.cards import ModelCard
 from pipeline.device import give_back, one_arena
 from pipeline.errors import ModelError
-from pipeline.fit import Plan
+from pipeline.fit import RAM_TAKEN, Plan
 from pipeline.loading import load, load_preview_vae
 from pipeline.switches import SWITCHES
 from pipeline.weights import Weights, locate
@@ -97,17 +97,21 @@ class Residency:
     def __len__(self) -> int:
         return len(self._resident)
 
-    def used_bytes(self, whole: bool = True) -> int:
-        """Bytes of the weights of pipelines that are placed whole (or of those that are offloaded); what two of them
-        share counts once."""
+    def used_bytes(self) -> int:
+        """Bytes of the weights of pipelines that are placed whole; what two of them share counts once."""
         return sum(
             {
                 id(tensor): tensor.nbytes
                 for resident in self._resident.values()
-                if resident.plan.whole == whole
+                if resident.plan.whole
                 for tensor in tensors_of(resident.pipe)
             }.values()
         )
+
+    def _used_ram(self) -> int:
+        """Bytes that offloaded pipelines take of the machine's own memory; they share nothing."""
+        offloaded = [resident for resident in self._resident.values() if not resident.plan.whole]
+        return sum(_ram_of(sum(t.nbytes for t in tensors_of(each.pipe)), each.plan) for each in offloaded)
 
     def evict(self, key: Key) -> None:
         """Drop a pipeline and give its memory back. Components that another pipeline shares stay with that one."""
@@ -140,7 +144,7 @@ class Residency:
                 on_device, in_ram = self._needs(key, card, plan)
                 if (
                     self.used_bytes() + on_device + self._work(card, plan) <= self.device_bytes
-                    and self.used_bytes(whole=False) + in_ram <= self.ram_bytes
+                    and self._used_ram() + in_ram <= self.ram_bytes
                 ):
                     return
                 if other != key and other not in spared:
@@ -157,7 +161,7 @@ class Residency:
         if key in self._resident:
             return 0, 0
         if not plan.whole:
-            return 0, card.bytes_as(plan.dtype)
+            return 0, _ram_of(card.bytes_as(plan.dtype), plan)
         shared = sum(card.part_bytes.get(name, 0) for name in self._shared_components(card, plan))
         return card.bytes_as(plan.dtype) * (card.weight_bytes - shared) // card.weight_bytes, 0
 
@@ -206,6 +210,11 @@ class Residency:
             and resident.plan.dtype == plan.dtype
             and name in resident.pipe.components
         }
+
+
+def _ram_of(weights: int, plan: Plan) -> int:
+    """Bytes of the machine's memory that so many bytes of offloaded weights take."""
+    return int(weights * RAM_TAKEN.get(plan.how, 1))
 
 
 def tensors_of(pipe: Any) -> Iterable[Any]:

@@ -112,13 +112,24 @@ def test_a_machine_with_little_memory_cannot_offload():
     assert "4 GB of memory beside" in why_not("qwen-image", gpu("Lonely", 24, (8, 9), ram=4))
 
 
-def test_group_offload_wants_more_memory_than_the_weights_have():
-    """FLUX.1's pair is 67 GB without what it may share: pinned that is 101."""
-    small = [
-        [plan.how for plan in fit_pair(SHIPPED, SHIPPED.pair("flux1"), gpu("Card", 40, (8, 6), ram=ram)).plans]
-        for ram in (80, 100, 130)
+def test_offloading_wants_as_much_memory_as_it_takes_and_a_pair_takes_turns_at_too_little():
+    """FLUX.1's models are 34 GB each and share nothing when they are offloaded; layer by layer they are pinned: 51."""
+    plans = [
+        fit_pair(SHIPPED, SHIPPED.pair("flux1"), gpu("Card", 40, (8, 6), ram=ram)).plans
+        for ram in (40, 60, 80, 100, 130)
     ]
-    assert small == [[], ["model offload"], ["model offload", "group offload"]]
+    parts, layers = ("model offload", False), ("group offload", False)
+    assert [[(plan.how, plan.one_by_one) for plan in found] for found in plans] == [
+        [],
+        [("model offload", True)],
+        [("model offload", True), ("group offload", True)],
+        [parts, ("group offload", True)],
+        [parts, layers],
+    ]
+    assert plans[1][0].words == (
+        "bfloat16, a model's parts on the GPU in turn, slower, one model in memory at a time, "
+        f"{plans[1][0].device_bytes / 1e9:.1f} GB"
+    )
 
 
 def test_each_model_of_a_pair_is_counted_in_its_own_type():
@@ -160,7 +171,9 @@ def test_half_the_weights_make_a_faster_way_fit_and_the_page_says_which():
     }  # fmt: skip
     assert told(klein).endswith(f"{alone}; with fp8-weights on both all in memory at once, {left / 1e9:.1f} GB")
     assert said["sdxl"]["faster_with"] is None, "there is nothing faster than all at once"
-    assert "would do. With fp8-weights on both: " in told(said["flux1"])
+    little = models_document(SHIPPED, gpu("NVIDIA A10G", 24, (8, 6), ram=40))["pairs"]
+    flux = next(pair for pair in little if pair["id"] == "flux1")
+    assert "would do. With fp8-weights on both: " in told(flux)
 
 
 @pytest.mark.parametrize("model", ["sdxl", "z-image"])

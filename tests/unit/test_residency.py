@@ -160,6 +160,21 @@ def test_an_offloaded_model_finds_room_beside_a_whole_one_or_alone(residency):
     assert not residency.holds((NEW.id, ()), parts)
 
 
+@pytest.mark.parametrize(("how", "taken"), [("model offload", 1), ("group offload", 1.5)])
+def test_offloaded_models_leave_when_the_machines_memory_has_no_room_for_both(residency, how, taken):
+    plan = Plan(how, "float32", 10**6)
+    residency.device_bytes = 10**12
+    residency.ram_bytes = taken * (OLD.weight_bytes + NEW.weight_bytes) * 1.1
+    for card in (OLD, NEW):
+        residency.get(card, plan)
+    assert [residency.holds((card.id, ()), plan) for card in (OLD, NEW)] == [True, True]
+    residency.evict_all()
+    residency.ram_bytes = taken * (OLD.weight_bytes + NEW.weight_bytes) * 0.95
+    for card in (OLD, NEW):
+        residency.get(card, plan)
+    assert [residency.holds((card.id, ()), plan) for card in (OLD, NEW)] == [False, True]
+
+
 def test_a_pair_takes_turns_where_only_its_larger_pictures_need_the_room(residency):
     usual, larger = (replace(WHOLE, device_bytes=OLD.weight_bytes + work) for work in (10**6, 50 * 10**6))
     for card in (OLD, NEW):
