@@ -19,7 +19,7 @@ from typing import Any
 
 from pipeline.cards import JudgeCard, ModelCard
 from pipeline.errors import Cancelled, ModelError
-from pipeline.weights import INDEX, cached, is_here, parts_of
+from pipeline.weights import INDEX, cached, is_here, is_variant, parts_of
 from pipeline.wording import size_text
 
 SETTINGS = ("*.json", "*.txt", "*.model", "*.jinja")
@@ -172,12 +172,15 @@ def _of_pipeline(card: ModelCard, file: str) -> bool:
         return file == INDEX
     if part is not None and (part.file is None or file.endswith(".safetensors")):
         return False
+    if file.endswith(".safetensors") and card.part_bytes and component not in card.part_bytes:
+        return False  # a folder beside the pipeline's own, such as an older VAE
     return _useful(file, card.variant)
 
 
 def _at_the_top(file: str) -> bool:
-    """Of a repository that is one network and no pipeline."""
-    return "/" not in file and _useful(file)
+    """Of a repository that is one network and no pipeline; beside its weights they often lie in another form."""
+    named = not file.endswith(".safetensors") or file.startswith(("diffusion_pytorch_model", "model"))
+    return "/" not in file and named and _useful(file)
 
 
 def _useful(file: str, variant: str | None = None) -> bool:
@@ -186,10 +189,7 @@ def _useful(file: str, variant: str | None = None) -> bool:
     if any(fnmatch(name, pattern) for pattern in SETTINGS):
         # The index of another variant's shards names files that do not come with it.
         return ".safetensors.index" not in name or name.endswith(f".index.{variant}.json" if variant else ".index.json")
-    if not name.endswith(".safetensors"):
-        return False
-    marks = name.removesuffix(".safetensors").split(".")[1:]
-    return variant in (mark.partition("-")[0] for mark in marks) if variant else not marks
+    return name.endswith(".safetensors") and is_variant(name, variant)
 
 
 def _counter(plan: Plan, wanted: Wanted, before: int, on_bytes: OnBytes, stop: threading.Event) -> type:

@@ -91,7 +91,9 @@ def _preview_vae(part: Part | None) -> Path | None:
 
 def _mark(part: Part, place: Path) -> str:
     """Changes when the part does."""
-    return _digest(place if place.is_dir() else place.parent, [place]) if part.path else _commit(place)
+    if not part.path:
+        return _commit(place)
+    return _digest_of_all(place) if place.is_dir() else _digest(place.parent, [place])
 
 
 def _contents(folder: Path, parts: Mapping[str, Path], variant: str | None) -> Iterator[tuple[str, str]]:
@@ -191,13 +193,21 @@ def missing(folder: Path, card: ModelCard) -> str | None:
 
 
 def _has_weights(component: Path, variant: str | None = None) -> bool:
-    """A safetensors file and, where an index lists several, all of them."""
+    """A safetensors file of this variant and, where an index lists several, all of them."""
     indices = list(component.glob(f"*.safetensors.index.{variant}.json" if variant else "*.safetensors.index.json"))
+    files = [path for path in component.glob("*.safetensors") if is_variant(path.name, variant)]
     try:
         shards = {name for index in indices for name in json.loads(index.read_text())["weight_map"].values()}
     except (OSError, ValueError, KeyError, AttributeError):
         return False
-    return bool(list(component.glob("*.safetensors"))) and all((component / shard).exists() for shard in shards)
+    return bool(files) and all((component / shard).exists() for shard in shards)
+
+
+def is_variant(file: str, variant: str | None) -> bool:
+    """Whether a safetensors file is of this variant by its name, None the plain one: model.fp16-00001-of-00002 is
+    fp16's."""
+    marks = file.removesuffix(".safetensors").split(".")[1:]
+    return variant in (mark.partition("-")[0] for mark in marks) if variant else not marks
 
 
 def _own_folder(card: ModelCard) -> str:
@@ -206,6 +216,10 @@ def _own_folder(card: ModelCard) -> str:
         raise ModelError(f"{card.name} lies in {folder}, which is no folder; correct its path.")
     if lacks := missing(folder, card):
         raise ModelError(f"{card.name} in {folder} lacks {lacks}; a folder in diffusers' layout is needed.")
+    return _digest_of_all(folder)
+
+
+def _digest_of_all(folder: Path) -> str:
     return _digest(folder, sorted(path for path in folder.rglob("*") if path.is_file()))
 
 
@@ -219,8 +233,10 @@ def _digest(folder: Path, files: Iterable[Path]) -> str:
 
 
 def _commit(place: Path) -> str:
-    """The commit out of …/snapshots/COMMIT/…"""
-    return place.parts[place.parts.index("snapshots") + 1]
+    """The commit out of …/models--OWNER--NAME/snapshots/COMMIT/…"""
+    from huggingface_hub import constants
+
+    return place.relative_to(constants.HF_HUB_CACHE).parts[2]
 
 
 def _not_here(card: ModelCard | JudgeCard) -> str:
