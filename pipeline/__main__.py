@@ -20,6 +20,7 @@ from pipeline.cards import JudgeCard
 from pipeline.catalog import ROLES, Catalog, load_catalog
 from pipeline.claims import claim, fidelity_text, significance_text, throughput_text
 from pipeline.device import find_facts
+from pipeline.disk import place_of, writing
 from pipeline.errors import InputError, PlaygroundError
 from pipeline.events import Event, Result, final_results
 from pipeline.history import Entry
@@ -44,6 +45,7 @@ from pipeline.sweep_votes import standing_document
 from pipeline.sweep_votes import told as told_of
 from pipeline.terminal import line, progress, tell
 from pipeline.weights import locate_judge
+from pipeline.wholefile import whole_file
 from pipeline.wording import (
     count,
     made_by,
@@ -110,13 +112,10 @@ def _keep(playground: Playground, kind: str, document: dict[str, Any], results: 
 def _save(result: Result, folder: Path) -> str:
     """Write one picture with its recipe; the name tells what was asked for."""
     path = folder / imagefile.name_of(result.request)
-    try:
+    with writing(f"the picture {path}", "choose another --out"):
         folder.mkdir(parents=True, exist_ok=True)
-        imagefile.write(path, result.image, recipe_of(result))
-    except OSError as error:
-        raise PlaygroundError(
-            f"The picture {path} cannot be written ({error.strerror}); choose another --out."
-        ) from error
+        with whole_file(path) as stream:
+            imagefile.write(stream, result.image, recipe_of(result))
     return str(path)
 
 
@@ -248,7 +247,7 @@ def _entry(options: argparse.Namespace, playground: Playground) -> Entry:
         entry = playground.history.get(sweeps.start(plan, price))
     print(f"{forecast(playground.engine, left, price).text()}, without loading")
     # A folder's id does not tell where it is.
-    folder = options.model if options.model and Path(options.model).expanduser().is_dir() else None
+    folder = options.model if options.model and place_of(options.model).is_dir() else None
     own = {"--model-file": options.model_file, "--model": folder}
     again = "".join(f" {name} {shlex.quote(value)}" for name, value in own.items() if value)
     print(f"kept as {entry.id}; if it is stopped: python -m pipeline sweep --resume {entry.id}{again}")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pipeline.cards import DTYPE_BYTES, REPO, Dtype, ModelCard, Range, Sizes
 from pipeline.catalog import Catalog
+from pipeline.disk import place_of
 from pipeline.errors import ModelError
 from pipeline.weights import INDEX, NotDownloaded, cached
 from pipeline.wording import slug
@@ -38,7 +39,7 @@ UNKNOWN = ModelCard(
     guidance=Range(default=1.0, min=0.0, max=20.0),
     size=Sizes(default=512, min=16, max=2048, multiple=8),
     negative_prompt=True,
-    weight_bytes=0,
+    weight_bytes=1,
     reference_seconds_per_evaluation=0.1,
     reference_device="a guess; nothing is known of this model",
 )
@@ -54,7 +55,7 @@ def catalog_with(catalog: Catalog, model: str) -> Catalog:
     """
     if model in catalog.models:
         return catalog
-    folder = Path(model).expanduser().absolute()
+    folder = place_of(model)
     folder = folder.resolve() if ".." in folder.parts else folder  # otherwise a link keeps its own name
     if folder.is_dir():
         # The id stands in pictures, history and reports, and a path may name whoever has it at home.

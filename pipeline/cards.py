@@ -33,7 +33,7 @@ class Sizes(Data):
     default: int
     min: int
     max: int
-    multiple: int
+    multiple: int = Field(gt=0)
 
     @property
     def single(self) -> bool:
@@ -169,7 +169,7 @@ class ModelCard(Data):
     def _has_one_source(self) -> ModelCard:
         if [bool(self.path), bool(self.repo), bool(self.hosted)].count(True) != 1:
             raise ValueError("a model needs either a path or a repo or hosted")
-        if self.hosted is None and not (self.pipeline and "weight_bytes" in self.model_fields_set):
+        if self.hosted is None and not (self.pipeline and self.weight_bytes > 0):
             raise ValueError("a model that runs here needs its pipeline and its weight_bytes")
         if self.memory_bytes is not None and not self.memory_source:
             raise ValueError("memory_bytes needs its memory_source")

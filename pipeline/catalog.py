@@ -14,6 +14,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from pipeline.cards import ASSETS, JudgeCard, ModelCard, Sizes
+from pipeline.disk import place_of
 from pipeline.errors import InputError, ModelError, shown
 from pipeline.hosted import Data, first_fault
 from pipeline.prices import load_prices
@@ -170,7 +171,7 @@ def load_catalog(path: Path = ASSETS / "catalog.toml", more: Path | None = None)
     cannot be read.
     """
     if more is not None:
-        return _with_own(load_catalog(path), more.expanduser().absolute())
+        return _with_own(load_catalog(path), place_of(more))
     return _parsed(path, _raw(path, required=True))
 
 
@@ -205,7 +206,8 @@ def _from_here(folder: Path, entry: dict) -> dict:
     """``entry`` and the tables in it with every ``path`` absolute."""
     found = {key: _from_here(folder, value) if isinstance(value, dict) else value for key, value in entry.items()}
     if isinstance(found.get("path"), str):
-        found["path"] = str(folder / Path(found["path"]).expanduser())
+        own = found["path"]
+        found["path"] = str(place_of(own if own.startswith("~") else folder / own))
     return found
 
 

@@ -18,6 +18,7 @@ from PIL import Image
 
 from pipeline.cards import JudgeCard
 from pipeline.catalog import Catalog
+from pipeline.disk import place_of
 from pipeline.errors import InputError, ModelError, shown
 from pipeline.weights import JUDGE_FILES, is_here, locate_judge
 
@@ -30,7 +31,7 @@ def judge_of(catalog: Catalog, name: object) -> JudgeCard:
         return next(filter(is_here, known.values()), next(iter(known.values())))
     if name in known:
         return known[name]
-    folder = Path(name).expanduser() if isinstance(name, str) and name else None
+    folder = place_of(name) if isinstance(name, str) and name else None
     if folder is None or not folder.is_dir():
         raise InputError(f"judge must be one of {', '.join(known)}, or a folder with a CLIP in it; got {shown(name)}.")
     folder = folder.resolve()

@@ -20,6 +20,7 @@ from pipeline.caches import ImageCache
 from pipeline.catalog import Catalog, Pair, load_catalog
 from pipeline.cost import call_sum
 from pipeline.device import find_facts
+from pipeline.disk import place_of
 from pipeline.engine import Engine
 from pipeline.errors import PlaygroundError
 from pipeline.history import History
@@ -126,7 +127,7 @@ def open_playground(
 
     Raises PlaygroundError if ``data``, the price or ``spend`` cannot be used.
     """
-    folder = Path(data or platformdirs.user_data_dir("diptych")).expanduser().absolute()
+    folder = place_of(data or platformdirs.user_data_dir("diptych"))
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

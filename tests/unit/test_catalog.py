@@ -107,6 +107,8 @@ STEPS = "steps = { default = 6, min = 1, max = 50 }"
         ('name = "Old"', "name = 3", "models.old.name"),
         (STEPS, 'steps = { default = "six", min = 1, max = 50 }', "models.old.steps.default"),
         (STEPS, "steps = { default = 6, min = 1 }", "models.old.steps.max"),
+        ("multiple = 16", "multiple = 0", "models.old.size.multiple"),
+        ("weight_bytes = 1000", "weight_bytes = 0", "models.old"),
         ('licence = "MIT"', 'license = "MIT"', "models.old.licence"),
         ('path = "models/old"', "", "models.old"),
         ('path = "models/old"', 'path = "models/old"\nrepo = "someone/old"', "models.old"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -72,6 +74,21 @@ def test_compare_tells_the_throughput_when_asked(capsys):
 def test_a_seed_that_nobody_gave_is_random_and_told(capsys):
     seeds = {document(capsys, "compare", "a fox")["seed"] for _ in range(3)}
     assert len(seeds) == 3
+
+
+def test_a_picture_that_cannot_be_written_leaves_the_older_one(capsys, tmp_path, monkeypatch):
+    words = ("generate", "a fox", "--model", "new", "--seed", "7", "--fresh", "--out", str(tmp_path))
+    place = Path(document(capsys, *words)["image"])
+    before = place.read_bytes()
+
+    def full(stream: BinaryIO, *_: object) -> None:
+        stream.write(b"half a picture")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(imagefile, "write", full)
+    assert command_line.main(list(words)) == 2
+    assert f"The disk is full, so the picture {place} cannot be written" in capsys.readouterr().err
+    assert place.read_bytes() == before and list(place.parent.glob("*.png")) == [place]
 
 
 def test_the_cache_is_read_unless_fresh_is_wanted(capsys, backend: CountingBackend):
