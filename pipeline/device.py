@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 
 M_ARENA_MAX = -8  # malloc.h of glibc
+CGROUP = Path("/sys/fs/cgroup")
 VERSIONED = ("torch", "diffusers", "transformers")
 
 
@@ -67,7 +68,7 @@ def cpu_device() -> Device:
     count = available_cores()
     memory = psutil.virtual_memory().total
     with contextlib.suppress(OSError, ValueError):  # a container's own limit (cgroup v2), "max" where there is none
-        memory = min(memory, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+        memory = min(memory, int((CGROUP / "memory.max").read_text()))
     name = f"CPU, {count} core{'s' if count != 1 else ''}"
     model = _cpu_model()
     return Device("cpu", f"{name} ({model})" if model else name, memory)
@@ -77,8 +78,10 @@ def available_bytes() -> int:
     """Bytes of memory that can still be taken without anything being killed for it."""
     free = psutil.virtual_memory().available
     with contextlib.suppress(OSError, ValueError):  # a container's own limit, "max" where there is none
-        limit = int(Path("/sys/fs/cgroup/memory.max").read_text())
-        free = min(free, limit - int(Path("/sys/fs/cgroup/memory.current").read_text()))
+        limit, used = (int((CGROUP / name).read_text()) for name in ("memory.max", "memory.current"))
+        counts = dict(line.split() for line in (CGROUP / "memory.stat").read_text().splitlines())
+        # What files left there is counted as used, and given up before anything is killed.
+        free = min(free, limit - used + int(counts.get("inactive_file", 0)))
     return free
 
 
@@ -115,6 +118,7 @@ def find_device() -> Device:
 
 OUT_OF_MEMORY = (
     "can't allocate memory",
+    "DefaultCPUAllocator: not enough memory",
     "CUDA error: out of memory",
     "CUDA driver error: out of memory",
     "_STATUS_ALLOC_FAILED",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,8 @@ from pipeline.wording import slug
 
 CHUNK = "diptych"
 NAME_MAX = 100
+BROKEN = (SyntaxError, ValueError, IndexError, struct.error, Image.DecompressionBombError)
+"""What Pillow raises for a bad file, beside OSError."""
 
 
 def write(target: Path | BinaryIO, image: Image.Image, recipe: dict) -> None:
@@ -38,7 +41,7 @@ def name_of(request: ImageRequest) -> str:
         *(["without", _told(request.negative_prompt)] if request.negative_prompt else []),
         str(request.seed),
         slug(Path(request.model).name),  # a folder or a Hub id has a slash
-        f"{request.steps}-steps-guidance-{request.guidance:g}",
+        f"{request.steps}-steps-guidance-{request.guidance!r}".removesuffix(".0"),
         *request.switches,
         f"{request.width}x{request.height}",
     ]
@@ -85,7 +88,7 @@ def _opened(source: Path | BinaryIO) -> Iterator[Image.Image]:
     try:
         with Image.open(source, formats=["PNG"]) as image:
             yield image
-    except (SyntaxError, ValueError, Image.DecompressionBombError) as error:  # Pillow's other words for a bad file
+    except BROKEN as error:
         raise OSError(f"broken PNG: {error}") from error
 
 

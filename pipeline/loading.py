@@ -101,15 +101,16 @@ def _replacement(beside: Path, place: Path, dtype: Any) -> Any:
     import json
 
     import diffusers
-    import torch
+    from accelerate import init_empty_weights
     from safetensors.torch import load_file
 
     config = (place if place.is_dir() else beside) / "config.json"
     component_class = getattr(diffusers, json.loads(config.read_text(encoding="utf-8"))["_class_name"])
     if place.is_dir():
         return component_class.from_pretrained(str(place), dtype=dtype, **ONLY_HERE)
-    # Without weights of its own first: those, in float32 and drawn at random, would cost gigabytes and a minute.
-    with torch.device("meta"):
+    # Without weights of its own first: those, in float32 and drawn at random, would cost gigabytes and a minute. What a
+    # class computes for itself, such as positions, is in no file, so it is there from the first.
+    with init_empty_weights(include_buffers=False):
         made = component_class.from_config(component_class.load_config(str(beside)))
     made.load_state_dict(load_file(place), assign=True)
     return made.to(dtype).eval()

@@ -317,8 +317,8 @@ def _zip(
 
 
 def _member(name: str) -> zipfile.ZipInfo:
-    """With the time to the minute, as the page has it."""
-    member = zipfile.ZipInfo(name, (*time.gmtime()[:5], 0))
+    """With the time to the minute, as the page has it; a zip knows none before 1980, where clocks without one begin."""
+    member = zipfile.ZipInfo(name, max((1980, 1, 1, 0, 0, 0), (*time.gmtime()[:5], 0)))
     member.compress_type = zipfile.ZIP_DEFLATED
     return member
 

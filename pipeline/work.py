@@ -179,7 +179,7 @@ class _Work:
         """One size of one lane: a short call that warms, then the timed ones. Raises BatchTooLarge."""
         request = self._order.requests[lane]
         try:
-            self._make(lane, 0, request.model_copy(update={"steps": WARM_STEPS}), How(batch=size), size)
+            self._make(lane, 0, request.model_copy(update={"steps": WARM_STEPS}), How(batch=size, kept=False), size)
             made = [
                 self._make(lane, call, request, How(reuse=False, batch=size), size) for call in range(1, ROUNDS + 1)
             ]

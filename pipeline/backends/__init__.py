@@ -46,12 +46,14 @@ class How:
     """What decides no pixel of the (first) picture.
 
     ``previews``: hand them to on_step. ``reuse``: take prompt embeddings made before, if there are any. ``batch``: so
-    many pictures at once, with the seeds that follow the request's.
+    many pictures at once, with the seeds that follow the request's. ``kept``: somebody will see it, so one that is none
+    is refused.
     """
 
     previews: bool = False
     reuse: bool = True
     batch: int = 1
+    kept: bool = True
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from PIL import Image
 from pipeline.cards import ModelCard
 from pipeline.errors import Declined, ModelError
 from pipeline.hosted import Hosted
+from pipeline.imagefile import BROKEN
 from pipeline.request import ImageRequest
 
 FORMATS = ("PNG", "JPEG", "WEBP")
@@ -62,7 +63,7 @@ def checked(card: ModelCard, request: ImageRequest, content: bytes) -> Image.Ima
         size = image.size  # read before anything is decoded: a small file can be a huge picture
         if size == (request.width, request.height):
             return image.convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except (*BROKEN, OSError):
         raise ModelError(f"{card.hosted.provider} answered with a damaged picture; try again.") from None
     raise ModelError(
         f"{card.name} answered with a picture of {size[0]} x {size[1]} pixels where {request.width} x {request.height} "

@@ -173,7 +173,7 @@ class LocalBackend:
         """
         short = request.model_copy(update={"steps": CACHE_STEPS if "step-cache" in request.switches else 2})
         try:
-            self._make(resident, short, How(), lambda *_: on_part("warm-up", 1, 2), threading.Event())
+            self._make(resident, short, How(kept=False), lambda *_: on_part("warm-up", 1, 2), threading.Event())
             return
         except Exception as error:
             if not request.switches or isinstance(error, PlaygroundError) or out_of_memory(error):
@@ -290,7 +290,7 @@ class LocalBackend:
                     output = self._several(card, family, pipe, request.seed, how.batch, arguments)
             clock.stop()
             seconds, highest = {"encode": encode_s, **clock.seconds()}, peak.bytes()
-            if not self.any_picture:
+            if how.kept and not self.any_picture:
                 refuse_unusable(card, resident.plan.dtype, output, latents)
         if self._cuda is None and highest is not None and held is not None:
             self._taken[key_of(request), request.width, request.height, how.batch] = highest - held

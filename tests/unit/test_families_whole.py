@@ -318,6 +318,17 @@ def test_a_component_from_elsewhere_replaces_the_own_one(checkpoint):
     assert pipe.scheduler.config.timestep_spacing == "trailing"
 
 
+def test_a_file_of_weights_does_for_a_class_that_computes_its_positions(checkpoint):
+    """They are in no file, and would be nowhere if the class were made without any tensors."""
+    folder = checkpoint("QwenImagePipeline")
+    place = folder / "transformer" / "diffusion_pytorch_model.safetensors"
+    card = tiny_card("qwen-image", folder)
+    pipe = load(card, Weights(folder, "", {"transformer": place}), "float32", {})
+    assert not [name for name, each in pipe.transformer.named_buffers() if each.is_meta]
+    positions = pipe.transformer.pos_embed
+    assert not positions.pos_freqs.is_meta and not positions.neg_freqs.is_meta
+
+
 def test_a_file_of_the_wrong_shape_is_one_sentence(checkpoint, backend):
     card = tiny_card("sd-turbo", checkpoint).model_copy(update={"id": "wrong", "pipeline": "ZImagePipeline"})
     with pytest.raises(ModelError, match=r"SD-Turbo could not be loaded from folder .*: ") as caught:

@@ -121,6 +121,16 @@ def test_a_picture_too_large_to_open_is_refused():
         imagefile.read(BytesIO(file))
 
 
+@pytest.mark.parametrize("content", [b"\x01", b""])
+def test_a_chunk_that_is_cut_short_is_a_broken_picture(content):
+    file = written(PICTURE, {"request": {}}).getvalue()
+    chunk = b"gAMA" + content
+    cut = len(content).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big")
+    end = file.index(b"IEND") - 4
+    with pytest.raises(OSError, match="broken PNG"):
+        imagefile.read(BytesIO(file[:end] + cut + file[end:]))
+
+
 def test_the_recipe_alone_is_read_without_the_pixels():
     buffer = written(PICTURE, {"request": {"seed": 1}})
     assert imagefile.read_recipe(buffer) == {"request": {"seed": 1}}
@@ -136,7 +146,8 @@ def test_pictures_that_differ_in_anything_have_different_names():
     others = [
         {}, {"prompt": "a red apple!"}, {"prompt": "苹果"}, {"prompt": "苹"}, {"prompt": "x" * 60},
         {"prompt": "x" * 61}, {"seed": 8}, {"steps": 9},
-        {"guidance": 2.5}, {"switches": ["compile"]}, {"width": 512}, {"height": 512},
+        {"guidance": 2.5}, {"guidance": 4.1234561}, {"guidance": 4.1234562},
+        {"switches": ["compile"]}, {"width": 512}, {"height": 512},
         {"prompt": "x" * 60, "negative_prompt": "y" * 60, "switches": ["compile", "int8-weights", "channels-last"]},
         {"prompt": "x" * 60, "negative_prompt": "y" * 60, "switches": ["compile", "int8-weights"]},
         {"negative_prompt": "blur"}, {"negative_prompt": "Blur"},

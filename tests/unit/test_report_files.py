@@ -166,6 +166,12 @@ def test_many_pictures_take_no_more_memory_than_one(item, catalog, tmp_path, nam
     assert (tmp_path / name).stat().st_size > 40 * size and peak < 8 * size
 
 
+def test_a_clock_that_stands_at_its_beginning_spoils_no_zip(much, catalog, tmp_path, monkeypatch):
+    monkeypatch.setattr(report.time, "gmtime", lambda *_: time.struct_time((1970, 1, 1, 0, 0, 0, 3, 1, 0)))
+    write_report(tmp_path / "report.zip", "A title", [much], catalog, PRICES)
+    assert {each.date_time[0] for each in zipfile.ZipFile(tmp_path / "report.zip").infolist()} == {1980}
+
+
 def test_the_same_report_of_the_same_minute_is_the_same_file(much, catalog, tmp_path, monkeypatch):
     """So that it can be named by its content."""
     monkeypatch.setattr(report.time, "gmtime", lambda: time.struct_time((2026, 11, 3, 14, 5, 7, 1, 307, 0)))

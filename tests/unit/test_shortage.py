@@ -16,7 +16,7 @@ import torch
 from pipeline.backends import How, key_of
 from pipeline.backends.local import LocalBackend
 from pipeline.cards import ModelCard
-from pipeline.device import Facts
+from pipeline.device import Facts, available_bytes
 from pipeline.errors import ModelError
 from pipeline.fit import Plan, more_work
 from pipeline.request import make_request
@@ -212,6 +212,16 @@ def test_a_larger_picture_is_given_more_room_beside_others(card):
     assert more_work(card, 1) == 0
 
 
+def test_memory_that_files_left_in_a_container_can_still_be_taken(tmp_path, monkeypatch):
+    counts = "anon 100\ninactive_file 700\nactive_file 90"
+    for name, text in (("memory.max", "1000"), ("memory.current", "900"), ("memory.stat", counts)):
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr("pipeline.device.CGROUP", tmp_path)
+    assert available_bytes() == 800
+    (tmp_path / "memory.max").write_text("max")
+    assert available_bytes() > 10**6
+
+
 def test_a_gpu_that_has_stopped_working_is_one_sentence(monkeypatch):
     def dead():
         raise RuntimeError("CUDA error: an illegal memory access was encountered\nCUDA kernel errors might be")
@@ -224,11 +234,12 @@ def test_a_gpu_that_has_stopped_working_is_one_sentence(monkeypatch):
         raise RuntimeError("whatever came first")
 
 
-def test_a_processor_that_runs_out_of_memory_says_so_too(card, monkeypatch):
+@pytest.mark.parametrize("words", ["can't allocate memory", "not enough memory"], ids=["Linux", "Windows"])
+def test_a_processor_that_runs_out_of_memory_says_so_too(card, monkeypatch, words):
     backend = LocalBackend()
 
     def failing(*_: object, **__: object):
-        raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: 99 bytes.")
+        raise RuntimeError(f"[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: {words}: 99 bytes.")
 
     monkeypatch.setattr("diffusers.PRXTransformer2DModel.forward", failing)
     with pytest.raises(ModelError, match=r"Diptych 128 ran out of memory at 128 x 128 pixels: CPU, .* GB to give"):

@@ -55,6 +55,21 @@ def test_numbers_that_overflow_are_a_sentence_and_the_model_goes_on(card, broken
     assert make().tobytes() == sound.tobytes()
 
 
+def test_a_warm_up_that_gave_none_refuses_no_run(card, monkeypatch):
+    """Few steps of a prompt can look to a safety checker as all of them do not."""
+    backend, request = LocalBackend(), make_request(card, "a red apple", seed=7, steps=4)
+    steps = []
+
+    def strict(_card: object, *_: object):
+        raise Declined("held back")
+
+    monkeypatch.setattr("pipeline.backends.local.refuse_unusable", strict)
+    backend.resident(card, request)
+    with pytest.raises(Declined, match="held back"):
+        backend.make(card, request, How(), lambda *told: steps.append(told), threading.Event())
+    assert len(steps) == 4
+
+
 def test_a_picture_that_is_only_dark_is_a_picture():
     night = Image.new("RGB", (32, 32))
     night.putpixel((3, 4), (0, 1, 0))
