@@ -224,8 +224,7 @@ class Engine:
             runs = len(event.result.runs)
             if event.lane not in usual:
                 usual[event.lane] = self._usual(event.result)
-            if runs == 1:  # a single run may be told again as final, with its throughput
-                event = replace(event, result=replace(event.result, usual_s=usual[event.lane]))
+            event = replace(event, result=replace(event.result, usual_s=usual[event.lane]))
             if runs > learned.get(event.lane, 0):  # else told again, with its throughput or as final
                 self._record(event.result)
                 learned[event.lane] = runs

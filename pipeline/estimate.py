@@ -14,8 +14,6 @@ from pipeline.request import ImageRequest
 from pipeline.timing import Timings
 
 KEPT_RUNS = 20
-USUAL_RUNS = 3
-"""So many runs before anything counts as usual."""
 LOADED_S = 0.1
 """Less than this finds a pipeline in memory already."""
 
@@ -40,19 +38,24 @@ class Estimator:
     def __init__(self):
         self._lock = threading.Lock()
         self._seen: dict[tuple[object, ...], deque[tuple[float, float]]] = {}
+        self._fastest: dict[tuple[object, ...], tuple[float, float]] = {}
         self._loads: dict[Key, float] = {}
 
     def record(self, card: ModelCard, request: ImageRequest, timings: Timings) -> None:
         """Learn from a warm run that was really made."""
         each = timings.denoise / card.evaluations(request.steps, request.guidance)
         took = each, timings.total - timings.denoise
+        key = _key(request)
         with self._lock:
-            self._seen.setdefault(_key(request), deque(maxlen=KEPT_RUNS)).append(took)
+            self._seen.setdefault(key, deque(maxlen=KEPT_RUNS)).append(took)
+            self._fastest[key] = tuple(map(min, took, self._fastest.get(key, took)))
 
     def usual(self, card: ModelCard, request: ImageRequest) -> float | None:
-        """What such a picture took this process in the median; None before it has drawn a few."""
-        seen = self._seen_of(request)
-        return _median(card, request, seen) if len(seen) >= USUAL_RUNS else None
+        """What such a picture takes while nothing else uses the machine, by the fastest run of this process: others can
+        make one slower, none faster, and a machine that stays busy does not become usual. None before the first."""
+        with self._lock:
+            fastest = self._fastest.get(_key(request))
+        return fastest and _seconds(card, request, *fastest)
 
     def record_loading(self, key: Key, seconds: float) -> None:
         """Learn what a pipeline's loading and warm-up took of a turn on the device."""
@@ -82,7 +85,10 @@ class Estimator:
 
 
 def _median(card: ModelCard, request: ImageRequest, seen: list[tuple[float, float]]) -> float:
-    each, beside = map(median, zip(*seen, strict=True))
+    return _seconds(card, request, *map(median, zip(*seen, strict=True)))
+
+
+def _seconds(card: ModelCard, request: ImageRequest, each: float, beside: float) -> float:
     return card.evaluations(request.steps, request.guidance) * each + beside
 
 

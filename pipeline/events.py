@@ -54,7 +54,7 @@ class Step:
 
 
 DISTURBED = 3.0
-"""A single run's time over the usual, above which nothing is claimed from it. By feel: a browser on the same two cores
+"""A time over the usual, above which the machine was busy with something else. By feel: a browser on the same two cores
 makes it half as long again, other programs make it several times as long."""
 
 
@@ -86,7 +86,7 @@ class Result:
     batches: tuple[Batch, ...] = ()
     """Where the throughput was measured: every number of pictures at once that was tried."""
     usual_s: float | None = None
-    """What such a picture took here at the last times; None where that is not known, or there are several runs."""
+    """What such a picture took here before at best (see pipeline.estimate); None where that is not known."""
 
     @property
     def timings(self) -> Timings:

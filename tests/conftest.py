@@ -67,7 +67,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 def steady(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a prompt's encoding took in a busy moment is not reused; whether it is must not be for the machine to say
     that the tests run on."""
-    monkeypatch.setattr(embeddings, "USUAL_TIMES", 10**9)
+    monkeypatch.setattr(embeddings, "DISTURBED", 10**9)
 
 
 @pytest.fixture

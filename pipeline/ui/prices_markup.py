@@ -19,6 +19,7 @@ from pipeline.cost import (
     hosted_sum,
     month,
 )
+from pipeline.events import disturbed
 from pipeline.hosted import HostedPrice
 from pipeline.prices import PriceProfile, PriceTable, source_url
 from pipeline.wording import count, dollars, duration, figure
@@ -85,6 +86,8 @@ def _saves(document: Mapping[str, Any], before: Month, after: Month, images_a_da
         return f"{at}: no price is known for this hardware. Give your own price per hour."
     if document["speedup"] is None:
         return f"{at} no saving is claimed. {': '.join(unclaimed(document))}."
+    if any(map(disturbed, document["lanes"])):
+        return f"{at} no saving is claimed: the machine was busy with something else, so the costs are too high."
     free = [not lane.get("hosted") and lane["cost_usd"] == 0 for lane in document["lanes"]]
     if any(free) and not all(free):
         return f"{at} no saving is claimed: the price per hour is set to nothing."

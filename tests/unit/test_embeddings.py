@@ -15,17 +15,19 @@ def text(words: str, encoder: str = "one") -> Text:
 
 
 def test_a_time_far_above_the_usual_is_not_charged_again(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(embeddings, "USUAL_TIMES", 3)
+    monkeypatch.setattr(embeddings, "DISTURBED", 3)
     made = Embeddings()
     made.put(text("busy"), (np.zeros(2), None), 0.9)
     assert made.get(text("busy"))[1] == 0.9, "nobody knows yet what is usual"
-    for words in ("a", "b"):
-        made.put(text(words), (np.zeros(2), None), 0.004)
+    for words in ("x" * 300, "a"):  # a long one may take long
+        made.put(text(words), (np.zeros(2), None), 0.004 * len(words))
+    made.put(text("always busy"), (np.zeros(2), None), 0.8)
     made.put(text("other"), (np.zeros(2), None), 0.9)
     made.put(text("slow", "large"), (np.zeros(2), None), 0.9)
     made.put(text("c"), (np.zeros(2), None), 0.011)
     assert made.get(text("busy")) is None and made.get(text("other")) is None
     assert made.get(text("c"))[1] == 0.011 and made.get(text("slow", "large"))[1] == 0.9
+    assert made.get(text("x" * 300))[1] == 1.2 and made.get(text("always busy")) is None
     made.put(text("busy"), (np.ones(2), None), 0.005)
     assert made.get(text("busy"))[0][0].tolist() == [1, 1] and made.get(text("busy"))[1] == 0.005
     made.clear()

@@ -107,6 +107,11 @@ def test_a_dearer_successor_is_said_to_be_one():
             {"speedup": None, "lanes": [lane | {"usual_seconds": 0.05} for lane in DOCUMENT["lanes"]]},
             "no saving is claimed. The machine was busy: the predecessor model took 18 times",
         ),
+        (
+            TABLE.profile(1),
+            {"lanes": [lane | {"usual_seconds": 0.05} for lane in DOCUMENT["lanes"]]},
+            "no saving is claimed: the machine was busy with something else",
+        ),
         (TABLE.profile(0), {}, "saves nothing a month"),
     ],
 )
