@@ -14,7 +14,7 @@ import time
 from contextlib import contextmanager
 from typing import Any
 
-from pipeline.backends import Backend, How, Made, OnPart, OnStep
+from pipeline.backends import Backend, How, Key, Made, OnPart, OnStep
 from pipeline.bench.common import DEFAULT, Subject, playground, requests, spread
 from pipeline.cards import ModelCard
 from pipeline.engine import Engine
@@ -35,7 +35,9 @@ class Counted:
         self._using = 0
         self.peak = 0
         self.steps = 0
-        self.device, self.identity = backend.device, backend.identity
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backend, name)
 
     @contextmanager
     def _use(self):
@@ -48,7 +50,7 @@ class Counted:
             with self._lock:
                 self._using -= 1
 
-    def prepare(self, card: ModelCard, request: ImageRequest, keep: frozenset[str], on_part: OnPart) -> None:
+    def prepare(self, card: ModelCard, request: ImageRequest, keep: frozenset[Key], on_part: OnPart) -> None:
         with self._use():
             self._backend.prepare(card, request, keep, on_part)
 

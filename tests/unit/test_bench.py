@@ -20,7 +20,12 @@ from pipeline.bench.peak import against_card
 from pipeline.bench.random_weights import build
 from pipeline.catalog import load_catalog
 from pipeline.device import Device
+from pipeline.engine import Engine
 from pipeline.errors import InputError
+from pipeline.estimate import LOADED_S
+from pipeline.events import final_results
+from pipeline.request import make_request
+from tests.fakes import CountingBackend
 
 STAGES = {"encode_s", "denoise_s", "decode_s", "total_s"}
 
@@ -89,6 +94,13 @@ def test_one_at_a_time_also_among_eight_visitors():
     found = document("concurrency")
     assert found["peak_overlap"] == 1
     assert 0 < found["finished"] <= found["comparisons"] == 8
+
+
+def test_visitors_may_also_ask_for_models_that_take_turns_in_memory(catalog):
+    engine = Engine(catalog, bench.concurrency.Counted(CountingBackend(load_s=2 * LOADED_S)))
+    pair = [make_request(card, "a fox") for card in catalog.models.values()]
+    final_results(engine.run(pair))
+    assert len(final_results(engine.run(pair, use_cache=False))) == 2, "who asks again is told what loading took"
 
 
 @pytest.mark.parametrize("pair", ["sdxl", "flux2-klein", "z-image", "sana"])
