@@ -6,38 +6,20 @@ import argparse
 import os
 import sys
 
+from pipeline.options import Parser, money, places
+
 
 def options(argv: list[str] | None = None) -> argparse.Namespace:
     """The command line. Everything can be left out."""
-    parser = argparse.ArgumentParser(description="Diptych: one prompt, two models, time and cost.")
+    parser = Parser(description="Diptych: one prompt, two models, time and cost.", parents=[places(), money()])
     parser.add_argument("--host", help="address to listen on (default: this machine only; on a Space: everywhere)")
     parser.add_argument("--port", type=int, help="default: the first free one from 7860")
-    parser.add_argument(
-        "--data",
-        metavar="DIR",
-        default=os.environ.get("DIPTYCH_DATA"),
-        help="history, votes and caches (default: the user's data folder; also: DIPTYCH_DATA)",
-    )
-    parser.add_argument(
-        "--price",
-        metavar="PROFILE",
-        default=os.environ.get("DIPTYCH_PRICE") or None,  # a Space's variable can be empty
-        help="a profile of assets/prices.toml, or dollars per hour (also: DIPTYCH_PRICE)",
-    )
-    parser.add_argument("--model-file", metavar="TOML", help="your own models and pairs, beside the shipped ones")
     parser.add_argument(
         "--fetch",
         metavar="ID,ID,…",
         default=os.environ.get("DIPTYCH_FETCH"),
         help="fetch these pairs or judges of the Hub before the page is up, as far as they are not here (also: "
         "DIPTYCH_FETCH)",
-    )
-    parser.add_argument(
-        "--spend",
-        metavar="USD",
-        default=os.environ.get("DIPTYCH_SPEND"),
-        help="what hosted pictures may cost at list prices until the page ends, visitors' too (default: 1, for whoever "
-        "sits at this machine only; also: DIPTYCH_SPEND)",
     )
     parser.add_argument("--share", action="store_true", help="a public link through Gradio's tunnel")
     parser.add_argument(

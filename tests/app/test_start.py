@@ -25,6 +25,7 @@ def start(*options: str, **variables: str) -> subprocess.CompletedProcess:
     ("options", "words"),
     [
         (["--price", "gold"], "price must be dollars per hour"),
+        (["--port", "x"], "invalid int value: 'x'; see app.py --help"),
         (["--port", "99999"], "cannot listen on port 99999"),
         (["--data", "{file}"], "choose another with --data"),
     ],
@@ -97,3 +98,10 @@ def test_the_pages_own_files_outlive_the_sweeps_however_old_they_are(tmp_path: P
         folder.protect(str(page.config))
         folder.sweep()
     assert {path for path in (tmp_path / "served").rglob("*") if path.is_file()} == shown
+
+
+def test_options_are_read_before_what_heeds_the_variables_they_set():
+    heavy = ("torch", "diffusers", "gradio", "huggingface_hub")
+    found = f"import app, sys; app.options([]); print(set({heavy}) & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", found], cwd=ASSETS.parent, capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
