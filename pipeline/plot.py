@@ -14,7 +14,6 @@ from itertools import cycle, pairwise
 from markupsafe import Markup
 
 from pipeline.labels import raised
-from pipeline.pareto import pareto_front
 from pipeline.wording import dollars, seconds_text
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 340, 72, 20, 16, 58
@@ -144,7 +143,7 @@ def figure(
 ) -> Markup:
     """``best``: the front; empty where it is not known, and nothing is then drawn as if it were. The line goes only
     through those that climb: others are on it for noise alone."""
-    climbing = [best[i] for i in pareto_front([(dot.x, dot.y) for dot in best])]
+    climbing = [dot for i, dot in enumerate(best) if all(dot.y > before.y for before in best[:i])]
     corners = " ".join(f"{x.at(math.log10(dot.x)):.1f},{y.at(dot.y):.1f}" for dot in climbing)
     line = Markup('<polyline points="{}" fill="none" stroke="currentColor" stroke-width="1.5" stroke-dasharray="5 4"/>')
     marks = dict(zip(models, cycle(MARKS), strict=False))
