@@ -40,15 +40,15 @@ def main() -> None:
     if chosen.offline:
         os.environ[OFFLINE] = "1"
     tell_hub()
-    from pipeline import download
     from pipeline.errors import PlaygroundError
     from pipeline.playground import open_playground
+    from pipeline.terminal import bring
 
     try:
         playground = open_playground(chosen.data, chosen.price, chosen.model_file, spend=chosen.spend)
         playground.check_data()
         if chosen.fetch:
-            download.bring(playground.catalog.named(chosen.fetch))
+            bring(playground.catalog.named(chosen.fetch))
     except PlaygroundError as error:
         fail(str(error))
     from pathlib import Path

@@ -43,7 +43,7 @@ from pipeline.sweep_run import LeftOut, Working
 from pipeline.sweep_votes import claim as claim_of
 from pipeline.sweep_votes import standing_document
 from pipeline.sweep_votes import told as told_of
-from pipeline.terminal import line, progress, tell
+from pipeline.terminal import fetch_here, line, progress, tell
 from pipeline.weights import locate_judge
 from pipeline.wholefile import whole_file
 from pipeline.wording import (
@@ -325,7 +325,7 @@ def _download(options: argparse.Namespace) -> dict[str, Any]:
         plan = download.plan_repo(bare["repo"], bare["revision"])
     else:
         plan = download.plan_card(catalog.model(options.model))
-    download.fetch_here(plan)
+    fetch_here(plan)
     asked = {"pair": options.pair} if options.pair else {"model": options.model}
     return {**asked, "bytes": plan.total_bytes, "fetched_bytes": plan.missing_bytes}
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,8 +18,7 @@ from typing import Any
 
 from pipeline.cards import JudgeCard, ModelCard
 from pipeline.errors import Cancelled, ModelError
-from pipeline.weights import INDEX, cached, is_here, is_variant, parts_of
-from pipeline.wording import size_text
+from pipeline.weights import INDEX, cached, is_variant, parts_of
 
 SETTINGS = ("*.json", "*.txt", "*.model", "*.jinja")
 TINY_VAE = "diffusion_pytorch_model.safetensors"
@@ -112,32 +110,6 @@ def fetch(plan: Plan, on_bytes: OnBytes, stop: threading.Event) -> None:
             raise ModelError(_sentence(plan.name, wanted.repo, error)) from error
         done += wanted.size
     on_bytes(done, plan.total_bytes, "")
-
-
-def fetch_here(plan: Plan) -> None:
-    """The same, told on the terminal: in place on one, else a line at every tenth."""
-    told = -1
-
-    def tell(done: int, total: int, file: str) -> None:
-        nonlocal told
-        said = f"{size_text(done)} of {size_text(total)}"
-        tenth = 10 * done // total if total else 10
-        if sys.stderr.isatty():
-            print(f"\r\x1b[K{said} {file}", end="", file=sys.stderr, flush=True)
-        elif tenth > told:
-            print(said, flush=True)
-        told = max(told, tenth)
-
-    print(f"{plan.name}: {size_text(plan.missing_bytes)} of {size_text(plan.total_bytes)} to fetch, into {plan.place}")
-    fetch(plan, tell, threading.Event())
-    print("\nEverything is here." if sys.stderr.isatty() else "Everything is here.", flush=True)
-
-
-def bring(cards: Sequence[ModelCard | JudgeCard]) -> None:
-    """Fetch those of these that are not here, told on the terminal; nothing is asked of the Hub if all are."""
-    absent = [card for card in cards if card.repo is not None and not is_here(card)]
-    if absent:
-        fetch_here(plan_cards(absent))
 
 
 def _plan(name: str, files: list[Wanted]) -> Plan:

@@ -1,13 +1,17 @@
-"""What the command line says while it works, and of each picture: a line of progress and a line of numbers."""
+"""What is said on the terminal: of work and of a download a line of progress, of each picture a line of numbers."""
 
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipeline.cards import JudgeCard, ModelCard
+from pipeline.download import Plan, fetch, plan_cards
 from pipeline.events import Event, Loading, Queued, Step, disturbed
 from pipeline.reading import reading_text
+from pipeline.weights import is_here
 from pipeline.wording import (
     asked_text,
     cost_text,
@@ -15,6 +19,7 @@ from pipeline.wording import (
     evaluations_text,
     seconds_range,
     seconds_text,
+    size_text,
     steps_text,
     switches_text,
 )
@@ -40,6 +45,31 @@ def line(text: str) -> None:
     """Progress, in the place of the last that was told; only a terminal gets it."""
     if sys.stderr.isatty():
         print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def fetch_here(plan: Plan) -> None:
+    """Fetch what is missing, told in place on a terminal, else in a line at every tenth."""
+    told = -1
+
+    def tell_bytes(done: int, total: int, file: str) -> None:
+        nonlocal told
+        said = f"{size_text(done)} of {size_text(total)}"
+        tenth = 10 * done // total if total else 10
+        line(f"{said} {file}")
+        if tenth > told and not sys.stderr.isatty():
+            print(said, flush=True)
+        told = max(told, tenth)
+
+    print(f"{plan.name}: {size_text(plan.missing_bytes)} of {size_text(plan.total_bytes)} to fetch, into {plan.place}")
+    fetch(plan, tell_bytes, threading.Event())
+    print("\nEverything is here." if sys.stderr.isatty() else "Everything is here.", flush=True)
+
+
+def bring(cards: Sequence[ModelCard | JudgeCard]) -> None:
+    """Fetch those of these that are not here; nothing is asked of the Hub if all are."""
+    absent = [card for card in cards if card.repo is not None and not is_here(card)]
+    if absent:
+        fetch_here(plan_cards(absent))
 
 
 def tell(label: str, lane: Mapping[str, Any], lanes: Sequence[Mapping[str, Any]] = ()) -> None:
