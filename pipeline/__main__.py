@@ -334,8 +334,8 @@ def _bench(options: argparse.Namespace) -> dict[str, Any]:
     from pipeline import bench
 
     if options.name is None:
-        print("\n".join(f"{name:<12} {(run.__doc__ or '').splitlines()[0]}" for name, run in bench.NAMES.items()))
-        return {"benches": list(bench.NAMES)}
+        print("\n".join(f"{name:<12} {each.about}" for name, each in bench.BENCHES.items()))
+        return {"benches": list(bench.BENCHES)}
     subject = bench.Subject(options.pair, options.model, options.model_file)
     document = bench.run(options.name, options.runs, subject)
     print(bench.table(document))

@@ -8,6 +8,7 @@ bench's file. Nothing here passes or fails anything by time: the targets are pri
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from pipeline.bench import (
@@ -24,55 +25,57 @@ from pipeline.bench import (
     throughput,
 )
 from pipeline.bench.common import DEFAULT, Subject
-from pipeline.errors import InputError, shown
+from pipeline.catalog import known
+from pipeline.errors import InputError
 from pipeline.request import REPEAT_MAX, whole
 
-NAMES: dict[str, Callable[..., dict[str, Any]]] = {
-    "pair": pair.run,
-    "throughput": throughput.run,
-    "overhead": overhead.run,
-    "served": served.run,
-    "startup": startup.run,
-    "concurrency": concurrency.run,
-    "memory": memory.run,
-    "sharing": sharing.run,
-    "compile": compiled.run,
-    "peak": peak.run,
-    "precision": precision.run,
+PAIR = ("pair", "model_file")
+ALONE = ("pair", "model", "model_file")
+
+
+@dataclass(frozen=True)
+class Bench:
+    """``run`` is its function and ``runs`` its own number of them. ``takes``: what it can be told to run on; without
+    any, it takes only the number of runs."""
+
+    run: Callable[..., dict[str, Any]]
+    runs: int
+    takes: tuple[str, ...] = ()
+
+    @property
+    def about(self) -> str:
+        """In one line."""
+        return (self.run.__doc__ or "").partition("\n")[0]
+
+
+BENCHES = {
+    "pair": Bench(pair.run, 10, PAIR),
+    "throughput": Bench(throughput.run, 5, PAIR),
+    "overhead": Bench(overhead.run, 10, ALONE),
+    "served": Bench(served.run, 10),
+    "startup": Bench(startup.run, 3),
+    "concurrency": Bench(concurrency.run, 3, PAIR),
+    "memory": Bench(memory.run, 20, PAIR),
+    "sharing": Bench(sharing.run, 4, PAIR),
+    "compile": Bench(compiled.run, 5, ALONE),
+    "peak": Bench(peak.run, 2, ALONE),
+    "precision": Bench(precision.run, 3, ALONE),
 }
-DEFAULT_RUNS = {
-    "pair": 10, "throughput": 5, "overhead": 10, "served": 10, "startup": 3, "concurrency": 3, "memory": 20,
-    "sharing": 4, "compile": 5, "peak": 2, "precision": 3,
-}  # fmt: skip
-TAKES: dict[str, tuple[str, ...]] = {
-    "pair": ("pair", "model_file"),
-    "throughput": ("pair", "model_file"),
-    "overhead": ("pair", "model", "model_file"),
-    "concurrency": ("pair", "model_file"),
-    "memory": ("pair", "model_file"),
-    "sharing": ("pair", "model_file"),
-    "compile": ("pair", "model", "model_file"),
-    "peak": ("pair", "model", "model_file"),
-    "precision": ("pair", "model", "model_file"),
-}
-"""What a bench can be told to run on; one that is not here takes only the number of runs."""
 
 
 def run(name: object, runs: object = None, subject: Subject = DEFAULT) -> dict[str, Any]:
     """Run one bench. ``runs`` None is the bench's own number. Raises InputError for an unknown name or number, or for
     something to run on that this bench does not take."""
-    if not isinstance(name, str) or name not in NAMES:
-        raise InputError(f"bench must be one of {', '.join(NAMES)}; got {shown(name)}.")
-    count = whole("runs", runs, 1, REPEAT_MAX, default=DEFAULT_RUNS[name])
-    takes = TAKES.get(name, ())
+    bench: Bench = known(BENCHES, "bench", name)
+    count = whole("runs", runs, 1, REPEAT_MAX, default=bench.runs)
     for field, value in vars(subject).items():
-        if value is not None and field not in takes:
+        if value is not None and field not in bench.takes:
             raise InputError(
-                f"{field} is nothing that bench {name} can be told; it takes {' or '.join(takes) or 'none'}."
+                f"{field} is nothing that bench {name} can be told; it takes {' or '.join(bench.takes) or 'none'}."
             )
     if subject.pair and subject.model:
         raise InputError("pair and model exclude each other; name one of them.")
-    return {"bench": name, "runs": count, **(NAMES[name](count, subject) if takes else NAMES[name](count))}
+    return {"bench": name, "runs": count, **(bench.run(count, subject) if bench.takes else bench.run(count))}
 
 
 def table(document: dict[str, Any]) -> str:
