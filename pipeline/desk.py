@@ -4,7 +4,6 @@ models, of caches or of what is learned from what was made.
 
 from __future__ import annotations
 
-import logging
 import queue
 import threading
 import time
@@ -15,15 +14,13 @@ from dataclasses import replace
 from pipeline.errors import Cancelled, PlaygroundError
 from pipeline.events import Event, Loading, Queued, Step
 from pipeline.lock import Line, Ticket
-from pipeline.work import CarryOut, Order
+from pipeline.work import CarryOut, Order, failure
 
 HEARTBEAT_S = 0.5
 """Longest silence of a run: then the last event comes again, so that a reader can show time passing or go away."""
 
 SETTLE_S = 1.0
 """At most, between two orders: a reader who is gone, or slow, holds nobody up for longer."""
-
-log = logging.getLogger(__name__)
 
 
 class Desk:
@@ -114,9 +111,8 @@ class Job:
             self._desk.carry_out(self._order, lambda event: self._queue.put(self._told(event)), self._stop)
         except PlaygroundError as error:
             end = error
-        except Exception:  # a library's fault: the log gets the traceback, the page one sentence
-            log.exception("a run failed")
-            end = PlaygroundError("The run failed inside the model's code; the log says where. Try other settings.")
+        except Exception:  # a library's fault
+            end = failure()
         finally:
             self._ticket.leave()
             self._queue.put(end)

@@ -51,6 +51,37 @@ class Order:
 CarryOut = Callable[[Order, Tell, threading.Event], None]
 
 
+class Rounds:
+    """What a measurement has so far. It ends with the last round in which every lane had its turn, so that all have
+    equally many runs; without one, with what there is."""
+
+    def __init__(self, lanes: Sequence[int]):
+        self.latest: dict[int, Result] = {}
+        self._lanes = lanes
+        self._whole: dict[int, Result] = {}
+
+    def add(self, lane: int, result: Result) -> None:
+        """``result`` has the lane's runs up to now."""
+        self.latest[lane] = result
+        if len({len(each.runs) for each in self.latest.values()}) == 1 and len(self.latest) == len(self._lanes):
+            self._whole = dict(self.latest)
+
+    @property
+    def whole(self) -> int:
+        """How many rounds are whole."""
+        return min((len(result.runs) for result in self._whole.values()), default=0)
+
+    def results(self) -> dict[int, Result]:
+        """By lane, what the measurement ends with."""
+        return self._whole or self.latest
+
+
+def failure() -> PlaygroundError:
+    """Of an error in a library, while it is handled: the log gets the traceback, the page one sentence."""
+    log.exception("a run failed")
+    return PlaygroundError("The run failed inside the model's code; the log says where. Try other settings.")
+
+
 def carry_out(catalog: Catalog, backend: Backend, order: Order, tell: Tell, stop: threading.Event) -> None:
     """Do it, and tell every event. Raises PlaygroundError; Cancelled once ``stop`` is set."""
     _Work(catalog, backend, order, tell, stop).run()
@@ -62,9 +93,7 @@ class _Work:
         self._tell, self._stop = tell, stop
         self._wait_s = time.monotonic() - order.joined
         self._load_s = dict.fromkeys(order.lanes, 0.0)
-        self._results: dict[int, Result] = {}
-        self._whole: dict[int, Result] = {}
-        """The results after the last round in which every lane had its turn: of equally many runs each."""
+        self._made = Rounds(order.lanes)
         paid = any(catalog.model(order.requests[lane].model).hosted for lane in order.lanes)
         self._paid_measurement = paid and order.repeat > 1
 
@@ -80,16 +109,15 @@ class _Work:
             except ModelError as error:
                 # What was drawn is paid and stays: a provider that fails in a later round ends the measurement with the
                 # rounds that are whole. Nothing is asked for again, as what broke off can have been paid, too.
-                if not (self._paid_measurement and self._whole):
+                if not (self._paid_measurement and self._made.whole):
                     raise
-                made = min(len(result.runs) for result in self._whole.values())
-                ended = f"The measurement ended after {made} of {self._order.repeat} runs a model: {error}"
+                ended = f"The measurement ended after {self._made.whole} of {self._order.repeat} runs a model: {error}"
                 log.warning("%s", ended)
             if self._order.throughput:
                 batches = self._throughput()
         finally:  # however a measurement ended, its whole rounds are there and can be kept
             if self._order.measurement:
-                for lane, result in (self._whole or self._results).items():
+                for lane, result in self._made.results().items():
                     hosted = result.hosted and result.hosted.model_copy(update={"cut_short": ended})
                     whole = replace(result, hosted=hosted, batches=batches.get(lane, ()))
                     self._tell(Done(lane, whole, True))
@@ -98,7 +126,6 @@ class _Work:
         for run in range(1, self._order.repeat + 1):
             for lane in self._turn(self._order.lanes, run):
                 self._picture(lane, run)
-            self._whole = dict(self._results)
 
     @staticmethod
     def _turn(lanes: Sequence[int], run: int) -> Sequence[int]:
@@ -142,7 +169,7 @@ class _Work:
         made = self._make(lane, run, request, How(order.previews, reuse=not (order.measurement or order.anew)))
         timings = Timings(wait=self._wait_s, load=self._load_s[lane], **made.seconds)
         identity = self._backend.identity(card)
-        before = self._results.get(lane)
+        before = self._made.latest.get(lane)
         result = Result(
             request=request,
             image=made.image,
@@ -160,7 +187,7 @@ class _Work:
             reading=made.reading,
             hosted=made.hosted,
         )
-        self._results[lane] = result
+        self._made.add(lane, result)
         self._tell(Done(lane, result, final=not order.measurement))  # a measurement's are told as final at its end
 
     def _throughput(self) -> dict[int, tuple[Batch, ...]]:

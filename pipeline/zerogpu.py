@@ -8,7 +8,6 @@ source of spaces 0.51.3; not run on ZeroGPU itself.
 from __future__ import annotations
 
 import html
-import logging
 import math
 import os
 import queue
@@ -16,11 +15,10 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import replace
 
 from pipeline.errors import BusyError, Cancelled, PlaygroundError
 from pipeline.events import Done, Event
-from pipeline.work import CarryOut, Order, Tell
+from pipeline.work import CarryOut, Order, Rounds, Tell, failure
 
 BASE_S, SHARE = 10, 1.5
 """Seconds asked for: BASE_S for fork, transfer and warm-up, and SHARE of our own estimate. Shorter calls come first
@@ -28,8 +26,6 @@ in the line and cost less quota; one that is too short is broken off."""
 MOST_S = 300
 LOAD_BYTES_A_S = 1e9
 """From a Space's disk to the GPU; a guess, on the safe side of what NVMe disks give."""
-
-log = logging.getLogger(__name__)
 
 
 def active() -> bool:
@@ -58,14 +54,18 @@ def lent(carry_out: CarryOut, seconds: Callable[[Order], float]) -> CarryOut:
     borrowed = spaces.GPU(duration=lambda order: duration(seconds(order)))(events)
 
     def carry_out_there(order: Order, tell: Tell, stop: threading.Event) -> None:
-        rounds = _Rounds(order, tell)
+        # A process that is broken off cannot tell any more what it has whole; so that is known here, too.
+        rounds, ended = Rounds(order.lanes), not order.measurement
         try:
             # Closed, it waits until the other process is idle; so the lock is never given back before.
             with closing(borrowed(order)) as told:
                 for event in told:
                     if isinstance(event, PlaygroundError):
                         raise event
-                    rounds.tell(event)
+                    if isinstance(event, Done):
+                        rounds.add(event.lane, event.result)
+                        ended = ended or event.final
+                    tell(event)
                     if stop.is_set():
                         raise Cancelled("The run was stopped.")
         except PlaygroundError:
@@ -77,31 +77,10 @@ def lent(carry_out: CarryOut, seconds: Callable[[Order], float]) -> CarryOut:
             text = html.unescape(re.sub(r"<[^>]*>", "", said)).strip().rstrip(".")
             raise BusyError(f"ZeroGPU gave no GPU for this run ({text}); try again later, or sign in.") from error
         finally:
-            rounds.end()
+            for lane, result in () if ended else rounds.results().items():
+                tell(Done(lane, result, final=True))
 
     return carry_out_there
-
-
-class _Rounds:
-    """Hands events on. The process that is broken off cannot tell any more what it has whole; so a measurement that
-    has ended without final results gets those of its whole rounds here."""
-
-    def __init__(self, order: Order, tell: Tell):
-        self._order, self._tell = order, tell
-        self._runs: dict[int, dict[int, Done]] = {lane: {} for lane in order.lanes}
-        self._ended = not order.measurement
-
-    def tell(self, event: Event) -> None:
-        if isinstance(event, Done):
-            self._ended = self._ended or event.final
-            self._runs[event.lane][len(event.result.runs)] = event
-        self._tell(event)
-
-    def end(self) -> None:
-        whole = min(map(len, self._runs.values()), default=0)
-        for runs in () if self._ended else self._runs.values():
-            if runs:
-                self._tell(replace(runs[whole or max(runs)], final=True))
 
 
 def _streamed(work: Callable[[Tell, threading.Event], None]) -> Iterator[Event | PlaygroundError]:
@@ -117,9 +96,8 @@ def _streamed(work: Callable[[Tell, threading.Event], None]) -> Iterator[Event |
             work(told.put, stop)
         except PlaygroundError as error:
             told.put(error)
-        except Exception:  # the log gets the traceback, the page one sentence
-            log.exception("a run failed")
-            told.put(PlaygroundError("The run failed inside the model's code; the log says where. Try other settings."))
+        except Exception:
+            told.put(failure())
         finally:
             told.put(end)
 
