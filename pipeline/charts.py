@@ -1,12 +1,12 @@
-"""Small pictures of numbers as text: stages on one scale and a bar of them as inline SVG, a cost chart as HTML. Escaped
-here, and drawn without a script, so that page, report and paper show the same. Knows nothing of Gradio; colours come
-from CSS classes.
+"""Small pictures of numbers as text: stages on one scale and a bar of them as inline SVG, a cost chart and the heads of
+tables as HTML. Escaped here, and drawn without a script, so that page, report and paper show the same. Knows nothing of
+Gradio; colours come from CSS classes.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -82,6 +82,11 @@ def cost_chart(bars: Sequence[CostBar]) -> Markup:
         '<p class="note">Logarithmic scale from {} to {}: every line is ten times the one before, so look at the sums '
         "and not at the bars' lengths.</p></div>"
     ).format(high - low, rows, marks, dollars(10.0**low), dollars(10.0**high))
+
+
+def column_heads(names: Iterable[str]) -> Markup:
+    """The cells of a table's first row."""
+    return Markup("").join(Markup('<th scope="col">{}</th>').format(name) for name in names)
 
 
 def _cost_row(bar: CostBar, low: int, high: int) -> Markup:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.errors import InputError, PlaygroundError, shown
+from pipeline.wording import raised
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 """No room on the disk, or none that this user may take."""
@@ -36,6 +37,4 @@ def writing(what: str, remedy: str) -> Iterator[None]:
             raise PlaygroundError(
                 f"The disk is full, so {what} cannot be written; make room on it and try again."
             ) from error
-        raise PlaygroundError(
-            f"{what[:1].upper()}{what[1:]} cannot be written ({error.strerror or error}); {remedy}."
-        ) from error
+        raise PlaygroundError(f"{raised(what)} cannot be written ({error.strerror or error}); {remedy}.") from error

@@ -11,11 +11,6 @@ DEPTH = ("steps", "guidance")
 """What a picture is called by where nothing is varied."""
 
 
-def raised(text: str) -> str:
-    """With a capital first letter; all others stay, for a name has its own."""
-    return text[:1].upper() + text[1:]
-
-
 def cell_label(document: Mapping[str, Any], cell: Mapping[str, Any], model: str) -> str:
     """What sets one picture of a sweep apart from the others; ``model``: its name."""
     return _label(_varied(document) or DEPTH, cell, model)

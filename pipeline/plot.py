@@ -13,8 +13,7 @@ from itertools import cycle, pairwise
 
 from markupsafe import Markup
 
-from pipeline.labels import raised
-from pipeline.wording import dollars, seconds_text
+from pipeline.wording import dollars, raised, seconds_text
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 340, 72, 20, 16, 58
 TICK_ROOM = 100

@@ -29,7 +29,6 @@ from pipeline.disk import writing
 from pipeline.errors import InputError, shown
 from pipeline.events import Result
 from pipeline.judged import NOBODY, evidence
-from pipeline.labels import raised
 from pipeline.prices import PriceProfile, PriceTable, source_url
 from pipeline.report_pictures import Item, Picture, pictures_of
 from pipeline.throughput import Batch
@@ -42,6 +41,7 @@ from pipeline.wording import (
     figure,
     lanes_of,
     made_by,
+    raised,
     seconds_range,
     seconds_text,
     seed_text,

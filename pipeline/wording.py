@@ -210,6 +210,11 @@ def duration(seconds: float) -> str:
     return seconds_text(seconds)
 
 
+def raised(text: str) -> str:
+    """With a capital first letter; all others stay, for a name has its own."""
+    return text[:1].upper() + text[1:]
+
+
 def shortened(text: str, most: int = 60) -> str:
     """A prompt where there is room for one line only."""
     return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"

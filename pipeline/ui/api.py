@@ -19,11 +19,11 @@ import gradio as gr
 from pipeline import compare as comparison
 from pipeline.catalog import ROLES
 from pipeline.device import find_facts
-from pipeline.errors import InputError, PlaygroundError
+from pipeline.errors import InputError, PlaygroundError, shown
 from pipeline.events import Result, final_results
 from pipeline.models import models_document
 from pipeline.playground import Playground
-from pipeline.request import REPEAT_MAX, ImageRequest, make_request, random_seed, shown, whole, yes_or_no
+from pipeline.request import REPEAT_MAX, ImageRequest, make_request, random_seed, whole, yes_or_no
 from pipeline.throughput import check_local
 from pipeline.ui.jobs import Jobs
 from pipeline.ui.pace import SETTLE_S, is_quick

@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from pipeline.charts import column_heads
 from pipeline.models import told, told_of_judge, told_of_model
 from pipeline.prices import source_url
 from pipeline.wording import size_text
@@ -79,11 +80,10 @@ def _range(steps: Mapping[str, float]) -> str:
 
 def _table(name: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Markup:
     """``rows``: each cell is text, or Markup."""
-    head = Markup("").join(Markup('<th scope="col">{}</th>').format(text) for text in heads)
     body = Markup("").join(_row(heads, *row) for row in rows)
     return Markup(
         '<table class="catalogue"><caption>{}</caption><thead><tr>{}</tr></thead><tbody>{}</tbody></table>'
-    ).format(name, head, body)
+    ).format(name, column_heads(heads), body)
 
 
 def _row(heads: Sequence[str], first: str, *rest: str) -> Markup:

@@ -10,7 +10,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from pipeline.charts import CostBar, cost_chart
+from pipeline.charts import CostBar, column_heads, cost_chart
 from pipeline.claims import as_fast, by_chance, by_list, rough, unclaimed
 from pipeline.compare import hosted_of, listed_prices
 from pipeline.cost import (
@@ -204,9 +204,8 @@ def _note(price: HostedPrice) -> str:
 
 
 def _table(headers: tuple[str, ...], rows: list[Markup]) -> Markup:
-    head = Markup("").join(Markup('<th scope="col">{}</th>').format(header) for header in headers)
     return Markup('<table class="price-list"><thead><tr>{}</tr></thead><tbody>{}</tbody></table>').format(
-        head, Markup("").join(rows)
+        column_heads(headers), Markup("").join(rows)
     )
 
 

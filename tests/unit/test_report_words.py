@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from markupsafe import Markup
 
 from pipeline.history import History
-from pipeline.labels import raised
 from pipeline.prices import load_prices
 from pipeline.report import headline, title_of, write_report
 from pipeline.report_pictures import Item
 from pipeline.sweep import plan_sweep, sweep_document
 from pipeline.sweep_run import Sweeps
+from pipeline.wording import raised
 from tests.reports import Page, assert_inert
 
 PRICES = load_prices()
