@@ -46,12 +46,7 @@ from pipeline.sweep_votes import told as told_of
 from pipeline.terminal import fetch_here, line, progress, tell
 from pipeline.weights import locate_judge
 from pipeline.wholefile import whole_file
-from pipeline.wording import (
-    count,
-    made_by,
-    seed_text,
-    size_text,
-)
+from pipeline.wording import made_by, seed_text, shortened, size_text
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -191,15 +186,16 @@ def _sweep(options: argparse.Namespace) -> dict[str, Any]:
         locate_judge(judge)  # told before anything is drawn
     entry = _entry(options, playground)
     plan = sweeps.plan(entry)
+    called = {place: _cell_name(entry.document, of, playground.catalog) for place, of in plan.requests.items()}
     results = {place: result for place, result in playground.history.results(entry).items() if place in plan.requests}
     with closing(sweeps.run(entry, use_cache=not options.fresh)) as told:
         for said in told:
             if isinstance(said, Working):
-                name = _cell_name(plan.requests[said.place])
-                progress(said.event, [f"picture {len(results) + 1} of {len(plan.requests)}: {name}"])
+                name = f"picture {len(results) + 1} of {len(plan.requests)}: {called[said.place]}"
+                progress(said.event, [name])
             elif isinstance(said, LeftOut):
                 progress(None, [])
-                print(f"left out: {_cell_name(plan.requests[said.place])}: {said.why}", file=sys.stderr)
+                print(f"left out: {called[said.place]}: {said.why}", file=sys.stderr)
             elif said.result:
                 results[said.cell.place] = said.result
     progress(None, [])
@@ -219,8 +215,12 @@ def _sweep(options: argparse.Namespace) -> dict[str, Any]:
     return document
 
 
-def _cell_name(request: ImageRequest) -> str:
-    return f"{request.model}, {count(request.steps, 'step')}, guidance {request.guidance:g}"
+def _cell_name(document: dict[str, Any], request: ImageRequest, catalog: Catalog) -> str:
+    """What a picture of this sweep that is not there is called: as it would be if it were."""
+    card = catalog.model(request.model)
+    call = card.hosted and card.hosted.call(request.width, request.height)
+    cell = {**request.model_dump(), "prompt": shortened(request.prompt), "hosted": call and call.model_dump()}
+    return cell_label(document, cell, card.name)
 
 
 def _entry(options: argparse.Namespace, playground: Playground) -> Entry:

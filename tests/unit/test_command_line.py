@@ -23,6 +23,7 @@ from pipeline.options import parser
 from pipeline.playground import Playground
 from pipeline.prices import load_prices
 from pipeline.recipe import request_from_recipe
+from pipeline.request import make_request
 from pipeline.sweep_votes import open_vote
 from tests.fakes import CountingBackend
 
@@ -135,8 +136,25 @@ def test_a_sweep_is_gone_on_with(capsys, backend: CountingBackend):
 def test_a_picture_that_a_sweep_leaves_out_is_named(capsys, backend: CountingBackend):
     backend.fail = Declined("Not this one.")
     assert command_line.main(["sweep", "a fox", "--model", "old", "--steps", "1..3"]) == 0
-    assert "left out: old, 1 step, guidance 3: Not this one.\n" in capsys.readouterr().err
+    assert capsys.readouterr().err == "left out: 1 step: Not this one.\n"
     assert [request.steps for request in backend.made] == [2, 3]
+
+
+def test_a_picture_that_a_sweep_leaves_out_is_told_apart_from_those_of_other_models_and_seeds(
+    capsys, backend: CountingBackend
+):
+    backend.fail = Declined("Not this one.")
+    assert command_line.main(["sweep", "a fox", "--model", "old,new", "--seeds", "7,8"]) == 0
+    assert capsys.readouterr().err == "left out: Old, seed 7: Not this one.\n"
+    (long := Path("long.txt")).write_text(f"{'a fox ' * 99}\na cat\n")
+    backend.fail = Declined("Not this one.")
+    assert command_line.main(["sweep", "--prompts-file", str(long), "--model", "old", "--seed", "9"]) == 0
+    assert re.fullmatch(r"left out: (a fox ){9}a fox…: Not this one\.\n", capsys.readouterr().err)
+
+
+def test_nothing_is_said_of_settings_that_a_provider_does_not_tell(cards):
+    alone, settings = {"rows": None, "columns": None}, "steps not told, guidance not told"
+    assert command_line._cell_name(alone, make_request(cards.model("grand"), "a fox"), cards) == settings
 
 
 def test_a_time_of_a_busy_machine_is_marked(capsys, backend: CountingBackend):
