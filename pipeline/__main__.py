@@ -1,6 +1,7 @@
 """The command line: python -m pipeline COMMAND.
 
-With --json the last line of stdout is one JSON document. Exit status 0, or 2 with one line on stderr.
+With --json the last line of stdout is one JSON document. Exit status 0; 2 with one line on stderr; 130 if interrupted;
+141 if whoever reads stdout has closed it.
 """
 
 from __future__ import annotations
