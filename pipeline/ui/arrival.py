@@ -21,6 +21,7 @@ from pipeline.ui.compare_tab import FORGET_LINK, asked_of, settings_of
 from pipeline.ui.compare_view import CompareView, pair_choices, pair_dropdown
 from pipeline.ui.jobs import Jobs
 from pipeline.ui.opinions import opinions_of
+from pipeline.ui.price_box import kept_choice
 from pipeline.ui.visitors import NEW_TOKEN, Visitors
 from pipeline.votes import PAIRS_MAX
 from pipeline.wording import shortened
@@ -70,10 +71,18 @@ def attach(
 
     def on_arrival(said: dict, request: gr.Request) -> dict:
         """Other weights may have been fetched since the page was built."""
-        shown = {} if begun(said, request) else found(said[visitors.token], request)
+        price = price_of(said)
+        shown = {} if begun(said, request) else found(said[visitors.token], price, request)
+        if price != said[view.price]:  # what is on the page is then reckoned anew
+            shown |= {view.price: price}
         return shown if view.pair in shown else shown | {view.pair: gr.Dropdown(choices=pair_choices(catalog))}
 
-    def found(token: object, request: gr.Request) -> dict:
+    def price_of(said: dict) -> object:
+        """What the visitor chose here already, else what they chose last: a reload does not lose it."""
+        here = said[view.price]
+        return here if here != view.price.value else kept_choice(playground, said[view.kept_price]) or here
+
+    def found(token: object, price: object, request: gr.Request) -> dict:
         """A link is stronger than what was begun and not finished, and that than the history; whoever has none of them
         sees the stored example."""
         try:
@@ -89,7 +98,7 @@ def attach(
             secret = blind(token, request)
             for entry in visitors.find(token, request, kind="comparison", limit=1 + PAIRS_MAX if secret else 1):
                 if entry.document not in secret:
-                    return restore_updates.from_history(view, playground, entry, opinions)
+                    return restore_updates.from_history(view, playground, entry, price, opinions)
         except InputError as error:  # made with models or settings that are no more: the stored example stays
             log.info("the newest comparison is not restored: %s", error)
         except PlaygroundError:
@@ -142,7 +151,8 @@ def attach(
         return {view.link: gr.Textbox(address, label=label, visible=True), view.estimate: gr.skip()}
 
     hidden = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
-    coming = {"inputs": {visitors.token, *first}, "outputs": outputs(view), "preprocess": False, **hidden}
+    come = {visitors.token, view.price, view.kept_price, *first}
+    coming = {"inputs": come, "outputs": outputs(view), "preprocess": False, **hidden}
     arrived = gr.context.Context.root_block.load(None, visitors.token, visitors.token, js=NEW_TOKEN, **hidden).then(
         on_arrival, **coming
     )

@@ -37,7 +37,7 @@ from pipeline.ui.pace import (
     is_quick,
     worth_showing,
 )
-from pipeline.ui.price_box import AUTOMATIC_PRICE, chosen_price
+from pipeline.ui.price_box import check_choice, chosen_price, kept_choice
 from pipeline.ui.visitors import Visitors
 from pipeline.wording import expected
 
@@ -180,7 +180,7 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
         try:
             page_seed(said[view.seed])
             pair, requests = asked_of(view, catalog, said)
-            playground.check_price(None if price_id == AUTOMATIC_PRICE else price_id)
+            check_choice(playground, price_id)
             use_cache = yes_or_no("use_cache", said[view.use_cache]) and not said[view.uncached]
             throughput = yes_or_no("throughput", said[view.throughput])
             check_throughput(throughput, requests)
@@ -269,6 +269,10 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
         document = repriced(document, price)
         return updates.numbers(view, document, price, document.get("note", "")) | {view.shown: document}
 
+    def on_choice(price_id) -> Any:
+        """What cannot be a price leaves the last one kept."""
+        return kept_choice(playground, price_id) or gr.skip()
+
     def on_end(document: dict | None, price_id, request: gr.Request) -> dict:
         """Another price may have been chosen while it ran. Where none was, the verdict stays: it may say why not."""
         if jobs.busy(None, run_of(request)):  # what ended was a run that had been stopped before it began
@@ -325,6 +329,7 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
         **at_once,
     ).then(None, js=SHOW_VIEW, **at_once)
     view.price.change(**reprice)
+    view.price.change(on_choice, view.price, view.kept_price, **at_once)
     sliders = [*(lane.steps for lane in lanes), *(lane.guidance for lane in lanes), view.width, view.height]
     gr.on([*(box.change for box in weighed), *(slider.release for slider in sliders)], **weigh)
     return weigh

@@ -18,7 +18,7 @@ from pipeline.prices import PriceProfile
 from pipeline.quality import difference
 from pipeline.switches import SWITCHES
 from pipeline.ui import markup, report_buttons
-from pipeline.ui.price_box import AUTOMATIC_PRICE, PRICE_ID, chosen_price, price_choices
+from pipeline.ui.price_box import AUTOMATIC_PRICE, KEPT_PRICE, PRICE_ID, chosen_price, price_choices
 from pipeline.ui.report_buttons import ReportButtons
 from pipeline.ui.served import hand_out, hand_out_result
 from pipeline.weights import to_fetch
@@ -55,6 +55,8 @@ class CompareView:
     status: gr.HTML
     pair: gr.Dropdown
     price: gr.Dropdown
+    kept_price: gr.BrowserState
+    """The price that this browser's visitor chose last, which outlives the page; nothing else changes it or the box."""
     prompt: gr.Textbox
     compare: gr.Button
     stop: gr.Button
@@ -131,6 +133,7 @@ def build(playground: Playground, status_html: str) -> CompareView:
             min_width=280,
             scale=3,
         )
+        kept_price = gr.BrowserState(None, **KEPT_PRICE)
         status = gr.HTML(status_html, elem_classes="status-box", min_width=240)
     with gr.Row(elem_classes="ask", equal_height=True):
         prompt = gr.Textbox(
@@ -221,8 +224,9 @@ def build(playground: Playground, status_html: str) -> CompareView:
     ticket = gr.Textbox(visible="hidden", label="ticket")
     uncached = gr.Checkbox(False, visible="hidden", label="uncached")
     return CompareView(
-        status, pair_box, price_box, prompt, compare, stop, seed, dice, estimate, examples, ticket, uncached, advanced,
-        negative, width, height, repeat, throughput, use_cache, verdict, view, slider, differing, lanes,
+        status, pair_box, price_box, kept_price, prompt, compare, stop, seed, dice, estimate, examples, ticket,
+        uncached, advanced, negative, width, height, repeat, throughput, use_cache, verdict, view, slider,
+        differing, lanes,
         gr.State({**first[0], "stored": True, "note": STORED_NOTE} if first else None), report,
         recipe_file, recipe_note, anew, copy_link, link,
     )  # fmt: skip

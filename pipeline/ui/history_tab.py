@@ -161,7 +161,7 @@ def attach(
             problem = "The history cannot be changed; the server's log says why."
         return listed(token, text, which, kind, starred, shown, request, problem)
 
-    def on_open(token, event: gr.EventData, request: gr.Request) -> dict:
+    def on_open(token, price, event: gr.EventData, request: gr.Request) -> dict:
         said = event._data if isinstance(event._data, dict) else {}
         try:
             if jobs.busy(request.session_hash):
@@ -170,7 +170,7 @@ def attach(
             if entry.kind == "sweep":
                 return {tabs: gr.Tabs(selected="sweep"), swept.wanted: entry.id, listing.said: ""}
             opinions = partial(opinions_of, playground, visitors, token, request)
-            updates = restore_updates.from_history(view, playground, entry, opinions)
+            updates = restore_updates.from_history(view, playground, entry, price, opinions)
         except InputError as error:
             return {listing.said: markup.fault(str(error))}
         except PlaygroundError as error:
@@ -192,7 +192,7 @@ def attach(
     # "multiple": who stars two cards quickly means both.
     listing.cards.alter(on_alter, asked, answer, trigger_mode="multiple", **hidden)
     into = [tabs, listing.said, swept.wanted, *outputs(view)]
-    following = listing.cards.restore(on_open, visitors.token, into, js=FORGET_LINK, **hidden)
+    following = listing.cards.restore(on_open, [visitors.token, view.price], into, js=FORGET_LINK, **hidden)
     for event in opened:
         following = following.then(**event)
     history_report.attach(listing.report, filters, playground, visitors)

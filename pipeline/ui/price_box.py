@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pipeline.errors import InputError
 from pipeline.playground import Playground
 from pipeline.prices import PriceProfile, PriceTable
 
 AUTOMATIC_PRICE = "auto"
 PRICE_ID = "hardware-price"
+KEPT_PRICE = {"storage_key": "diptych-price", "secret": "diptych"}
+"""Where a visitor's browser keeps what they chose. Fixed, as the visitor's token is: with Gradio's own random secret it
+would be lost when the server starts anew."""
 NUMBERS_AS_TYPED = f"""() => {{
   const box = document.querySelector('#{PRICE_ID} input');
   box?.addEventListener('keydown', (event) => {{
@@ -22,6 +26,20 @@ NUMBERS_AS_TYPED = f"""() => {{
 def price_choices(table: PriceTable) -> list[tuple[str, str]]:
     named = [(f"{p.name}: ${p.usd_per_hour:.2f} an hour", p.id) for p in table.profiles.values()]
     return [("What a machine like this rents for", AUTOMATIC_PRICE), *named]
+
+
+def check_choice(playground: Playground, wanted: object) -> None:
+    """Raises InputError for what no price box can mean, before anything runs."""
+    playground.check_price(None if wanted == AUTOMATIC_PRICE else wanted)
+
+
+def kept_choice(playground: Playground, kept: object) -> str | None:
+    """What a browser says that its visitor chose, as the box shows it; None if that is no price, or none was chosen."""
+    try:
+        check_choice(playground, kept)
+    except InputError:
+        return None
+    return None if kept is None else str(kept)
 
 
 def chosen_price(playground: Playground, wanted: str | float | None, device: str = "") -> PriceProfile:

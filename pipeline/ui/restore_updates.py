@@ -15,12 +15,13 @@ from pipeline.errors import InputError
 from pipeline.events import Result
 from pipeline.history import Entry
 from pipeline.playground import Playground
+from pipeline.prices import PriceProfile
 from pipeline.request import negative_of
 from pipeline.settings import Settings
 from pipeline.ui import markup
 from pipeline.ui.compare_updates import Updates, cleared, controls, finished, finished_lane
 from pipeline.ui.compare_view import CompareView, negative_info, pair_dropdown
-from pipeline.ui.price_box import AUTOMATIC_PRICE
+from pipeline.ui.price_box import chosen_price
 from pipeline.wording import when
 
 
@@ -47,52 +48,49 @@ def told(view: CompareView, text: str) -> Updates:
 
 
 def from_history(
-    view: CompareView, playground: Playground, entry: Entry, opinions: Callable[[Mapping[str, Any]], str]
+    view: CompareView,
+    playground: Playground,
+    entry: Entry,
+    price: str | float | None,
+    opinions: Callable[[Mapping[str, Any]], str],
 ) -> Updates:
-    """A kept comparison or picture as it was when it was made, with its settings. ``opinions``: says of a document what
-    was voted and judged at its settings. Raises InputError."""
+    """A kept comparison or picture as it was when it was made, with its settings, at the ``price`` that the box says:
+    that is the visitor's, and stays. ``opinions``: says of a document what was voted and judged at its settings.
+    Raises InputError."""
     found = playground.history.results(entry)
     note = f"from your history, made {when(entry.made_at)}"
     if entry.kind == "comparison" and len(found) == len(ROLES):
         said = {**entry.document, "opinions": opinions(entry.document), "entry": entry.id, "note": note}
-        return _comparison(view, playground, said, dict(zip(ROLES, found.values(), strict=True)))
+        at = chosen_price(playground, price, entry.document["device"])
+        return _comparison(view, playground, said, dict(zip(ROLES, found.values(), strict=True)), at)
     if not found or entry.kind == "sweep":
         raise InputError("The pictures of this entry are gone or damaged; delete it and make it again.")
-    return _picture(view, playground, found[min(found)], note)
+    result = found[min(found)]
+    return _picture(view, playground, result, note, chosen_price(playground, price, result.device))
 
 
 def _comparison(
-    view: CompareView, playground: Playground, said: Mapping[str, Any], results: Mapping[Role, Result]
+    view: CompareView,
+    playground: Playground,
+    said: Mapping[str, Any],
+    results: Mapping[Role, Result],
+    price: PriceProfile,
 ) -> Updates:
     pair = playground.catalog.pair(said["pair"])
     requests = {role: result.request for role, result in results.items()}
     again = settings.again(playground.catalog, pair, requests)
-    choice, price = _price(playground, said)
-    updates = filled_in(view, playground.catalog, again) | cleared(view) | {view.price: choice}
+    updates = filled_in(view, playground.catalog, again) | cleared(view)
     for role in ROLES:
         updates |= finished_lane(view.lanes[role], role, results[role])
     return updates | finished(view, repriced(said, price), results, price)
 
 
-def _picture(view: CompareView, playground: Playground, result: Result, note: str) -> Updates:
+def _picture(view: CompareView, playground: Playground, result: Result, note: str, price: PriceProfile) -> Updates:
     """One picture in its lane; the other is empty until Compare is pressed."""
     pair, requests = settings.from_request(playground.catalog, result.request)
     role = next(role for role in ROLES if requests[role] == result.request)
-    price = playground.proposed_price(result.device)
     lane, said = view.lanes[role], lane_document(result, price, role)
     text = f"One picture {note}. Press Compare to draw it with both models."
-    updates = proposed(view, playground.catalog, (pair, requests), text) | {view.price: AUTOMATIC_PRICE}
+    updates = proposed(view, playground.catalog, (pair, requests), text)
     updates |= finished_lane(lane, role, result)
     return updates | {lane.numbers: markup.lane(said, price, said["seconds"]["total"], result.device)}
-
-
-def _price(playground: Playground, document: Mapping[str, Any]):
-    """What the price box shall say, and the price: the one that the document was made with, where it is known."""
-    proposed = playground.proposed_price(document["device"])
-    said = document["price"]
-    if said["profile"] == proposed.id:
-        return AUTOMATIC_PRICE, proposed
-    wanted = said["profile"] if said["profile"] in playground.prices.profiles else said["usd_per_hour"]
-    if wanted is None:
-        return AUTOMATIC_PRICE, proposed
-    return str(wanted), playground.prices.profile(wanted)

@@ -27,7 +27,7 @@ from pipeline.ui.arrival import BUSY
 from pipeline.ui.compare_tab import ASIDE_QUEUE, requests_of, settings_of
 from pipeline.ui.compare_view import CompareView
 from pipeline.ui.jobs import Jobs
-from pipeline.ui.price_box import AUTOMATIC_PRICE, chosen_price
+from pipeline.ui.price_box import check_choice, chosen_price
 from pipeline.ui.report_buttons import ReportButtons
 from pipeline.ui.series import Pace, in_line
 from pipeline.ui.served import address_of, hand_out
@@ -271,7 +271,7 @@ def build(
         try:
             if jobs.busy(request.session_hash):
                 raise InputError(BUSY)
-            playground.check_price(None if price == AUTOMATIC_PRICE else price)
+            check_choice(playground, price)
             planned = _planned(playground.catalog, text, *settings)
             visitors.check_spending([each for _, requests in planned for each in requests.values()], request)
             of, pace, price_of = count(len(planned), "pair"), Pace(), partial(chosen_price, playground, price)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from pipeline.events import Queued, Step
 from pipeline.history import History
 from pipeline.playground import Playground
 from pipeline.prices import load_prices
-from pipeline.ui import arrival, compare_tab, compare_view, pair_choice
+from pipeline.ui import arrival, compare_tab, compare_view, pair_choice, restore_updates
 from pipeline.ui import compare_updates as updates
 from pipeline.ui.jobs import Jobs
 from pipeline.ui.visitors import Visitors
@@ -27,13 +28,15 @@ from tests.fakes import CountingBackend, draw
 from tests.tiny_models import SHIPPED
 
 TOKEN = "A" * 22
+NO_PRICES = [None, "gold", "-1", "", float("nan"), True, [], {}, ["2"], {"a": 1}, "9" * 900]
+"""What somebody may have put where a browser keeps a price."""
 
 
 class Tab:
     """The Compare tab of one page, whose events are called as Gradio calls them."""
 
     def __init__(self, engine: Engine, data: Path, price: str | None = None):
-        playground = Playground(engine.catalog, load_prices(), engine, data, price)
+        self.playground = playground = Playground(engine.catalog, load_prices(), engine, data, price)
         self.jobs = Jobs()
         with gr.Blocks() as self.page:
             visitors = Visitors(playground, self.page)
@@ -93,6 +96,32 @@ def test_what_arrives_late_takes_nothing_from_whoever_has_begun(tab: Tab):
     tab.ask()
     for name in ("on_arrival", "on_own_pair"):
         assert not tab.event(name).fn(tab.said(name), tab.request).keys() & {tab.view.prompt, tab.view.shown}
+
+
+@pytest.mark.parametrize(
+    ("kept", "box"),
+    [("2", "2"), (2.5, "2.5"), ("hf-l4", "hf-l4"), ("auto", "auto"), *((bad, None) for bad in NO_PRICES)],
+)
+def test_the_price_that_was_chosen_is_there_again_unless_it_is_none(engine: Engine, tmp_path: Path, kept, box):
+    tab = Tab(engine, tmp_path, price="50")
+    come = tab.event("on_arrival").fn
+    assert come(tab.said("on_arrival", kept_price=kept), tab.request).get(tab.view.price) == box
+    assert tab.view.price not in come(tab.said("on_arrival", kept_price="2", price="3"), tab.request)
+    assert come(tab.said("on_arrival", kept_price="2", prompt="mine"), tab.request)[tab.view.price] == "2"
+    assert tab.event("on_choice").fn("gold") == gr.skip() and tab.event("on_choice").fn("3") == "3"
+
+
+@pytest.mark.parametrize("kind", ["comparison", "picture"])
+def test_what_is_opened_again_is_reckoned_at_the_visitors_price_which_stays(tab: Tab, tmp_path: Path, kind):
+    tab.run(tab.ask()[tab.view.ticket], price="36")
+    [entry] = History(tmp_path / "history").find(TOKEN)
+    if kind == "picture":
+        del entry.files[1]
+        entry = replace(entry, kind=kind)
+    shown = restore_updates.from_history(tab.view, tab.playground, entry, "2", lambda _: "")
+    assert "$2 per hour" in shown[tab.view.lanes["predecessor"].numbers] and tab.view.price not in shown
+    if kind == "comparison":
+        assert shown[tab.view.shown]["price"]["usd_per_hour"] == 2
 
 
 def test_the_pair_of_this_machine_takes_nothing_either(tab: Tab, monkeypatch: pytest.MonkeyPatch):

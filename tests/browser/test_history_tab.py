@@ -100,6 +100,32 @@ def test_a_comparison_is_there_after_a_reload_and_in_a_new_tab_and_nobody_elses(
     assert visit.faults == stranger.faults == []
 
 
+def test_the_price_that_was_chosen_outlives_a_reload_and_an_entry_that_is_opened(url, browser):
+    visit = Guest(browser, url)
+    visit.run("a red apple")
+    price, numbers = visit.page.get_by_label("Hardware price", exact=False).first, visit.page.locator(".lane-numbers")
+    price.fill("2")
+    price.press("Enter")
+    playwright.expect(numbers.first).to_contain_text("$2 per hour")
+    for _ in range(2):
+        visit.reload()
+        restored(visit, "a red apple")
+        playwright.expect(price).to_have_value("2")
+        playwright.expect(numbers.first).to_contain_text("$2 per hour")
+    visit.history(1)
+    visit.cards.first.get_by_role("button", name="Open").click()
+    restored(visit, "a red apple")
+    playwright.expect(price).to_have_value("2")
+    playwright.expect(numbers.first).to_contain_text("$2 per hour")
+    price.click()
+    visit.page.get_by_role("option", name="What a machine like this rents for").click()
+    playwright.expect(numbers.first).not_to_contain_text("$2 per hour")
+    visit.reload()
+    restored(visit, "a red apple")
+    playwright.expect(price).to_have_value("What a machine like this rents for")
+    assert visit.faults == []
+
+
 def test_what_was_shown_as_done_is_there_after_kill_9_and_a_restart(browser, tmp_path: Path):
     how = {"data": tmp_path / "data", "port": free_port()}  # of the same address, as the page that stays open
     with served_app("--offline", **how) as page:
