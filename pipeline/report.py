@@ -42,6 +42,7 @@ from pipeline.wording import (
     lanes_of,
     made_by,
     raised,
+    rate_text,
     seconds_range,
     seconds_text,
     seed_text,
@@ -209,7 +210,8 @@ def headline(document: Mapping[str, Any], names: Sequence[str]) -> tuple[str, st
         f"predecessor, {names[0]}, took {seconds_text(old['seconds']['total'])}."
     )
     if new["cost_usd"] is not None and old["cost_usd"] is not None:
-        sentence += f" 1,000 pictures cost {dollars(1000 * new['cost_usd'])} against {dollars(1000 * old['cost_usd'])}."
+        costs = f"{dollars(1000 * new['cost_usd'])} against {dollars(1000 * old['cost_usd'])}"
+        sentence += f" 1,000 pictures cost {costs}{rate_text(document)}."
     if told := significance_text(document.get("significance")):
         sentence += f" The difference in time is {told}."
     unsaid = document["speedup"] is None

@@ -185,6 +185,14 @@ def made_by(document: Mapping[str, Any]) -> str:
     return " and ".join(dict.fromkeys([document["device"], *hosted]))
 
 
+def rate_text(document: Mapping[str, Any]) -> str:
+    """The machine's price that a document's costs are at, to stand behind them: " at $0.03 an hour". Empty where none
+    is known, or none is part of them."""
+    usd = document["price"]["usd_per_hour"]
+    alone = all(lane.get("hosted") for lane in lanes_of(document))
+    return "" if alone or usd is None else f" at ${usd:g} an hour"
+
+
 def seed_text(document: Mapping[str, Any]) -> str:
     """The seed, as far as anybody took it."""
     lanes = lanes_of(document)

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from pipeline.catalog import Catalog
 from pipeline.claims import claim, unclaimed
 from pipeline.history import Entry
-from pipeline.wording import cost_text, count, seconds_text, seed_text, switches_text, when
+from pipeline.wording import cost_text, count, rate_text, seconds_text, seed_text, switches_text, when
 
 PICTURES_MAX = 4
 """Small pictures on a card; a sweep has more."""
@@ -71,7 +71,8 @@ def _facts(entry: Entry, catalog: Catalog) -> list[str]:
     if entry.kind == "picture":
         return [
             ", ".join(filter(None, [names, seed_text(entry.document), switches_text(entry.document)])),
-            f"{seconds_text(entry.document['seconds']['total'])} · {cost_text(entry.document['cost_usd'])}",
+            f"{seconds_text(entry.document['seconds']['total'])} · {cost_text(entry.document['cost_usd'])}"
+            f"{rate_text(entry.document)}",
         ]
     if entry.kind == "vote":
         return [f"Blind vote on {count(len(entry.document['pairs']), 'pair')}: {names}"]
@@ -86,7 +87,7 @@ def _comparison(document: Mapping[str, Any], catalog: Catalog) -> list[str]:
     slow, fast = document["lanes"]
     head = claim(document) if document["speedup"] is not None else unclaimed(document)[0]
     seconds = f"{seconds_text(fast['seconds']['total'])} against {seconds_text(slow['seconds']['total'])}"
-    cost = cost_text(fast["cost_usd"], slow["cost_usd"])
+    cost = cost_text(fast["cost_usd"], slow["cost_usd"]) + rate_text(document)
     switched = (f"{lane['role']}: {said}" for lane in (fast, slow) if (said := switches_text(lane)))
     return [", ".join([name, seed_text(document), *switched]), head, f"{seconds} · {cost}"]
 

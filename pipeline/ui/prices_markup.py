@@ -22,7 +22,7 @@ from pipeline.cost import (
 from pipeline.events import disturbed
 from pipeline.hosted import HostedPrice
 from pipeline.prices import PriceProfile, PriceTable, source_url
-from pipeline.wording import count, dollars, duration, figure
+from pipeline.wording import count, dollars, duration, figure, rate_text
 
 SIZE = 1024
 """Pixels a side at which hosted prices are compared."""
@@ -134,9 +134,8 @@ def _sums(document: Mapping[str, Any], price: PriceProfile, before: Month, after
     listed = listed_prices(document["lanes"])
     lines += [Markup("{}: {}").format(said.name, _source(said.source, said.as_of)) for said in listed]
     if not by_list(document):
-        rate = "" if price.usd_per_hour is None else f" at ${price.usd_per_hour:g} an hour"
         lines += [
-            Markup("Price: {}{}. {}").format(price.name, rate, _source(price.source, price.as_of)),
+            Markup("Price: {}{}. {}").format(price.name, rate_text(document), _source(price.source, price.as_of)),
             "Paid by use counts busy seconds only. Machines left on are rented day and night, as many as are needed if "
             "the pictures come evenly.",
         ]

@@ -90,7 +90,7 @@ STANDING = Standing(Setting(HOSTILE, 1, 0.2, None, TALLY), (Setting(HOSTILE, 0, 
 def kept(kind: str) -> str:
     document = {
         "comparison": DOCUMENT,
-        "picture": DOCUMENT["lanes"][0] | {"prompt": HOSTILE, "seed": 7},
+        "picture": DOCUMENT["lanes"][0] | {"prompt": HOSTILE, "seed": 7, "price": DOCUMENT["price"]},
         "sweep": {"rows": HOSTILE, "columns": HOSTILE},
         "vote": VOTE.document,
     }[kind]

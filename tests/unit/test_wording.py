@@ -15,6 +15,7 @@ from pipeline.wording import (
     figure,
     per_thousand,
     percent,
+    rate_text,
     saved,
     seconds_range,
     seconds_text,
@@ -75,6 +76,20 @@ def test_what_pictures_cost_is_told_in_one_unit_and_no_zeros_are_counted(usd, te
     if len(usd) > 1 and None not in usd:  # each for itself, as under its picture, in no other
         one_by_one = [cost_text(each, beside=usd).removesuffix(" per 1,000") for each in usd]
         assert " against ".join(one_by_one) == text.removesuffix(" per 1,000")
+
+
+@pytest.mark.parametrize(
+    ("usd", "hosted", "said"),
+    [
+        (0.03, [None, None], " at $0.03 an hour"),
+        (2, [None, {"provider": "A"}], " at $2 an hour"),
+        (0, [None], " at $0 an hour"),
+        (None, [None], ""),
+        (2, [{"provider": "A"}, {"provider": "B"}], ""),
+    ],
+)
+def test_a_cost_names_the_price_per_hour_that_it_is_at(usd, hosted, said):
+    assert rate_text({"price": {"usd_per_hour": usd}, "lanes": [{"hosted": each} for each in hosted]}) == said
 
 
 @pytest.mark.parametrize(
