@@ -13,6 +13,7 @@ from markupsafe import Markup
 from pipeline.catalog import Catalog
 from pipeline.claims import claim, unclaimed
 from pipeline.history import Entry
+from pipeline.ui.sweep_markup import over
 from pipeline.wording import cost_text, count, rate_text, seconds_text, seed_text, switches_text, when
 
 PICTURES_MAX = 4
@@ -76,9 +77,7 @@ def _facts(entry: Entry, catalog: Catalog) -> list[str]:
         ]
     if entry.kind == "vote":
         return [f"Blind vote on {count(len(entry.document['pairs']), 'pair')}: {names}"]
-    axes = [entry.document[axis] for axis in ("rows", "columns") if entry.document.get(axis)]
-    over = f" over {' and '.join(axes)}" if axes else ""
-    return [f"Sweep{over}: {count(len(entry.files), 'picture')}", names]
+    return [f"{over(entry.document)}: {count(len(entry.files), 'picture')}", names]
 
 
 def _comparison(document: Mapping[str, Any], catalog: Catalog) -> list[str]:

@@ -15,7 +15,7 @@ from pipeline.catalog import Catalog, Pair
 from pipeline.errors import InputError
 from pipeline.playground import Playground
 from pipeline.prompt_sets import prompt_sets, prompts_of
-from pipeline.sweep import over_pair
+from pipeline.sweep import Plan, over_pair
 from pipeline.ui.compare_view import CompareView
 
 FEW_STEPS = 8
@@ -170,6 +170,13 @@ def over_many(catalog: Catalog, pair: Pair, prompts: Sequence[str]) -> list[Any]
         return offer_of(catalog, pair, text)
     models = found.pop("models")
     return _filled(models, prompts=text, **{name: ", ".join(values) for name, values in found.items()})
+
+
+def boxes_of(plan: Plan) -> list[Any]:
+    """What the boxes say to ask for such a sweep again, but for what they do not know, as its size."""
+    between = {"prompts": "\n"}
+    texts = {axis.name: between.get(axis.name, ", ").join(map(str, plan.values[axis.name])) for axis in AXES[1:]}
+    return _filled(list(plan.values["models"]), **texts)
 
 
 def _filled(models: list[str], **texts: str) -> list[Any]:

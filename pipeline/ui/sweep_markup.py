@@ -9,16 +9,40 @@ from typing import Any
 
 from markupsafe import Markup
 
+from pipeline.axes import AXES, NO_SWITCH
 from pipeline.catalog import Catalog
 from pipeline.cells import Cell
 from pipeline.events import disturbed
 from pipeline.sweep import Plan, heads
-from pipeline.wording import cost_text, guidance_text, seconds_text, steps_text
+from pipeline.ui.markup import hint
+from pipeline.wording import cost_text, count, guidance_text, rate_text, seconds_text, shortened, steps_text
 
 CELL_ID = "sweep-cell-"
 """And the place: the anchor that the plot's points lead to."""
 WAITING = Markup('<span class="note">waiting</span>')
 NOT_MADE = Markup('<span class="note">not made</span>')
+
+
+def over(document: Mapping[str, Any]) -> str:
+    """What a kept sweep varies: Sweep over models and steps."""
+    axes = [document[axis] for axis in ("rows", "columns") if document.get(axis)]
+    return f"Sweep over {' and '.join(axes)}" if axes else "Sweep"
+
+
+def title(plan: Plan, document: Mapping[str, Any], catalog: Catalog) -> Markup:
+    """Which sweep it is: its prompts, what it varies, and what all its pictures have in common."""
+    first, *others = plan.values["prompts"]
+    more = f" and {count(len(others), 'more prompt')}" if others else ""
+    cards = [catalog.model(model) for model in plan.values["models"]]
+    values = ((axis, plan.values[axis.name]) for axis in AXES if axis.name not in ("models", "prompts"))
+    facts = [
+        f"{over(document)}: {', '.join(card.name for card in cards)}",
+        *(axis.head(given[0]) for axis, given in values if len(given) == 1 and given != (NO_SWITCH,)),
+        f"{document['width']} × {document['height']}",
+        "" if all(card.hosted for card in cards) else rate_text(document).strip(),
+    ]
+    said = " · ".join(fact for fact in facts if fact)
+    return Markup("<h3>“{}”{}</h3>{}").format(shortened(first, 120), more, hint(said))
 
 
 def grid(plan: Plan, catalog: Catalog, done: Mapping[int, Markup], yet: Markup = WAITING) -> Markup:

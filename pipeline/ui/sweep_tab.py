@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -147,9 +147,19 @@ class _Handlers:
             return gr.skip()
         try:
             kept = self.visitors.get(coming, token, request)
-            return self._whole(kept, up, across, which, request) | {self.view.wanted: None}
+            whole = self._whole(kept, up, across, which, request)
+            return whole | self._refilled(self.playground.sweeps.plan(kept)) | {self.view.wanted: None}
         except PlaygroundError as error:  # made with models or settings that are no more
             return {self.view.said: markup.fault(f"This sweep cannot be shown: {error}"), self.view.wanted: None}
+
+    def _refilled(self, plan: Plan) -> dict:
+        """The boxes as they ask for ``plan``, where they can say all of it; no offer takes their place."""
+        boxes, said = self.view.boxes, sweep_boxes.boxes_of(plan)
+        with suppress(InputError):  # made where more can be said, as on the command line
+            again = planned(self.playground.catalog, *said)
+            if set(again.requests.values()) == set(plan.requests.values()):
+                return {boxes.offered: None, **dict(zip(boxes.all, said, strict=True))}
+        return {}
 
     def _whole(self, entry: Entry, up: str, across: str, which: str | None, request: gr.Request) -> dict:
         plot = updates.plotted(self.playground, entry, up, across, which)
@@ -177,7 +187,7 @@ class _Handlers:
         except PlaygroundError as error:
             return markup.hint(str(error))
         left_out = f"; {count(len(plan.skipped), 'cell')} left out" if plan.skipped else ""
-        return markup.hint(f"{found.text()}{left_out}")
+        return markup.hint(f"New sweep: {found.text()}{left_out}")  # beside it may stand what is left of another
 
     def report_as(self, suffix: str) -> Callable[..., Path]:
         def on_report(token, entry, request: gr.Request) -> Path:
@@ -225,5 +235,6 @@ def attach(
     tab.select(handlers.on_ways, None, up, **at_once)
     sweep_boxes.attach(boxes, compare, playground.catalog, tab, view.start, weigh)
     report_buttons.offer(view.report, handlers.report_as, [visitors.token, current])
-    show = {"fn": handlers.on_show, "inputs": [*plot, view.wanted], "outputs": outputs, **at_once}
+    show = {"fn": handlers.on_show, "inputs": [*plot, view.wanted], **at_once}
+    show["outputs"] = [*outputs, boxes.offered, *boxes.all]
     return show, complete, redraw

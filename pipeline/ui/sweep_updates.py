@@ -58,13 +58,14 @@ def whole(
         some=bool(done),
         left=len(plan.requests) - len(done),
     )
+    title = sweep_markup.title(plan, entry.document, playground.catalog)
     yet = sweep_markup.WAITING if coming or playground.sweeps.running(entry.id) else sweep_markup.NOT_MADE
     return shown(view, progress) | {
         view.refused: "",
         view.judges.said: "",
         view.judges.begin: gr.Button(interactive=bool(done)),
         # The comment: a page leaves alone what is sent to it twice, though cells have come in between.
-        view.grid: f"{sweep_markup.grid(plan, playground.catalog, done, yet)}<!-- {time.time_ns()} -->",
+        view.grid: f"{title}{sweep_markup.grid(plan, playground.catalog, done, yet)}<!-- {time.time_ns()} -->",
         view.axes: gr.Row(visible=True),
         view.front: gr.skip() if plot is None else plot,
         view.changed: "[]",

@@ -64,7 +64,7 @@ def test_a_sweep_is_weighed_run_restored_and_reported(serve, engine: Engine, bro
     visit.page.get_by_role("option", name="Old").first.click()
     visit.page.keyboard.press("Escape")
     visit.fill(Guidance="")
-    visit.said("^6 pictures, about")
+    visit.said("^New sweep: 6 pictures, about")
     visit.start.click()
     visit.said("All 6 done")
     playwright.expect(visit.done).to_have_count(6)
@@ -102,11 +102,11 @@ def test_what_belongs_to_the_chosen_pair_is_offered_until_somebody_changes_a_box
     visit.choose("Old, short")
     visit.prompt.fill("a boat")
     visit.offers(["Old"], "a boat", "1..5")
-    visit.said("^5 pictures")
+    visit.said("^New sweep: 5 pictures")
     visit.said(re.escape("1 to 50: 1, 2, 4 or 1..4; empty: its own"))
     visit.choose("Old and new")
     visit.offers(["New"], "a boat", "1..4")
-    visit.said("^4 pictures")
+    visit.said("^New sweep: 4 pictures")
     visit.said(re.escape("1 to 4: 1, 2, 4 or 1..4; empty: its own"))
     visit.said("leave it empty: fixed for New")
     visit.fill(Seeds="7, 8")
@@ -144,7 +144,7 @@ def test_an_older_sweep_is_opened_from_the_history(serve, engine: Engine, browse
         return find(self, token, request, **filters)
 
     monkeypatch.setattr(Visitors, "find", found)
-    visit = Sweeper(browser, serve(engine))
+    visit = Comparer(browser, serve(engine))
     for prompt, steps, number in (("a fox", "1, 2", 2), ("a red apple", "1, 2, 3", 3)):
         visit.fill(prompts=prompt, Steps=steps, Guidance="")
         visit.start.click()
@@ -156,10 +156,16 @@ def test_an_older_sweep_is_opened_from_the_history(serve, engine: Engine, browse
     card.get_by_role("button", name="Open").click()
     playwright.expect(visit.done).to_have_count(2)
     visit.said("2 pictures of 2 done")
+    playwright.expect(visit.page.get_by_role("heading", name="“a fox”")).to_be_visible()
+    visit.said("^Sweep over steps: New · seed 7")
+    visit.said("^New sweep: 2 pictures")
+    visit.offers(["New"], "a fox", "1, 2")
     assert "sweep" not in looked_for  # the newest, which would replace it if it came later
     visit.tab("History")
     visit.tab("Sweep")
     playwright.expect(visit.done).to_have_count(2)
+    visit.page.wait_for_timeout(500)
+    visit.offers(["New"], "a fox", "1, 2")  # and no offer in its place
     assert visit.faults == []
 
 
@@ -202,7 +208,7 @@ def test_stop_keeps_what_is_done_and_go_on_makes_the_rest(serve, backend: Counti
     backend.step_s = 0.15
     visit = Sweeper(browser, serve(engine), PHONE, "dark")
     visit.fill(Seeds="1..40", Steps="2")
-    visit.said("^40 pictures")
+    visit.said("^New sweep: 40 pictures")
     visit.start.click()
     playwright.expect(visit.done.nth(1)).to_be_visible()
     visit.halt.click()
@@ -245,7 +251,7 @@ def test_a_refusal_goes_at_the_next_action_and_a_full_disk_is_told(serve, backen
     playwright.expect(alert).to_contain_text("steps")
     visit.fill(Steps="1, 2", Switches="none, step-cache+fp8-weights")
     playwright.expect(alert).to_have_count(0)
-    visit.said("^4 pictures, about")  # the libraries are asked only at the start
+    visit.said("^New sweep: 4 pictures, about")  # the libraries are asked only at the start
     visit.start.click()
     playwright.expect(alert).to_have_text("Step cache cannot be used with New: It has none.")
     playwright.expect(visit.resume).to_have_count(0)
@@ -281,7 +287,7 @@ def test_a_hundred_cells_come_one_by_one_and_go_together(serve, engine, browser,
     backend.step_s = 0.05
     visit = Sweeper(browser, serve(engine))
     visit.fill(Seeds="1..50", Steps="1, 2")
-    visit.said("^100 pictures")
+    visit.said("^New sweep: 100 pictures")
     visit.page.evaluate(WATCH)
     visit.start.click()
     playwright.expect(visit.done.nth(20)).to_be_attached(timeout=60_000)
@@ -307,7 +313,7 @@ def test_both_models_of_the_pair_over_a_set_of_prompts_in_one_choice(serve, engi
     sets = visit.page.get_by_label("Or the pair over many prompts")
     sets.click()
     visit.page.get_by_role("option", name="40 general prompts").click()
-    visit.said("^80 pictures, about")
+    visit.said("^New sweep: 80 pictures, about")
     playwright.expect(visit.page.get_by_label("Prompts, one a line")).to_have_value(
         re.compile("^a ripe tomato .*rope$", re.S)
     )

@@ -115,6 +115,11 @@ def grid() -> str:
     return sweep_markup.grid(plan, SHIPPED.model_copy(update={"models": models}), {0: cell()})
 
 
+def title() -> Markup:
+    plan = plan_of(SHIPPED, models="diptych-128", prompts=f"{HOSTILE}\na cat", steps="2, 3")
+    return sweep_markup.title(plan, {**DOCUMENT, "rows": HOSTILE}, SHIPPED)
+
+
 def cell() -> Markup:
     document = {**DOCUMENT["lanes"][0], "prompt": HOSTILE}
     return sweep_markup.cell(Cell(0, document, None), Path("a.png"), address)
@@ -146,6 +151,7 @@ RENDERED: dict[Callable, Callable[[], str]] = {
     prices_markup.hardware_table: lambda: prices_markup.hardware_table(TABLE),
     prices_markup.hosted_table: lambda: prices_markup.hosted_table(TABLE),
     sweep_markup.grid: grid,
+    sweep_markup.title: title,
     sweep_markup.cell: cell,
     vote_markup.ballot: lambda: vote_markup.ballot(
         Ballot(0, HOSTILE, "efficient", "predecessor", 0, 1), address(Path("a.png")), "b.png"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from pipeline.axes import AXES
 from pipeline.catalog import Catalog, load_catalog
 from pipeline.sweep import plan_sweep
-from pipeline.ui.sweep_boxes import hints, offer_of, over_many
+from pipeline.ui.sweep_boxes import boxes_of, hints, offer_of, over_many
+from pipeline.ui.sweep_tab import _Handlers, planned
+from tests.fakes import plan_of
 
 SHIPPED = load_catalog()
 CHOSEN = [[card.id for card in SHIPPED.cards(pair)] for pair in SHIPPED.pairs.values()]
@@ -97,3 +101,25 @@ def test_over_many_prompts_every_pair_has_something_to_be_compared(pair, models,
     said = dict(zip([axis.name for axis in AXES], boxes, strict=True))
     assert (said["models"], said["steps"], said["prompts"]) == (models, steps, "a boat\na fox")
     assert len(plan_sweep(SHIPPED, said).requests) >= 4
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"models": "old, new", "prompts": "a fox, a cat\na hat"},
+        {"models": "new", "seeds": "1..40", "steps": "2"},
+        {"steps": "4, 8", "guidance": "1, 1.5, .., 3"},
+        {"switches": "none, channels-last+step-cache"},
+    ],
+)
+def test_a_kept_sweep_stands_in_the_boxes_as_it_was_asked_for(catalog, given):
+    plan = plan_of(catalog, **given)
+    assert planned(catalog, *boxes_of(plan)) == plan
+
+
+def test_boxes_that_cannot_say_all_of_an_opened_sweep_stay(catalog):
+    view = SimpleNamespace(boxes=SimpleNamespace(all=[axis.name for axis in AXES], offered="offered"))
+    refilled = _Handlers(view, SimpleNamespace(catalog=catalog), None, None)._refilled
+    said = refilled(plan_of(catalog, steps="1, 2"))
+    assert (said["models"], said["prompts"], said["steps"], said["offered"]) == (["old"], "a fox", "1, 2", None)
+    assert refilled(plan_of(catalog, steps="1, 2", width=64)) == {}
