@@ -77,8 +77,8 @@ def expected(
 ) -> str:
     """Time and cost of what has not run yet, and how they are known: ``known`` has every basis, and whether it counts
     here. Where one does not, no cost is said, and nobody may take a GPU's seconds for those of their processor.
-    ``each``: what one picture of each model costs, which is told instead of a whole that is next to nothing: it stands
-    under the pictures again when they are there."""
+    ``each``: what one picture of each model costs, told by the thousand at every price; a whole run's cost is named as
+    such beside it, unless it is next to nothing."""
     about = f"about {seconds_text(seconds)}{' if all of it is measured' if most else ''}"
     whence = f" ({'; '.join(known)})" if known else ""
     if len(known) > 1 and all(basis.startswith(HERE) for basis in known):
@@ -92,10 +92,11 @@ def expected(
 
 
 def _whole_cost(usd: float | None, each: Sequence[float | None]) -> str:
-    """Of a whole run, or of its pictures."""
-    if not usd or usd >= TINY_USD:
-        return dollars(usd)
-    return cost_text(*each) if each else f"under ${TINY_USD:g}"
+    """Of a whole run, beside that of its pictures."""
+    whole = f"under ${TINY_USD:g}" if tiny(usd) else dollars(usd)
+    if not any(each) or None in each:
+        return whole
+    return f"{per_thousand(*each)}{'' if tiny(usd) else f', this run about {whole}'}"
 
 
 def per_thousand(*usd: float) -> str:

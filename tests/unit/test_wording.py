@@ -97,10 +97,12 @@ def test_a_cost_names_the_price_per_hour_that_it_is_at(usd, hosted, said):
     [
         (0.000041, (0.0000037, 0.0000373), "$0.00370 against $0.0373 per 1,000"),
         (0.000041, (), "under $0.01"),
-        (0.0584, (0.0195, 0.0389), "$0.0584"),
-        (0.02, (0.0004, 0.0036), "$0.0200"),
+        (0.0131, (0.000111, 0.0012), "$0.111 against $1.20 per 1,000, this run about $0.0131"),
+        (0.0584, (0.0195, 0.0389), "$19.50 against $38.90 per 1,000, this run about $0.0584"),
+        (0.0584, (), "$0.0584"),
         (0, (0, 0), "$0"),
         (None, (None, None), "no price known"),
+        (None, (0.0195, None), "no price known"),
     ],
 )
 def test_what_a_run_will_cost_can_be_read_and_compared_with_what_its_pictures_did(usd, each, said):
