@@ -60,7 +60,6 @@ def build(playground: Playground, view: CompareView, tab: gr.Tab) -> None:
             IMAGES_A_DAY,
             label="Images a day",
             info="Reckoned as 30 equal days a month",
-            precision=0,
             min_width=260,
         )
         own = gr.Textbox(

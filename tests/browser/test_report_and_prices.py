@@ -125,6 +125,7 @@ def test_what_cannot_be_reckoned_with_is_told_in_one_sentence(serve, engine: Eng
     for label, wrong, right, words in (
         ("Own price, $ an hour", "cheap", "3", "price must be dollars per hour"),
         ("Images a day", "0", "1000", "images a day must be a whole number"),
+        ("Images a day", "2.5", "1000", "images a day must be a whole number from 1 to 1000000000; got 2.5."),
     ):
         say(label, wrong)
         playwright.expect(alert).to_contain_text(words)
