@@ -18,6 +18,11 @@ from pipeline.errors import InputError, PlaygroundError, shown
 from pipeline.hosted import Data, HostedPrice, first_fault
 
 OWN = "a price of your own"
+USD_MAX = 10_000
+"""An hour of no machine costs more."""
+
+
+DECIMAL_COMMA = re.compile(r"^(0?|\d+(?!,\d{3}$)),(\d+)$")
 
 
 class PriceProfile(Data):
@@ -51,11 +56,12 @@ class PriceTable(Data):
         """The profile of an id or of a plain dollar figure per hour. Raises InputError with the known ids."""
         if isinstance(wanted, str) and wanted in self.profiles:
             return self.profiles[wanted]
-        usd = sum_given(wanted, 10_000)
+        usd = sum_given(wanted, USD_MAX)
         if usd is None:
             known = ", ".join(self.profiles)
             raise InputError(
-                f"price must be dollars per hour from 0 to 10000, such as 2.50, or one of {known}; got {shown(wanted)}."
+                f"price must be dollars per hour from 0 to {USD_MAX}, such as 2.50, or one of {known}; "
+                f"got {shown(wanted)}."
             )
         return PriceProfile(id="own", name=OWN, usd_per_hour=usd, source="given by you", as_of="")
 
@@ -75,13 +81,18 @@ class PriceTable(Data):
                 return profile
         if device_name.startswith("CPU"):
             return next(iter(self.profiles.values()))
-        return PriceProfile(
-            id="unknown",
-            name=f"no price known for {device_name or 'this hardware'}",
-            usd_per_hour=None,
-            source="choose a profile, or give your own dollars per hour",
-            as_of="",
-        )
+        return unknown_price(device_name)
+
+
+def unknown_price(device_name: str = "") -> PriceProfile:
+    """With which no cost is said."""
+    return PriceProfile(
+        id="unknown",
+        name=f"no price known for {device_name or 'this hardware'}",
+        usd_per_hour=None,
+        source="choose a profile, or give your own dollars per hour",
+        as_of="",
+    )
 
 
 def names_gpu(price: PriceProfile, device_name: str) -> bool:
@@ -98,9 +109,12 @@ def source_url(source: str) -> str | None:
 
 
 def sum_given(given: object, most: float) -> float | None:
-    """Dollars as somebody wrote them, from 0 to ``most``; None for anything else."""
+    """Dollars as somebody wrote them, from 0 to ``most``, with a point or a comma: 0.5 or 0,5. None for anything else,
+    and for 1,000, which is a thousand to one reader and one to the next."""
+    if isinstance(given, str):
+        given = DECIMAL_COMMA.sub(r"\1.\2", given.strip().removeprefix("$"))
     try:
-        usd = float(given.strip().removeprefix("$") if isinstance(given, str) else given)
+        usd = float(given)
     except (TypeError, ValueError, OverflowError):
         return None
     return usd if 0 <= usd <= most and not isinstance(given, bool) else None

@@ -18,7 +18,7 @@ from pipeline.compare import device_of, estimate_document, plan, price_document,
 from pipeline.errors import BusyError, Cancelled, InputError, PlaygroundError
 from pipeline.events import Done, Queued, Result, Step
 from pipeline.playground import Playground
-from pipeline.prices import PriceProfile
+from pipeline.prices import PriceProfile, unknown_price
 from pipeline.request import REPEAT_MAX, ImageRequest, random_seed, whole, yes_or_no
 from pipeline.settings import LINK_KEYS, Settings, page_seed
 from pipeline.throughput import check_local
@@ -39,7 +39,7 @@ from pipeline.ui.pace import (
 )
 from pipeline.ui.price_box import check_choice, chosen_price, kept_choice
 from pipeline.ui.visitors import Visitors
-from pipeline.wording import expected
+from pipeline.wording import expected, rate_text
 
 DEVICE_QUEUE = {"concurrency_id": "device", "concurrency_limit": 80}
 """How many visitors' comparisons may be open at once. The engine's own line decides who has the device and tells each
@@ -250,7 +250,10 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
             check_throughput(throughput, requests)
             estimates = {role: engine.estimate(request) for role, request in requests.items()}
             runs = whole("repeat", said[view.repeat], 1, REPEAT_MAX)
-            document = estimate_document(requests, estimates, price_of(said[view.price]), runs, throughput)
+            price = unknown_price()
+            with suppress(InputError):  # what is wrong with it stands over the pictures
+                price = price_of(said[view.price])
+            document = estimate_document(requests, estimates, price, runs, throughput)
         except PlaygroundError as error:
             return markup.hint(str(error))
         known = {each.basis: each.here for each in estimates.values()}
@@ -265,7 +268,8 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
         try:
             price = price_of(price_id, document["device"])
         except InputError as error:
-            return updates.refused(view, document, str(error))
+            stays = f"The costs below stay{rate_text(document) or ' as they were'}."
+            return updates.refused(view, document, str(error), stays)
         document = repriced(document, price)
         return updates.numbers(view, document, price, document.get("note", "")) | {view.shown: document}
 

@@ -36,6 +36,7 @@ from pipeline.wording import asked_text, count, seconds_text
 
 Updates = dict[Any, Any]
 RUNNING = "Running: the efficient model first."
+LAST = "Below is the last comparison."
 MEASURING = "Measuring the models in turn."
 MEASURING_ALONE = (
     f"{MEASURING} For the first {MEASURED_ALONE_S:.0f} seconds nothing is told, so that telling it is charged to "
@@ -68,12 +69,12 @@ def told(view: CompareView, text: str, kind: str = "note") -> Updates:
     return {view.verdict: markup.message(text, kind)}
 
 
-def refused(view: CompareView, document: Mapping[str, Any] | None, text: str) -> Updates:
+def refused(view: CompareView, document: Mapping[str, Any] | None, text: str, below: str = LAST) -> Updates:
     """What was asked for cannot begin. The last comparison, ``document``, stays: its pictures are still there, and
-    nobody shall take them for those of the new prompt."""
+    nobody shall take them for those of the new prompt. ``below``: says so."""
     if document is None:
         return told(view, text, "error")
-    said = f"{text} Below is the last comparison."
+    said = f"{text} {below}"
     return {view.verdict: markup.verdict(document, stored=document.get("note", ""), refused=said)}
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, shown
 from pipeline.playground import Playground
-from pipeline.prices import PriceProfile, PriceTable
+from pipeline.prices import USD_MAX, PriceProfile, PriceTable
 
 AUTOMATIC_PRICE = "auto"
 PRICE_ID = "hardware-price"
@@ -14,7 +14,7 @@ would be lost when the server starts anew."""
 NUMBERS_AS_TYPED = f"""() => {{
   const box = document.querySelector('#{PRICE_ID} input');
   box?.addEventListener('keydown', (event) => {{
-    if (event.key !== 'Enter' || !/^\\s*\\$?[\\d.]+\\s*$/.test(box.value)) return;
+    if (event.key !== 'Enter' || !/^\\s*\\$?[\\d.,]+\\s*$/.test(box.value)) return;
     event.preventDefault();
     event.stopImmediatePropagation();
     box.blur();
@@ -29,8 +29,14 @@ def price_choices(table: PriceTable) -> list[tuple[str, str]]:
 
 
 def check_choice(playground: Playground, wanted: object) -> None:
-    """Raises InputError for what no price box can mean, before anything runs."""
-    playground.check_price(None if wanted == AUTOMATIC_PRICE else wanted)
+    """Raises InputError for what no price box can mean, in words of the page: it shows no ids."""
+    try:
+        playground.check_price(None if wanted == AUTOMATIC_PRICE else wanted)
+    except InputError:
+        raise InputError(
+            f"price must be a machine of the list or dollars an hour, such as 0.40, up to {USD_MAX}; "
+            f"got {shown(wanted)}."
+        ) from None
 
 
 def kept_choice(playground: Playground, kept: object) -> str | None:
@@ -44,4 +50,5 @@ def kept_choice(playground: Playground, kept: object) -> str | None:
 
 def chosen_price(playground: Playground, wanted: str | float | None, device: str = "") -> PriceProfile:
     """The profile behind what the box says. Raises InputError for a price that nobody knows."""
+    check_choice(playground, wanted)
     return playground.proposed_price(device) if wanted == AUTOMATIC_PRICE else playground.price(wanted, device)

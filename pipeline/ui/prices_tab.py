@@ -14,10 +14,11 @@ from pipeline.request import whole
 from pipeline.ui import markup
 from pipeline.ui import prices_markup as prices
 from pipeline.ui.compare_view import CompareView
-from pipeline.ui.price_box import chosen_price
+from pipeline.ui.price_box import check_choice, chosen_price
 
 IMAGES_A_DAY, IMAGES_A_DAY_MAX = 1000, 10**9
 STORED = "From the stored example that comes with Diptych, not run on this machine"
+STAYS = "Below is what was reckoned last."
 NOTHING = "Nothing has been compared yet: press Compare, then look here again."
 
 
@@ -37,7 +38,7 @@ def build(playground: Playground, view: CompareView, tab: gr.Tab) -> None:
             number = whole("images a day", images_a_day, 1, IMAGES_A_DAY_MAX)
             price = chosen_price(playground, wanted, document["device"])
         except InputError as error:
-            return gr.skip(), gr.skip(), markup.fault(str(error))
+            return gr.skip(), gr.skip(), markup.fault(f"{error} {STAYS}")
         document = repriced(document, price)
         said = prices.volume(document, price, number, _whence(document))
         return said, prices.hosted_chart(document, playground.prices), ""
@@ -48,9 +49,9 @@ def build(playground: Playground, view: CompareView, tab: gr.Tab) -> None:
         if not typed.strip():
             return gr.skip()
         try:
-            playground.check_price(typed.strip())
+            check_choice(playground, typed.strip())
         except InputError as error:
-            return {fault: markup.fault(str(error))}
+            return {fault: markup.fault(f"{error} {STAYS}")}
         return {view.price: typed.strip(), own: "", fault: ""}
 
     # Before anybody has run anything the device's name is the stored one's: finding our own would import torch.

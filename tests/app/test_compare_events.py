@@ -111,6 +111,21 @@ def test_the_price_that_was_chosen_is_there_again_unless_it_is_none(engine: Engi
     assert tab.event("on_choice").fn("gold") == gr.skip() and tab.event("on_choice").fn("3") == "3"
 
 
+def test_a_wrong_price_is_said_once_and_which_price_the_costs_below_have(tab: Tab):
+    tab.run(tab.ask()[tab.view.ticket])
+    document = tab.event("on_arrival").fn(tab.said("on_arrival"), tab.request)[tab.view.shown]
+    told = unescape(tab.event("on_price").fn(document, "abc", tab.request)[tab.view.verdict])
+    assert (
+        "price must be a machine of the list or dollars an hour, such as 0.40, up to 10000; got 'abc'. "
+        "The costs below stay at $0.03 an hour.<" in told
+    )
+    estimate = unescape(tab.event("on_estimate").fn(tab.said("on_estimate", price="abc")))
+    assert "s, no price known (" in estimate and "must" not in estimate
+    assert "$2 an hour" not in told and "$2 per hour" in str(tab.event("on_price").fn(document, "2", tab.request))
+    last = tab.run(tab.ask()[tab.view.ticket], price="abc", shown=document)[-1]
+    assert "a machine of the list" in last[tab.view.verdict] and "hf-" not in last[tab.view.verdict]
+
+
 @pytest.mark.parametrize("kind", ["comparison", "picture"])
 def test_what_is_opened_again_is_reckoned_at_the_visitors_price_which_stays(tab: Tab, tmp_path: Path, kind):
     tab.run(tab.ask()[tab.view.ticket], price="36")

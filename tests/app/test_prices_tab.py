@@ -24,6 +24,12 @@ def weigh(engine: Engine, tmp_path: Path):
     return lambda sent, price="2": event.fn(None, price, box.preprocess(sent))
 
 
+def test_a_refused_price_says_that_what_stands_below_is_of_the_last(weigh):
+    volume, _, fault = weigh(1000, "abc")
+    assert volume == gr.skip()
+    assert "got &#39;abc&#39;. Below is what was reckoned last." in fault and "hf-" not in fault
+
+
 def test_images_a_day_are_whole_or_refused(weigh):
     volume, _, fault = weigh(2000)
     assert "At 2,000 images a day" in volume and fault == ""

@@ -157,12 +157,14 @@ def test_another_price_changes_the_sums_and_runs_nothing(bundled: str, browser):
     numbers.get_by_text("how?").click()
     playwright.expect(numbers).to_contain_text("$36 per hour ÷ 3600")
     for typed, said in (
-        ("gold", "price must be dollars"),
+        ("gold", "got 'gold'. The costs below stay at $36 an hour."),
         ("36", "faster"),
     ):  # back at the last one, the verdict is too
         price.fill(typed)
         price.press("Enter")
         playwright.expect(visit.verdict).to_contain_text(said)
+        once = visit.page.get_by_text("price must be").and_(visit.page.locator(":visible"))
+        playwright.expect(once).to_have_count(int(typed == "gold"))
 
 
 def test_a_script_tag_is_a_caption_and_no_more(bundled: str, browser):

@@ -55,7 +55,7 @@ def test_a_price_that_is_typed_is_taken_as_it_is(serve, engine: Engine, browser)
     visit = Visit(browser, serve(engine), WIDE)
     visit.run("a fox")
     price = visit.page.get_by_label("Hardware price", exact=False).first
-    for typed, said in (("3", "$3 per hour"), ("$4", "$4 per hour"), ("0.5", "$0.5 per hour")):
+    for typed, said in (("3", "$3 per"), ("$4", "$4 per"), ("0.5", "$0.5 per"), ("0,75", "$0.75 per hour")):
         price.click()
         price.press("ControlOrMeta+a")
         price.press_sequentially(typed)
@@ -123,7 +123,7 @@ def test_what_cannot_be_reckoned_with_is_told_in_one_sentence(serve, engine: Eng
         visit.page.get_by_label(label).press("Enter")
 
     for label, wrong, right, words in (
-        ("Own price, $ an hour", "cheap", "3", "price must be dollars per hour"),
+        ("Own price, $ an hour", "cheap", "3", "price must be a machine of the list"),
         ("Images a day", "0", "1000", "images a day must be a whole number"),
         ("Images a day", "2.5", "1000", "images a day must be a whole number from 1 to 1000000000; got 2.5."),
     ):

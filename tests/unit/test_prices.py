@@ -8,7 +8,7 @@ import re
 import pytest
 
 from pipeline.errors import InputError, PlaygroundError
-from pipeline.prices import load_prices, source_url
+from pipeline.prices import load_prices, source_url, sum_given
 
 PRICES = load_prices()
 
@@ -45,6 +45,18 @@ def test_a_price_can_be_named_or_given():
         own = PRICES.profile(given_price)
         assert (own.id, own.usd_per_hour) == ("own", 2.0)
     assert PRICES.profile(0).usd_per_hour == 0
+
+
+@pytest.mark.parametrize(
+    ("written", "usd"),
+    [
+        ("0,5", 0.5), ("$0,50", 0.5), (",5", 0.5), ("0,035", 0.035), ("12,25", 12.25), ("1,2345", 1.2345),
+        ("1,000", None), ("12,345", None), ("1,2,3", None), ("1.000,5", None), ("1,000.5", None), (",", None),
+        ("5,", None),
+    ],
+)  # fmt: skip
+def test_a_comma_is_a_decimal_one_or_refused(written, usd):
+    assert sum_given(written, 10_000) == usd
 
 
 NO_PRICES = [
