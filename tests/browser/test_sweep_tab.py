@@ -65,6 +65,11 @@ def test_a_sweep_is_weighed_run_restored_and_reported(serve, engine: Engine, bro
     visit.page.keyboard.press("Escape")
     visit.fill(Guidance="")
     visit.said("^New sweep: 6 pictures, about")
+    weighed = visit.page.locator(".said-box:visible").first
+    for width in (720, 768, 1024):
+        visit.page.set_viewport_size({"width": width, "height": 900})
+        assert weighed.bounding_box()["height"] < 60, width
+    visit.page.set_viewport_size(WIDE)
     visit.start.click()
     visit.said("All 6 done")
     playwright.expect(visit.done).to_have_count(6)
