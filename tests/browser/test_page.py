@@ -108,6 +108,8 @@ def test_the_three_views(bundled: str, browser):
     playwright.expect(visit.page.get_by_text("Where they differ")).to_be_visible()
     visit.page.get_by_label("side by side", exact=True).check()
     playwright.expect(visit.page.locator(".picture img").first).to_be_visible()
+    box = visit.page.locator("fieldset", has=visit.page.get_by_label("slider", exact=True))
+    assert box.evaluate("box => getComputedStyle(box).overflow") == "visible"  # else the focus ring is cut off
     assert visit.faults == []
 
 
