@@ -107,7 +107,7 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
     recipe = settings_of(view)
     pictures = [part for lane in lanes for part in (lane.heading, lane.image, lane.progress, lane.numbers)]
     pictures += [view.anew, view.advanced]
-    buttons = [view.stop, *view.starters, *view.choices]
+    buttons = [view.stop, *view.starters, *view.report.buttons.values(), *view.choices]
     nothing = {view.verdict: gr.skip()}
 
     def check_throughput(wanted: bool, requests: Mapping[Role, ImageRequest]) -> None:

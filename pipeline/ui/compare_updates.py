@@ -46,9 +46,9 @@ MEASURING_ALONE = (
 
 def busy(view: CompareView, now: bool) -> Updates:
     """While a run is on or asked for there is only Stop: a second run of the same page would fight over the same
-    places, and other models could be chosen than those whose pictures are to come."""
+    places, other models could be chosen than those whose pictures are to come, and there is nothing to report yet."""
     return (
-        {button: gr.Button(interactive=not now) for button in view.starters}
+        {button: gr.Button(interactive=not now) for button in (*view.starters, *view.report.buttons.values())}
         | {box: gr.Dropdown(interactive=not now) for box in view.choices}
         | {view.stop: gr.Button("Stop", interactive=now)}
     )

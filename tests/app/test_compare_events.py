@@ -159,6 +159,15 @@ def test_a_page_runs_one_comparison_and_whoever_asks_again_changes_nothing(tab: 
     assert tab.view.compare in tab.event("on_end").fn(None, "auto", tab.request)
 
 
+def test_there_are_no_reports_while_a_run_is_on(tab: Tab):
+    reports = tab.view.report.buttons.values()
+    asked = tab.ask()
+    assert not any(asked[button].interactive for button in reports)
+    tab.run(asked[tab.view.ticket])
+    ended = tab.event("on_end").fn(None, None, tab.request)
+    assert all(ended[button].interactive for button in reports)
+
+
 def test_what_is_stopped_before_it_began_never_begins(tab: Tab, backend: CountingBackend):
     ticket = tab.ask()[tab.view.ticket]
     stopped = tab.stop()
