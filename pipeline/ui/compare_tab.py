@@ -68,6 +68,18 @@ its own pictures are there."""
 log = logging.getLogger(__name__)
 
 
+def focus_on(button: gr.Button) -> str:
+    """For who goes by the keyboard, once the button that they pressed is disabled, and the focus nowhere."""
+    return f"""() => {{
+  const move = (tries) => {{
+    const to = document.getElementById("{button.elem_id}");
+    if (document.activeElement === document.body && to && !to.disabled) to.focus({{ preventScroll: true }});
+    else if (tries) setTimeout(move, 100, tries - 1);
+  }};
+  move(10);
+}}"""
+
+
 def run_of(request: gr.Request) -> str:
     """What this page's comparison is called, so that its Stop ends no sweep beside it."""
     return f"compare {request.session_hash}"
@@ -320,11 +332,15 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
     settle = reprice | {"fn": on_end, "outputs": [*reprice["outputs"], *buttons], "trigger_mode": "always_last"}
     stopping = {"outputs": [view.verdict, *buttons], **at_once}
     asking = [view.prompt.submit, view.seed.submit, *(button.click for button in view.starters)]
-    ran = gr.on(asking, **ask, **at_once).then(**begin)
+    asked = gr.on(asking, **ask, **at_once)
+    asked.then(None, js=focus_on(view.stop), **at_once)
+    ran = asked.then(**begin)
     ran.failure(on_failure, None, **stopping)
+    settled = ran.then(**settle)
+    settled.then(None, js=focus_on(view.compare), **at_once)
     # The estimate is then of what was measured now.
-    ran.then(**settle).then(**weigh)
-    view.stop.click(on_stop, None, **stopping)
+    settled.then(**weigh)
+    view.stop.click(on_stop, None, **stopping).then(None, js=focus_on(view.compare), **at_once)
     view.dice.click(random_seed, None, view.seed, **at_once)
     view.view.change(
         lambda name: updates.view_chosen(view, name),

@@ -98,7 +98,7 @@ def running(view: CompareView, measured: bool, unfinished: Sequence[Role]) -> Up
     """It is our turn."""
     first = next((role for role in RUN_ORDER if role in unfinished), None)
     texts = {role: "starting" if role == first else f"waiting for the {first} one" for role in unfinished}
-    return {view.lanes[role].progress: markup.progress(text) for role, text in texts.items()} | told(
+    return {view.lanes[role].progress: markup.progress(text, of=role) for role, text in texts.items()} | told(
         view, MEASURING_ALONE if measured else RUNNING
     )
 
@@ -110,10 +110,11 @@ def step_by_step(view: CompareView, event: Event, role: Role | None, unfinished:
             text = in_line(event)
             if not text:  # our turn, nothing new yet
                 return {}
-            waiting = {view.lanes[each].progress: markup.progress(text) for each in unfinished}
+            waiting = {view.lanes[each].progress: markup.progress(text, of=each) for each in unfinished}
             return waiting | told(view, "Waiting in line: nothing of yours runs yet.")
         case Loading():
-            return {view.lanes[role].progress: markup.progress(f"loading: {event.part}", event.done / event.total)}
+            text = f"loading: {event.part}"
+            return {view.lanes[role].progress: markup.progress(text, event.done / event.total, role)}
         case Step():
             lane = view.lanes[role]
             left = event.elapsed_s / event.i * (event.n - event.i) if event.i else 0.0
@@ -124,11 +125,11 @@ def step_by_step(view: CompareView, event: Event, role: Role | None, unfinished:
             text = f"{run}{asked_text(event.n, event.elapsed_s)}"
             if event.i:
                 text = f"{run}step {event.i} of {event.n} · {seconds_text(event.elapsed_s)}{rest}"
-            update = {lane.progress: markup.progress(text, event.i / event.n if event.i else 0.0)}
+            update = {lane.progress: markup.progress(text, event.i / event.n if event.i else 0.0, role)}
             return update | ({lane.image: hand_out(event.preview)} if event.preview else {})
         case Done():
             lane, result = view.lanes[role], event.result
-            state = "" if event.final else markup.progress(f"run {len(result.runs)} is done", 1.0)
+            state = "" if event.final else markup.progress(f"run {len(result.runs)} is done", 1.0, role)
             first = finished_lane(lane, role, result) if len(result.runs) == 1 or event.final else {}
             return {lane.progress: state} | first
 

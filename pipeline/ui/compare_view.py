@@ -148,8 +148,8 @@ def build(playground: Playground, status_html: str) -> CompareView:
         )
         seed = gr.Number(seed_value, label="Seed", min_width=150, scale=1)
         dice = gr.Button("Random", min_width=100, scale=0)
-        compare = gr.Button("Compare", variant="primary", min_width=110, scale=1)
-        stop = gr.Button("Stop", variant="stop", interactive=False, min_width=80, scale=1)
+        compare = gr.Button("Compare", variant="primary", min_width=110, scale=1, elem_id="compare-button")
+        stop = gr.Button("Stop", variant="stop", interactive=False, min_width=80, scale=1, elem_id="stop-button")
     with gr.Row(elem_classes="examples"):
         examples = [
             (_example(i, row["prompt"], row["image"]), row["prompt"], row["seed"])

@@ -67,17 +67,16 @@ def verdict(document: Mapping[str, Any], *, stored: str = "", refused: str = "")
     busy = Markup("<p>Throughput of a busy machine: {}</p>").format(rate) if rate else ""
     line = Markup(" · ").join(Markup('<span class="fact">{}</span>').format(fact) for fact in facts)
     warning = _said_unread(not_all_read(document))
-    return _card(
-        Markup('{}{}<div class="claims">{}</div>{}<p>{}</p>{}{}').format(
-            fault(refused) if refused else "",
-            _question(document, stored),
-            head,
-            warning,
-            line,
-            busy,
-            _good_enough(document),
-        )
+    inner = Markup('{}{}<div class="claims">{}</div>{}<p>{}</p>{}{}').format(
+        fault(refused) if refused else "",
+        _question(document, stored),
+        head,
+        warning,
+        line,
+        busy,
+        _good_enough(document),
     )
+    return _card(inner, announced=bool(refused))
 
 
 def _question(document: Mapping[str, Any], stored: str) -> Markup:
@@ -119,8 +118,9 @@ def _good_enough(document: Mapping[str, Any]) -> Markup:
 
 def message(text: str, kind: str = "note") -> Markup:
     """One sentence in the verdict's place. ``kind`` "error" is announced to screen readers at once."""
-    role = "alert" if kind == "error" else "status"
-    return _card(Markup('<p class="{}" role="{}">{}</p>').format(kind, role, text))
+    if kind == "error":
+        return _card(fault(text), announced=True)
+    return _card(Markup('<p class="{}">{}</p>').format(kind, text))
 
 
 def hint(text: str) -> Markup:
@@ -133,8 +133,10 @@ def fault(text: str) -> Markup:
     return Markup('<p class="error" role="alert">{}</p>').format(text)
 
 
-def _card(inner: Markup) -> Markup:
-    return Markup('<section class="verdict" aria-live="polite">{}</section>').format(inner)
+def _card(inner: Markup, announced: bool = False) -> Markup:
+    """``announced``: something within is an alert, and of two live regions in each other all would be read twice."""
+    live = "" if announced else Markup(' aria-live="polite"')
+    return Markup('<section class="verdict"{}>{}</section>').format(live, inner)
 
 
 def lane(
@@ -239,14 +241,15 @@ def _how_hosted(seconds: float, price: PriceProfile, call: HostedCall) -> Markup
     ).format(picture_sum(seconds, price, call).formula, whence, call.provider)
 
 
-def progress(text: str, share: float = 0.0) -> Markup:
-    """In the picture's place while it is not finished. ``share``: 0 to 1."""
+def progress(text: str, share: float = 0.0, of: str = "") -> Markup:
+    """In the picture's place while it is not finished. ``share``: 0 to 1. ``of``: whose it is. Not a live region: a
+    text that changes every second would be read out every second."""
     if not text:
         return Markup("")
     return Markup(
-        '<div class="progress" role="status"><span>{}</span>'
-        '<div class="track"><div style="width:{:.1f}%"></div></div></div>'
-    ).format(text, 100 * min(1.0, share))
+        '<div class="progress" role="progressbar" aria-label="{}" aria-valuenow="{:.0f}" aria-valuetext="{}">'
+        '<span>{}</span><div class="track"><div style="width:{:.1f}%"></div></div></div>'
+    ).format(f"Progress of the {of}" if of else "Progress", 100 * min(1.0, share), text, text, 100 * min(1.0, share))
 
 
 def status(device: str, state: str, kind: str = "ready") -> Markup:

@@ -291,6 +291,18 @@ def test_by_keyboard_alone_latency_cost_and_throughput_are_measured_and_kept_apa
     assert visit.faults == []
 
 
+def test_whoever_presses_compare_by_keyboard_is_led_to_stop_and_back(serve, engine: Engine, backend, browser):
+    visit = Visit(browser, serve(engine), WIDE)
+    backend.gate.clear()
+    visit.prompt.fill("a fox")
+    visit.compare.press("Enter")
+    playwright.expect(visit.stop).to_be_focused()
+    backend.gate.set()
+    playwright.expect(visit.claims.first).to_be_visible()
+    playwright.expect(visit.compare).to_be_focused()
+    assert visit.faults == []
+
+
 def test_two_visitors_wait_in_line_and_are_told_their_place(serve, engine: Engine, backend: CountingBackend, browser):
     url = serve(engine)
     backend.step_s = 0.5  # for a first step to be told of, and then none until somebody waits
