@@ -38,6 +38,7 @@ from pipeline.ui.pace import (
     worth_showing,
 )
 from pipeline.ui.price_box import check_choice, chosen_price, kept_choice
+from pipeline.ui.rounds import Rounds
 from pipeline.ui.visitors import Visitors
 from pipeline.wording import expected, rate_text
 
@@ -205,6 +206,7 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
             roles = list(requests)
             every_s = MEASURED_STEP_EVERY_S if measured else STEP_EVERY_S
             estimates = {role: engine.estimate(each) for role, each in requests.items()}
+            rounds = Rounds(repeat, [bool(each.hosted) for each in estimates.values()], throughput)
             quick = not measured and is_quick(list(estimates.values()))
             alone_s = MEASURED_ALONE_S if measured else QUICK_S if quick else 0.0
             if alone_s:
@@ -225,7 +227,10 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
                                 jobs.unfinished.end(owner, (pair, requests))
                         longest = max((estimates[each].seconds for each in ROLES if each not in results), default=0.0)
                         under = updates.so_far(view, results, dict.fromkeys(results, price), longest)
-                    update = updates.step_by_step(view, event, role, unfinished) | under
+                    update = updates.step_by_step(view, event, role, unfinished, repeat) | under
+                    if measured and isinstance(event, Step):
+                        now = {name: engine.estimate(each).seconds for name, each in requests.items()}
+                        update |= updates.round_by_round(view, event, rounds, now, unfinished)
                     in_line = isinstance(event, Queued) and event.place > 0
                     if waited and not in_line:
                         update = updates.running(view, measured, unfinished) | update
@@ -324,7 +329,7 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
     # told to change with an error of its own. Multiple: one that was stopped may wait in Gradio's queue yet.
     begin |= {**hidden, **DEVICE_QUEUE, "preprocess": False, "trigger_mode": "multiple"}
     # Few: each costs the server a millisecond or more at every step that is told, whether it changes or not.
-    begin["outputs"] = [view.verdict, view.slider, view.difference, view.shown, *pictures]
+    begin["outputs"] = [view.verdict, view.estimate, view.slider, view.difference, view.shown, *pictures]
     weigh = {"fn": on_estimate, "inputs": {*weighed, *recipe}, "outputs": view.estimate, "preprocess": False, **at_once}
     weigh["trigger_mode"] = "always_last"
     reprice = {"fn": on_price, "inputs": [view.shown, view.price], **at_once}

@@ -30,6 +30,7 @@ from pipeline.ui.compare_view import (
     switches_box,
 )
 from pipeline.ui.pace import MEASURED_ALONE_S
+from pipeline.ui.rounds import Rounds
 from pipeline.ui.series import in_line
 from pipeline.ui.served import hand_out, hand_out_result
 from pipeline.wording import asked_text, count, seconds_text
@@ -103,8 +104,26 @@ def running(view: CompareView, measured: bool, unfinished: Sequence[Role]) -> Up
     )
 
 
-def step_by_step(view: CompareView, event: Event, role: Role | None, unfinished: Sequence[Role]) -> Updates:
-    """One event of the lane ``role``; the numbers of what is finished are for :func:`so_far`."""
+def round_by_round(
+    view: CompareView, step: Step, rounds: Rounds, seconds: Mapping[Role, float], unfinished: Sequence[Role]
+) -> Updates:
+    """How far a measurement is, in the estimate's place, and what of the model whose turn it is not. ``seconds``: what
+    a picture of each takes, in the order of the lanes."""
+    roles = list(seconds)
+    updates: Updates = {view.estimate: markup.hint(rounds.text(step, list(seconds.values())))}
+    for lane, role in enumerate(roles):
+        if role in unfinished and lane != step.lane:
+            done = rounds.done(lane, step)
+            text = f"run {done} of {rounds.repeat} is done" if done else f"waiting for the {roles[step.lane]} one"
+            updates[view.lanes[role].progress] = markup.progress(text, done / rounds.repeat, role)
+    return updates
+
+
+def step_by_step(
+    view: CompareView, event: Event, role: Role | None, unfinished: Sequence[Role], repeat: int = 1
+) -> Updates:
+    """One event of the lane ``role``; the numbers of what is finished are for :func:`so_far`. ``repeat``: how many runs
+    each model has; of several it is for :func:`round_by_round` to say how long they will take."""
     match event:
         case Queued():
             text = in_line(event)
@@ -118,8 +137,8 @@ def step_by_step(view: CompareView, event: Event, role: Role | None, unfinished:
         case Step():
             lane = view.lanes[role]
             left = event.elapsed_s / event.i * (event.n - event.i) if event.i else 0.0
-            rest = f", about {seconds_text(left)} left" if left > 1 else ""
-            run = f"run {event.run}, " if event.run > 1 else ""
+            rest = f", about {seconds_text(left)} left" if left > 1 and repeat == 1 else ""
+            run = f"run {event.run} of {repeat}, " if repeat > 1 else ""
             if event.batch is not None:
                 run = f"throughput, {count(event.batch, 'picture')} at once, "
             text = f"{run}{asked_text(event.n, event.elapsed_s)}"

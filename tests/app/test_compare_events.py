@@ -266,6 +266,18 @@ def after(drawn: int, backend: CountingBackend, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(backend, "make", stopping)
 
 
+def test_a_measurement_tells_its_round_in_the_estimates_place(tab: Tab, monkeypatch):
+    for name in ("MEASURED_ALONE_S", "MEASURED_STEP_EVERY_S"):
+        monkeypatch.setattr(compare_tab, name, 0.0)
+    told = tab.run(tab.ask()[tab.view.ticket], repeat=4)
+    rounds = [update[tab.view.estimate] for update in told if tab.view.estimate in update]
+    assert "Round 1 of 4" in rounds[0] and "Round 4 of 4" in rounds[-1]
+    lanes = [[update.get(tab.view.lanes[role].progress, "") for update in told] for role in ROLES]
+    for lane, done in zip(lanes, (2, 3), strict=True):
+        assert all(any(said in text for text in lane) for said in ("run 4 of 4, step", f"run {done} of 4 is done"))
+    assert not any(" left" in text for lane in lanes for text in lane)
+
+
 @pytest.mark.parametrize(("drawn", "entry"), [(1, ("picture", 1)), (2, ("comparison", 1)), (7, ("comparison", 3))])
 def test_a_measurement_that_is_stopped_keeps_its_whole_rounds(tab: Tab, backend, tmp_path, monkeypatch, drawn, entry):
     after(drawn, backend, monkeypatch)
