@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle, pairwise
+from string import ascii_uppercase
 
 from markupsafe import Markup
 
@@ -22,6 +23,15 @@ LETTER = 11
 """Units that one letter takes there, about."""
 NAME_MAX = 24
 """Letters of a name that is written beside its point."""
+BESIDE = [
+    (11, 0, "start"), (-11, 0, "end"), (11, -20, "start"), (-11, -20, "end"), (11, 20, "start"), (-11, 20, "end"),
+    (-6, -20, "start"), (6, -20, "end"), (-6, 20, "start"), (6, 20, "end"),
+]  # fmt: skip
+"""Where a name can begin or end, as seen from its point; best places first."""
+LINE_PIECE = 4
+"""Units of the front's line that a name sees as one obstacle."""
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom."""
 MARKS = {
     "circle": (),
     "square": ((-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)),
@@ -96,6 +106,14 @@ def margin_of(dots: Sequence[Dot]) -> float:
 
 
 @dataclass(frozen=True)
+class Names:
+    """What stands beside the points. ``letters``: of those of the front that have one for want of room."""
+
+    html: Markup
+    letters: Mapping[Dot, str]
+
+
+@dataclass(frozen=True)
 class Scale:
     """From a value to pixels. ``ticks``: round values and what they are called. ``name``: what is drawn; ``title``: the
     same with its unit."""
@@ -142,8 +160,7 @@ def figure(
 ) -> Markup:
     """``best``: the front; empty where it is not known, and nothing is then drawn as if it were. The line goes only
     through those that climb: others are on it for noise alone."""
-    climbing = [dot for i, dot in enumerate(best) if all(dot.y > before.y for before in best[:i])]
-    corners = " ".join(f"{x.at(math.log10(dot.x)):.1f},{y.at(dot.y):.1f}" for dot in climbing)
+    corners = " ".join(f"{x.at(math.log10(dot.x)):.1f},{y.at(dot.y):.1f}" for dot in _climbing(best))
     line = Markup('<polyline points="{}" fill="none" stroke="currentColor" stroke-width="1.5" stroke-dasharray="5 4"/>')
     marks = dict(zip(models, cycle(MARKS), strict=False))
     drawn = [_point(dot, marks.get(dot.model, "circle"), dot in best, x, y, link) for dot in dots]
@@ -219,24 +236,65 @@ def _point(dot: Dot, mark: str, best: bool, x: Scale, y: Scale, link: str) -> Ma
     return Markup('<a href="#{}{}" aria-label="{}">{}</a>').format(link, dot.place, dot.said, drawn)
 
 
-def names_beside(dots: Sequence[Dot], x: Scale, y: Scale) -> Markup:
-    """Beside each point what it is called, right or left of it, unless that covers another name, point or whisker."""
-    taken = []
+def _climbing(best: Sequence[Dot]) -> list[Dot]:
+    """Those of a front that its line goes through."""
+    return [dot for i, dot in enumerate(best) if all(dot.y > before.y for before in best[:i])]
+
+
+def names_beside(dots: Sequence[Dot], best: Sequence[Dot], x: Scale, y: Scale) -> Names:
+    """Beside each point what it is called, those of the front ``best`` first, where that covers no other name, point or
+    whisker, and a line only if it must: the style sheets leave the line out round a text. A point of the front whose
+    name has no room has a letter instead."""
+    taken, lines = _taken(dots, x, y), _lines(dots, best, x, y)
+    parts, letters = [], {}
+    for dot in sorted(dots, key=lambda dot: dot not in best):
+        texts = [dot.written] if 0 < len(dot.written) <= NAME_MAX else []
+        letter = "" if dot.reference or dot not in best else ascii_uppercase[len(letters) : len(letters) + 1]
+        if letter:
+            texts += [*([dot.name] if len(dot.name) <= NAME_MAX else []), letter]
+        at, up = x.at(math.log10(dot.x)), y.at(dot.y)
+        for text in texts:
+            length = LETTER * len(text)
+            if found := _room(at, up, length, taken + lines) or _room(at, up, length, taken):
+                box, drawn = found
+                taken.append(box)
+                parts.append(_text(*drawn[:2], text, drawn[2]))
+                if text == letter:
+                    letters[dot] = letter
+                break
+    return Names(Markup("").join(parts), letters)
+
+
+def _taken(dots: Sequence[Dot], x: Scale, y: Scale) -> list[Box]:
+    """Where no name can stand."""
+    taken: list[Box] = []
     for dot in dots:
         at, up = x.at(math.log10(dot.x)), y.at(dot.y)
         room = 12 if dot.reference else 8
         taken.append((at - room, up - room, at + room, up + room))
         if dot.low is not None and dot.high is not None:
             taken.append((at - 5, y.at(dot.high), at + 5, y.at(dot.low)))
-    parts = []
-    for dot in dots:
-        at, up, length = x.at(math.log10(dot.x)), y.at(dot.y), LETTER * len(dot.written)
-        for side, anchor in ((11, "start"), (-11, "end")):
-            start = at + side if side > 0 else at + side - length
-            box = start, up - 11, start + length, up + 11
-            free = all(box[2] < b[0] or b[2] < box[0] or box[3] < b[1] or b[3] < box[1] for b in taken)
-            if 0 < len(dot.written) <= NAME_MAX and box[0] >= LEFT and box[2] <= WIDTH and free:
-                taken.append(box)
-                parts.append(_text(at + side, up + 4, dot.written, anchor))
-                break
-    return Markup("").join(parts)
+    return taken
+
+
+def _lines(dots: Sequence[Dot], best: Sequence[Dot], x: Scale, y: Scale) -> list[Box]:
+    """The line of the front, in pieces, and that of a reference."""
+    lines = [(LEFT, y.at(dot.y) - 1, WIDTH - RIGHT, y.at(dot.y) + 1) for dot in dots if dot.reference]
+    corners = [(x.at(math.log10(dot.x)), y.at(dot.y)) for dot in _climbing(best)]
+    for (left, start), (right, end) in pairwise(corners):
+        pieces = math.ceil(math.hypot(right - left, end - start) / LINE_PIECE)
+        for piece in range(pieces):
+            at, up = left + (right - left) * piece / pieces, start + (end - start) * piece / pieces
+            lines.append((at - 2, up - 2, at + 2, up + 2))
+    return lines
+
+
+def _room(at: float, up: float, length: float, taken: Sequence[Box]) -> tuple[Box, tuple[float, float, str]] | None:
+    """Where a text of this length can stand beside a point, and where it is then drawn from."""
+    for right, down, anchor in BESIDE:
+        start = at + right if anchor == "start" else at + right - length
+        box = start, up + down - 11, start + length, up + down + 11
+        inside = box[0] >= LEFT and box[2] <= WIDTH and box[1] >= 0 and box[3] <= HEIGHT - BOTTOM
+        if inside and all(box[2] < b[0] or b[2] < box[0] or box[3] < b[1] or b[3] < box[1] for b in taken):
+            return box, (at + right, up + down + 4, anchor)
+    return None

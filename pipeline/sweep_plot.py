@@ -8,7 +8,7 @@ whoever is further up is better. Knows of no files, and runs and compares nothin
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import median
 
@@ -58,16 +58,17 @@ def fidelity_plot(found: Tradeoff, across: str = "time", link: str = "", instead
     ticks = [(float(tick), f"{tick}") for tick in range(low, high + 1, max(1, math.ceil((high - low) / 6)))]
     up = Scale(low, high, HEIGHT - BOTTOM, TOP, ticks, "fidelity", "dB PSNR")
     best, x = front_of(dots), logarithmic(dots, ACROSS[across])
-    names = names_beside(dots, x, up)
+    names = names_beside(dots, best, x, up)
     apart = f" {count(found.apart, 'finished picture')} cannot be compared with any." if found.apart else ""
     filled = f"Filled: nothing else is both {_cheaper(dots, across)} and nearer to {found.chosen}{_same_work(dots)}. "
     medians = " Points are medians over prompts and seeds, whiskers go from the farthest picture to the nearest."
     caption = (
-        f"{filled if len(dots) > 1 else ''}{_named(best, across)}{medians if len(dots) < len(found.points) else ''}"
-        f"{apart}{_not_plotted(found)} Fidelity says how near to {found.chosen}, not how good."
+        f"{filled if len(dots) > 1 else ''}{_named(best, across, names.letters)}"
+        f"{medians if len(dots) < len(found.points) else ''}{apart}{_not_plotted(found)}"
+        f" Fidelity says how near to {found.chosen}, not how good."
         f"{_runs(found.points, 'one run')}{_cached(found.points)}{_busy(found.points)}"
     )
-    return figure(dots, best, x, up, names, caption, found.models, link)
+    return figure(dots, best, x, up, names.html, caption, found.models, link)
 
 
 def _too_few(found: Tradeoff) -> str:
@@ -110,20 +111,22 @@ def votes_plot(standing: Standing, across: str = "time", link: str = "") -> Mark
     x = logarithmic(dots, ACROSS[across])
     ticks = [(float(tick), f"{tick} %") for tick in (0, 25, 50, 75, 100)]
     up = Scale(0, 100, HEIGHT - BOTTOM, TOP, ticks, _judged_by(standing), "score")
-    best, names = _front_by_votes(dots), names_beside(dots, x, up)
+    best = _front_by_votes(dots)
+    names = names_beside(dots, best, x, up)
     if best:
         found = (
             f"Filled: nothing else, the reference among them, is both {_cheaper(dots, across)} and has a higher score"
-            f"{_same_work(dots)}. {_named(best, across)}"
+            f"{_same_work(dots)}. {_named(best, across, names.letters)}"
         )
     else:
         found = f"Too few {standing.one}s to tell the settings apart."
     timed = [*standing.voted, standing.reference]
     caption = (
-        f"{found} {_what_the_score_is(standing)} The whiskers are 95 % Wilson intervals{_in_brackets(standing, names)}."
-        f"{_runs(timed, 'one run a picture')}{_cached(timed)}{_busy_settings(timed)}"
+        f"{found} {_what_the_score_is(standing)} The whiskers are 95 % Wilson intervals"
+        f"{_in_brackets(standing, names.html)}.{_runs(timed, 'one run a picture')}{_cached(timed)}"
+        f"{_busy_settings(timed)}"
     )
-    return figure(dots, best, x, up, names, caption, standing.models, link)
+    return figure(dots, best, x, up, names.html, caption, standing.models, link)
 
 
 def _judged_by(standing: Standing) -> str:
@@ -257,8 +260,10 @@ def _times(number: int, points: Sequence[Point | Setting], every: str) -> str:
     return every if number == len(points) else f"{number} of the {len(points)} times are"
 
 
-def _named(best: Sequence[Dot], across: str) -> str:
-    return f"{ACROSS[across].first} first: {'; '.join(dot.name for dot in best)}."
+def _named(best: Sequence[Dot], across: str, letters: Mapping[Dot, str]) -> str:
+    """``letters``: of those that have one in the plot instead of their name."""
+    names = (f"{letters[dot]}: {dot.name}" if dot in letters else dot.name for dot in best)
+    return f"{ACROSS[across].first} first: {'; '.join(names)}."
 
 
 def _front_text(dots: Sequence[Dot], what: str) -> str:

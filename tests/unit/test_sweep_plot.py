@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -155,10 +156,48 @@ def test_the_numbers_of_the_votes_are_there_as_text():
         assert text in table
 
 
-def test_a_setting_is_named_beside_its_point_with_its_votes_unless_it_would_cover_another():
+def beside(html: str) -> list[str]:
+    """What stands beside points: between the last point and the end."""
+    return re.findall(r"<text [^>]*>([^<]*)</text>", html[html.rindex("</title>") :])
+
+
+STEPS = [(0.087, 17.2), (0.13, 19.5), (0.17, 22.8), (0.22, 25.4), (0.256, 27.1), (0.3, 27.6)]
+
+
+def test_every_setting_of_the_front_is_named_beside_its_point_with_how_many_pictures_it_is_of():
+    names = [f"{steps} steps" for steps in range(2, 8)]
+    assert sorted(beside(fidelity_plot(called(tradeoff(*STEPS), *names)))) == names
+    twice = called(tradeoff(*STEPS, *STEPS), *names, *names)
+    found = sorted(beside(fidelity_plot(twice)))
+    assert [text.removesuffix(" (2)") for text in found] == names and "6 steps (2)" in found
+
+
+def test_where_a_name_has_no_room_a_letter_stands_and_the_caption_says_whose():
+    long = [f"{steps} steps, guidance 1.5, fp8-weights" for steps in range(2, 8)]
+    html = fidelity_plot(called(tradeoff(*STEPS), *long))
+    assert sorted(beside(html)) == list("ABCDEF")
+    assert f"Fastest first: A: {long[0]}; B: {long[1]}" in html
+
+
+def test_no_name_is_struck_through_by_the_line_of_the_front():
+    html = fidelity_plot(called(tradeoff(*STEPS), *[f"{steps} steps" for steps in range(2, 8)]))
+    line = next(each for each in drawing(html).iter("polyline")).attrib["points"].split()
+    corners = [tuple(map(float, corner.split(","))) for corner in line]
+    for text in (each for each in drawing(html).iter("text") if (each.text or "").endswith(" steps")):
+        wide = 7 * len(text.text)
+        at, up = float(text.attrib["x"]), float(text.attrib["y"]) - 4
+        low, high = (at, at + wide) if text.attrib["text-anchor"] == "start" else (at - wide, at)
+        for (left, start), (right, end) in pairwise(corners):
+            for x in (left + (right - left) * part / 50 for part in range(51)):
+                y = start + (end - start) * (x - left) / (right - left)
+                assert not (low < x < high and up - 8 < y < up + 8), text.text
+
+
+def test_a_point_off_the_front_is_named_unless_that_would_cover_another():
     html = votes_plot(standing((0.1, tally(1, 9)), (0.101, tally(1, 9)), (0.5, tally(9, 1))))
-    written = [text.text for text in drawing(html).iter("text") if text.text.startswith("setting")]
-    assert "setting 2 (10)" in written and len(written) < 3
+    assert "setting 2 (10)" in beside(html)
+    crowd = tradeoff((0.1, 30.0), *((0.5 + 0.001 * i, 20.0) for i in range(9)))
+    assert 1 < len(beside(fidelity_plot(crowd))) < 10
 
 
 def test_of_several_models_each_has_its_own_mark_and_a_line_names_them():
