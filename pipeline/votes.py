@@ -105,6 +105,14 @@ class Tally:
         foretold."""
         return votes_needed(self.candidate, self.candidate + self.baseline)
 
+    @property
+    def even(self) -> bool:
+        """Whether what :attr:`needed` votes tell, or these do already, is that they are even. There are some that
+        prefer one."""
+        preferred = self.candidate + self.baseline
+        total = preferred + self.needed
+        return not wilson(round(self.candidate / preferred * total), total).decided
+
 
 def tally_of(casts: Iterable[Cast], roles: tuple[str, str]) -> Tally:
     """Count choices between these roles, the baseline first."""

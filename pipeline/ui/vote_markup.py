@@ -3,7 +3,9 @@ given; functions that return str return text, which is escaped where it is put i
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from markupsafe import Markup
 
@@ -15,7 +17,7 @@ from pipeline.stats import NARROW, Interval
 from pipeline.sweep_plot import votes_table
 from pipeline.sweep_votes import Standing, said_of
 from pipeline.votes import Ballot, Tally, Votes, by_pair, roles_of, tally_of
-from pipeline.wording import count, share_text
+from pipeline.wording import count, guidance_text, share_text, shortened, steps_text, switches_text
 
 CHOICES = {
     "candidate": "Efficient is better",
@@ -43,8 +45,7 @@ def standing(votes: Votes, catalog: Catalog, vote: Entry) -> Markup:
     casts, pairs = votes.casts(vote), vote.document["pairs"]
     tallies = by_pair(vote, casts)
     if "sweep" not in vote.document:
-        prompts = [pair["prompt"] for pair in pairs]
-        named = list(zip(prompts, tallies, strict=True))
+        named = list(zip(_names(pairs), tallies, strict=True))
         return result(tally_of(casts, roles_of(vote)), named, votes.settings(vote))
     of_all = sweep_votes.of_vote(votes, catalog, vote)
     labels = [sweep_votes.pair_label(catalog, vote, pair) for pair in pairs]
@@ -65,10 +66,10 @@ def brief(votes: Votes, catalog: Catalog, vote: Entry, voter: str) -> str:
 
 
 def result(tally: Tally, pairs: Sequence[tuple[str, Tally]], settings: int = 1) -> Markup:
-    """What was said of the whole vote, and of each pair: its prompt and what was said of it. ``settings``: as in
-    :func:`told`."""
+    """What was said of the whole vote, and of each pair: what it is called and what was said of it. ``settings``: as
+    in :func:`told`."""
     heads = [name.removesuffix(" is better") for name in CHOICES.values()]
-    rows = [*_quoted(pairs), ("All", tally)]
+    rows = [*pairs, ("All", tally)]
     return _result(claim(tally), _bar(tally.wins), told(tally, settings), "By prompt", heads, rows)
 
 
@@ -105,8 +106,35 @@ def _result(
     )
 
 
-def _quoted(pairs: Sequence[tuple[str, Tally]]) -> list[tuple[str, Tally]]:
-    return [(f"“{prompt}”", tally) for prompt, tally in pairs]
+def _names(pairs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Each pair by its prompt; of one prompt that was drawn several times, also by what differs, else by its place."""
+    details = [_details(pair) for pair in pairs]
+    names = []
+    for pair, own in zip(pairs, details, strict=True):
+        alike = [each for other, each in zip(pairs, details, strict=True) if other["prompt"] == pair["prompt"]]
+        differing = [text for key, text in own.items() if len({each.get(key) for each in alike}) > 1]
+        names.append(", ".join([f"“{pair['prompt']}”", *differing]))
+    several = {name for name, number in Counter(names).items() if number > 1}
+    return [f"{name}, pair {place}" if name in several else name for place, name in enumerate(names, 1)]
+
+
+def _details(pair: Mapping[str, Any]) -> dict[str, str]:
+    """What else two pictures were made with, by what it is."""
+    negative = pair.get("negative_prompt")  # entries of older versions have none
+    found = {
+        "seed": f"seed {pair['seed']}",
+        "negative": f"negative prompt “{shortened(negative)}”" if negative else "no negative prompt",
+        "size": f"{pair['width']} × {pair['height']}",
+    }
+    for lane in pair["lanes"]:
+        role = lane["role"]
+        texts = {
+            "steps": steps_text(lane),
+            "guidance": guidance_text(lane),
+            "switches": switches_text(lane) or "no switch",
+        }
+        found |= {f"{role} {key}": f"{role}: {text}" for key, text in texts.items()}
+    return found
 
 
 def claim(tally: Tally) -> str:
@@ -143,10 +171,12 @@ def told(tally: Tally, settings: int = 1) -> Mapping[str, str]:
 
 def _needed(tally: Tally) -> str:
     """What it takes to tell who is ahead; votes that prefer neither picture bring it no nearer."""
+    even = f"they are even, to within {100 * NARROW:g} points"
     if tally.needed == 0:
-        even = f"they are even, to within {100 * NARROW:g} points; " if not tally.wins.decided else ""
-        return f"{even}no more votes are needed"
+        return f"{f'{even}; ' if tally.even else ''}no more votes are needed"
     every = round(tally.needed * tally.votes / (tally.candidate + tally.baseline))
+    if tally.even:
+        return f"votes like these will not; about {every:,} more of them would tell that {even}"
     return f"needs about {every:,} more votes like these"
 
 

@@ -83,7 +83,7 @@ class Said:
         return 1
 
 
-VOTE = entry("vote", {"pairs": [{"prompt": HOSTILE, "lanes": [{"role": "predecessor"}, {"role": "efficient"}]}]})
+VOTE = entry("vote", {"pairs": [DOCUMENT, {**DOCUMENT, "negative_prompt": f"another {HOSTILE}"}]})
 STANDING = Standing(Setting(HOSTILE, 1, 0.2, None, TALLY), (Setting(HOSTILE, 0, 0.1, None, TALLY),), TALLY)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from pipeline.history import Entry
@@ -10,6 +12,7 @@ from pipeline.sweep_votes import told as told_of_sweep
 from pipeline.ui.vote_markup import ballot, brief, claim, people, result, standing, sweep_result, told
 from pipeline.votes import Ballot, Cast, Tally
 
+LANE = {"model": "new", "steps": 24, "guidance": 1.0, "switches": []}
 HOSTILE = '"><script>alert(1)</script>'
 
 
@@ -46,6 +49,38 @@ def test_votes_that_prefer_neither_bring_the_answer_no_nearer():
     assert few == "needs about 88 more votes like these" and many == "needs about 880 more votes like these"
 
 
+@pytest.mark.parametrize("tally", [Tally(1, 1, 0, 0, 1), Tally(51, 49, 0, 0, 9)])
+def test_of_an_even_vote_more_of_the_same_never_tell_who_is_ahead(tally):
+    said = told(tally)["To tell who is ahead"]
+    assert said.startswith("votes like these will not; about ")
+    assert said.endswith(" more of them would tell that they are even, to within 5 points")
+
+
+def test_pairs_of_one_prompt_are_told_apart_by_what_differs(catalog):
+    class Said:
+        def casts(self, _) -> list[Cast]:
+            return [Cast(0, "ann", "efficient", 1.0)]
+
+        def settings(self, _) -> int:
+            return 2
+
+    def pair(prompt: str, steps: int, seed: int) -> dict:
+        lanes = [{**LANE, "role": "predecessor"}, {**LANE, "role": "efficient", "steps": steps}]
+        return {"prompt": prompt, "seed": seed, "width": 128, "height": 128, "lanes": lanes}
+
+    pairs = [
+        pair("a lemon", 3, 7),
+        pair("a lemon", 2, 7),
+        pair("a fox", 2, 8),
+        pair("a cat", 3, 7),
+        pair("a cat", 3, 7),
+    ]
+    vote = Entry("id", "vote", "", 0.0, "a lemon", (), False, {"pairs": pairs}, {})
+    rows = re.findall(r'<th scope="row">([^<]*)</th>', standing(Said(), catalog, vote))
+    assert rows[:3] == ["“a lemon”, efficient: 3 steps", "“a lemon”, efficient: 2 steps", "“a fox”"]
+    assert rows[3:] == ["“a cat”, pair 4", "“a cat”, pair 5", "All"]
+
+
 def test_both_bad_is_said_beside_a_share_that_leaves_it_out():
     assert people(Tally(0, 0, 10, 90, 10)).endswith("of 10 votes (besides, 90 called both bad) by 10 voters.")
     assert "besides, 90 called both bad" in told(Tally(0, 0, 10, 90, 10))["It was at least as good in"]
@@ -77,8 +112,9 @@ def test_the_choices_are_read_once_however_many_pairs_there_are(catalog):
         def settings(self, _) -> int:
             return 1
 
-    lanes = [{"role": "predecessor"}, {"role": "efficient"}]
-    document = {"pairs": [{"prompt": f"thing {i}", "lanes": lanes} for i in range(60)]}
+    lanes = [{**LANE, "role": "predecessor"}, {**LANE, "role": "efficient"}]
+    same = {"seed": 7, "width": 128, "height": 128, "lanes": lanes}
+    document = {"pairs": [{"prompt": f"thing {i}", **same} for i in range(60)]}
     said = Said()
     html = standing(said, catalog, Entry("id", "vote", "", 0.0, "thing 0", (), False, document, {}))
     assert said.reads == 1 and "3 by 2 voters" in html
