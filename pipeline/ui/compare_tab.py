@@ -38,7 +38,7 @@ from pipeline.ui.pace import (
     worth_showing,
 )
 from pipeline.ui.price_box import check_choice, chosen_price, kept_choice
-from pipeline.ui.rounds import Rounds
+from pipeline.ui.rounds import RoundsLeft
 from pipeline.ui.visitors import Visitors
 from pipeline.wording import expected, rate_text
 
@@ -206,7 +206,7 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
             roles = list(requests)
             every_s = MEASURED_STEP_EVERY_S if measured else STEP_EVERY_S
             estimates = {role: engine.estimate(each) for role, each in requests.items()}
-            rounds = Rounds(repeat, [bool(each.hosted) for each in estimates.values()], throughput)
+            rounds = RoundsLeft(repeat, [bool(each.hosted) for each in estimates.values()], throughput)
             quick = not measured and is_quick(list(estimates.values()))
             alone_s = MEASURED_ALONE_S if measured else QUICK_S if quick else 0.0
             if alone_s:

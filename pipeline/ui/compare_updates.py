@@ -30,7 +30,7 @@ from pipeline.ui.compare_view import (
     switches_box,
 )
 from pipeline.ui.pace import MEASURED_ALONE_S
-from pipeline.ui.rounds import Rounds
+from pipeline.ui.rounds import RoundsLeft
 from pipeline.ui.series import in_line
 from pipeline.ui.served import hand_out, hand_out_result
 from pipeline.wording import asked_text, count, seconds_text
@@ -105,7 +105,7 @@ def running(view: CompareView, measured: bool, unfinished: Sequence[Role]) -> Up
 
 
 def round_by_round(
-    view: CompareView, step: Step, rounds: Rounds, seconds: Mapping[Role, float], unfinished: Sequence[Role]
+    view: CompareView, step: Step, rounds: RoundsLeft, seconds: Mapping[Role, float], unfinished: Sequence[Role]
 ) -> Updates:
     """How far a measurement is, in the estimate's place, and what of the model whose turn it is not. ``seconds``: what
     a picture of each takes, in the order of the lanes."""

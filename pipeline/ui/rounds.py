@@ -13,7 +13,7 @@ from pipeline.wording import duration
 
 
 @dataclass(frozen=True)
-class Rounds:
+class RoundsLeft:
     """``repeat``: how many there are. ``hosted``: by lane, whether a provider draws it; those come first, and take no
     turns with ours. ``throughput``: whether that is measured after them."""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from pipeline.events import Step
-from pipeline.ui.rounds import Rounds
+from pipeline.ui.rounds import RoundsLeft
 
 SECONDS = (1.0, 10.0)
-OURS = Rounds(10, (False, False))
+OURS = RoundsLeft(10, (False, False))
 
 
 def step(lane: int, run: int, i: int = 0, batch: int | None = None) -> Step:
@@ -38,15 +38,15 @@ def test_all_that_is_to_come_is_counted_and_the_step_that_is_done_is_not():
 
 
 def test_a_providers_rounds_come_before_ours():
-    mixed = Rounds(5, (False, True))
+    mixed = RoundsLeft(5, (False, True))
     assert mixed.left_s(step(1, 2), SECONDS) == 5 + 40
     assert mixed.left_s(step(0, 2), SECONDS) == 4
 
 
 def test_what_the_throughput_takes_is_not_foretold():
-    both = Rounds(5, (False, False), throughput=True)
+    both = RoundsLeft(5, (False, False), throughput=True)
     assert both.text(step(1, 5), SECONDS) == "Round 5 of 5, about 10.0 s left, then the throughput."
-    assert Rounds(1, (False, False), throughput=True).text(step(0, 1), SECONDS) == (
+    assert RoundsLeft(1, (False, False), throughput=True).text(step(0, 1), SECONDS) == (
         "About 11.0 s left, then the throughput."
     )
     assert both.text(step(0, 1, batch=2), SECONDS) == "Measuring the throughput."
