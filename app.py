@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 
+from pipeline.device import on_zerogpu
 from pipeline.options import Parser, money, places
 
 
@@ -35,7 +36,7 @@ def main() -> None:
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("GRADIO_MCP_SERVER", "True")
-    from pipeline.hosted import OFFLINE, tell_hub
+    from pipeline.network import OFFLINE, tell_hub
 
     if chosen.offline:
         os.environ[OFFLINE] = "1"
@@ -56,7 +57,6 @@ def main() -> None:
     # A folder of our own wherever it lies, for what is old in it is removed.
     elsewhere = os.environ.get("GRADIO_TEMP_DIR")
     os.environ["GRADIO_TEMP_DIR"] = str(Path(elsewhere) / "diptych" if elsewhere else playground.data / "served")
-    from pipeline import zerogpu
     from pipeline.ui.page import build_page, launch_options
     from pipeline.ui.readiness import Readiness
     from pipeline.ui.served import served_folders
@@ -71,7 +71,7 @@ def main() -> None:
         fail(str(error))
     except OSError as error:
         fail(f"The page's files cannot be written ({error}); choose another folder with --data.")
-    if zerogpu.active():
+    if on_zerogpu():
         readiness.start()
     try:
         page.launch(
@@ -88,7 +88,7 @@ def main() -> None:
     for folder in (made, uploads):
         folder.protect(str(page.config))
         folder.start()
-    if not zerogpu.active():
+    if not on_zerogpu():
         readiness.start()
     try:
         page.block_thread()

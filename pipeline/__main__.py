@@ -25,11 +25,11 @@ from pipeline.disk import place_of, writing
 from pipeline.errors import InputError, PlaygroundError
 from pipeline.events import Event, Result, final_results
 from pipeline.history import Entry
-from pipeline.hosted import tell_hub
 from pipeline.judged import evidence
 from pipeline.judges import judge_of
 from pipeline.labels import cell_label
 from pipeline.models import models_document, told, told_of_judge, told_of_model
+from pipeline.network import tell_hub
 from pipeline.options import parser
 from pipeline.playground import Playground, open_playground
 from pipeline.prompt_sets import prompts_of

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.hosted import Data, Hosted
+from pipeline.hosted import Hosted
+from pipeline.tables import Data
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 
@@ -55,6 +56,8 @@ class Sizes(Data):
         return f"{self.min} to {self.max}" if self.min < self.max else f"{self.min}"
 
 
+DENOISERS = ("transformer", "unet")
+"""What pipelines call the network that is evaluated every step."""
 Dtype = Literal["float32", "bfloat16", "float16"]
 DTYPE_BYTES: dict[Dtype, int] = {"float32": 4, "bfloat16": 2, "float16": 2}
 REPO = "/".join([r"[A-Za-z0-9_]+(?:[.-][A-Za-z0-9_]+)*"] * 2)

@@ -16,8 +16,8 @@ from pydantic import Field, ValidationError
 from pipeline.cards import ASSETS, JudgeCard, ModelCard, Sizes
 from pipeline.disk import place_of
 from pipeline.errors import InputError, ModelError, shown
-from pipeline.hosted import Data, first_fault
 from pipeline.prices import load_prices
+from pipeline.tables import Data, first_fault
 
 Role = Literal["predecessor", "efficient"]
 ROLES: tuple[Role, ...] = ("predecessor", "efficient")

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.claims import significance_text, unsteady
-from pipeline.events import DISTURBED, disturbed
+from pipeline.events import disturbed
 from pipeline.prices import PriceProfile, names_gpu
 from pipeline.reading import reading_text
+from pipeline.timing import DISTURBED
 from pipeline.wording import count, lanes_of, seed_text, switches_text, takes
 
 Document = Mapping[str, Any]

@@ -116,6 +116,11 @@ def find_device() -> Device:
     return cpu_device()
 
 
+def on_zerogpu() -> bool:
+    """Whether this process runs on ZeroGPU (see pipeline.zerogpu), asked as its package does."""
+    return os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
+
+
 OUT_OF_MEMORY = (
     "can't allocate memory",
     "DefaultCPUAllocator: not enough memory",

@@ -17,16 +17,17 @@ from typing import Any
 from weakref import WeakSet
 
 from pipeline import __version__, zerogpu
-from pipeline.backends import Backend, key_of
+from pipeline.backends import Backend
 from pipeline.caches import ImageCache, recipe_key
 from pipeline.catalog import Catalog
 from pipeline.desk import Desk, Job
+from pipeline.device import on_zerogpu
 from pipeline.errors import Cancelled, InputError, PlaygroundError
 from pipeline.estimate import Estimate, Estimator
 from pipeline.events import Done, Event, Result
 from pipeline.lock import Line
 from pipeline.recipe import recipe_of, result_from_recipe
-from pipeline.request import REPEAT_MAX, ImageRequest, whole, yes_or_no
+from pipeline.request import REPEAT_MAX, ImageRequest, key_of, whole, yes_or_no
 from pipeline.throughput import check_local, pictures
 from pipeline.work import Order, Tell, carry_out
 
@@ -45,7 +46,7 @@ class Engine:
         self._estimator = Estimator()
         self._joining = threading.Lock()
         self._jobs: WeakSet[Job] = WeakSet()
-        lent = zerogpu.lent(self._carry_out, self._lent_seconds) if zerogpu.active() else self._carry_out
+        lent = zerogpu.lent(self._carry_out, self._lent_seconds) if on_zerogpu() else self._carry_out
         self._device = Desk("device", self.line, lent)
         # What needs no device of ours has a line of its own: nobody shall wait for the device while a provider draws.
         self._providers = Desk("providers", Line(), self._carry_out)

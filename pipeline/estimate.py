@@ -7,10 +7,9 @@ from collections import deque
 from dataclasses import dataclass
 from statistics import median
 
-from pipeline.backends import Key
 from pipeline.cards import ModelCard
 from pipeline.hosted import HostedCall
-from pipeline.request import ImageRequest
+from pipeline.request import ImageRequest, Key
 from pipeline.timing import Timings
 
 KEPT_RUNS = 20

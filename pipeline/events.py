@@ -12,7 +12,7 @@ from pipeline.hosted import HostedCall
 from pipeline.reading import Reading
 from pipeline.request import ImageRequest
 from pipeline.throughput import Batch
-from pipeline.timing import Timings, median, spread
+from pipeline.timing import DISTURBED, Timings, median, spread
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,6 @@ class Step:
     elapsed_s: float
     preview: Image.Image | None = None
     batch: int | None = None
-
-
-DISTURBED = 3.0
-"""A time over the usual, above which the machine was busy with something else. By feel: a browser on the same two cores
-makes it half as long again, other programs make it several times as long."""
 
 
 @dataclass(frozen=True)

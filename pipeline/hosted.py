@@ -9,20 +9,18 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from pipeline.errors import ModelError
+from pipeline.network import offline, on_this_machine
+from pipeline.tables import Data
 
 if TYPE_CHECKING:
     from pipeline.request import ImageRequest
 
-OFFLINE = "DIPTYCH_OFFLINE"
-"""Set where nothing may be asked of the network; see :func:`offline`."""
-NO = ("", "0", "false", "no", "off")
 KEY = re.compile(r"[!-~]+")
 """What a header can carry."""
 HEADER = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
@@ -33,18 +31,6 @@ PROMPT_TOKENS_MORE = 20
 Taken = Literal["seed", "steps", "guidance", "negative_prompt"]
 Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Variable = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
-
-
-class Data(BaseModel):
-    """A table of a data file: what it does not know is a fault, and nothing changes once it is read."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-def first_fault(error: ValidationError) -> str:
-    """The first fault of a data file, as "field: what is wrong"."""
-    first = error.errors()[0]
-    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
 
 
 class HostedPrice(Data):
@@ -174,28 +160,3 @@ class Hosted(Data):
         return ModelError(
             f"{whence} must be the address of {self.provider} and no more, such as https://example.com; correct it."
         )
-
-
-def offline() -> bool:
-    """Whether this process was told to ask nothing of the network. What reads as a no is one, as of HF_HUB_OFFLINE."""
-    return os.environ.get(OFFLINE, "").strip().lower() not in NO
-
-
-def tell_hub() -> None:
-    """Keep the Hub's library offline, too, where this process is. It reads its variable once: call this before anything
-    imports it."""
-    if offline():
-        os.environ["HF_HUB_OFFLINE"] = "1"
-
-
-def on_this_machine(address: str) -> bool:
-    """Whether an address leads nowhere else."""
-    return is_loopback(urlsplit(address).hostname)
-
-
-def is_loopback(host: str | None) -> bool:
-    """Whether a host's name or number is this machine's for itself."""
-    try:
-        return host == "localhost" or ip_address(host or "").is_loopback
-    except ValueError:
-        return False

@@ -6,10 +6,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from pipeline.cards import Dtype, ModelCard
+from pipeline.cards import DENOISERS, Dtype, ModelCard
 from pipeline.device import out_of_memory
 from pipeline.errors import ModelError
-from pipeline.weights import DENOISERS, LORA, Weights
+from pipeline.weights import LORA, Weights
 
 ONLY_HERE = {"use_safetensors": True, "local_files_only": True}
 

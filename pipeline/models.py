@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline import zerogpu
-from pipeline.backends.switching import supported
 from pipeline.cards import JudgeCard, ModelCard
 from pipeline.catalog import Catalog, Pair
 from pipeline.cost import call_sum
-from pipeline.device import Facts
+from pipeline.device import Facts, on_zerogpu
 from pipeline.errors import ModelError
 from pipeline.fit import Fit, default_pair, fit_model, fit_pair
 from pipeline.loading import package_missing
 from pipeline.switches import SWITCHES, lighter
+from pipeline.switching import supported
 from pipeline.weights import NotDownloaded, is_here, locate, to_fetch
 from pipeline.wording import dollars, size_text
 
@@ -68,7 +67,7 @@ def not_yet(catalog: Catalog, pair: Pair, facts: Facts) -> str | None:
     if why_not := _why_not(cards, fit_pair(catalog, pair, facts)):
         return why_not
     absent = to_fetch(cards)
-    if not absent or zerogpu.active():  # there what was placed is in memory, and its files are gone
+    if not absent or on_zerogpu():  # there what was placed is in memory, and its files are gone
         return next(filter(None, (package_missing(card) for card in cards if not card.hosted)), None)
     size = size_text(sum(card.weight_bytes for card in absent))
     return (

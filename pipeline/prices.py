@@ -15,7 +15,8 @@ from pydantic import ValidationError
 
 from pipeline.cards import ASSETS
 from pipeline.errors import InputError, PlaygroundError, shown
-from pipeline.hosted import Data, HostedPrice, first_fault
+from pipeline.hosted import HostedPrice
+from pipeline.tables import Data, first_fault
 
 OWN = "a price of your own"
 USD_MAX = 10_000

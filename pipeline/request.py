@@ -22,6 +22,9 @@ SEED_MAX = 2**64 - 1
 """torch.Generator.manual_seed takes 64 bits."""
 REPEAT_MAX = 20
 
+Key = tuple[str, tuple[str, ...]]
+"""A model's id and its switches: these sit on a model's modules, so with others it is another pipeline."""
+
 
 class ImageRequest(BaseModel):
     """A validated request. Build it with :func:`make_request`; equal requests give equal pictures on one machine."""
@@ -150,3 +153,8 @@ def _text(field: str, value: object) -> str:
     # Control characters and lone surrogates break tokenizers, PNG text and logs; line breaks are only spaces here.
     cleaned = "".join(" " if unicodedata.category(c) in ("Cc", "Cs") else c for c in value)
     return " ".join(cleaned.split())
+
+
+def key_of(request: ImageRequest) -> Key:
+    """Which pipeline makes this request."""
+    return request.model, request.switches

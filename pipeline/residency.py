@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
 
-from pipeline.backends import Key
-from pipeline.backends.switching import denoiser_of, switch_on
 from pipeline.cards import ModelCard
 from pipeline.device import give_back, one_arena
 from pipeline.errors import ModelError
 from pipeline.fit import RAM_TAKEN, Plan
 from pipeline.loading import load, load_preview_vae
+from pipeline.request import Key
 from pipeline.switches import SWITCHES
+from pipeline.switching import denoiser_of, switch_on
 from pipeline.weights import Weights, locate
 
 

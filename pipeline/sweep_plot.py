@@ -15,7 +15,6 @@ from statistics import median
 from markupsafe import Markup
 
 from pipeline.errors import InputError
-from pipeline.events import DISTURBED
 from pipeline.plot import (
     ACROSS,
     BOTTOM,
@@ -31,6 +30,7 @@ from pipeline.plot import (
 )
 from pipeline.stats import ALIKE_FEW
 from pipeline.sweep_votes import NO_PERSON, Setting, Standing, mean_text, said_of, share_of
+from pipeline.timing import DISTURBED
 from pipeline.tradeoff import Point, Tradeoff
 from pipeline.wording import cost_text, count, percent, seconds_text, shortened
 

@@ -1,7 +1,7 @@
 """Efficiency switches of a lane: the same weights, run in another way. Each is part of the recipe.
 
 Knows their names and what they save. Which of them a model can use, and how each is turned on, is in
-backends/switching.py.
+switching.py.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from pipeline.cards import ModelCard
+from pipeline.cards import DENOISERS, ModelCard
 from pipeline.errors import InputError, ModelError, shown
-from pipeline.weights import DENOISERS
 
 
 @dataclass(frozen=True)

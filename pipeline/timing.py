@@ -15,6 +15,9 @@ from dataclasses import asdict, dataclass, fields
 MEASURED = ("encode", "denoise", "decode", "call")
 """The stages that make up ``total``: of a picture made here the first three, of a provider's the last. Waiting and
 loading are told apart and never part of a speed-up."""
+DISTURBED = 3.0
+"""A time over the usual, above which the machine was busy with something else. By feel: a browser on the same two cores
+makes it half as long again, other programs make it several times as long."""
 
 
 @dataclass(frozen=True)

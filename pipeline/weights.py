@@ -18,8 +18,6 @@ from pipeline.checksums import check_files
 from pipeline.errors import ModelError
 
 AnyCard = TypeVar("AnyCard", ModelCard, JudgeCard)
-DENOISERS = ("transformer", "unet")
-"""What pipelines call the network that is evaluated every step."""
 COMMON = ("text_encoder", "tokenizer", "vae")
 """What the names of components begin with that two models can hold in common: never the denoiser, on which switches
 and low-rank weights are put."""

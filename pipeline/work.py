@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 
 from PIL import Image
 
-from pipeline.backends import Backend, How, Made, key_of
+from pipeline.backends import Backend, How, Made
 from pipeline.catalog import Catalog
 from pipeline.errors import BatchTooLarge, Cancelled, ModelError, PlaygroundError
 from pipeline.events import Done, Event, Loading, Result, Step
-from pipeline.request import ImageRequest
+from pipeline.request import ImageRequest, key_of
 from pipeline.throughput import ROUNDS, SIZES, WARM_STEPS, Batch, pays
 from pipeline.timing import Timings
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import html
 import math
-import os
 import queue
 import re
 import threading
@@ -26,11 +25,6 @@ in the line and cost less quota; one that is too short is broken off."""
 MOST_S = 300
 LOAD_BYTES_A_S = 1e9
 """From a Space's disk to the GPU; a guess, on the safe side of what NVMe disks give."""
-
-
-def active() -> bool:
-    """Whether this process runs on ZeroGPU, asked as the package itself does."""
-    return os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 
 
 def duration(seconds: float) -> int:

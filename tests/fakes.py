@@ -11,13 +11,13 @@ from contextlib import contextmanager
 import numpy as np
 from PIL import Image
 
-from pipeline.backends import How, Identity, Key, Made, OnPart, OnStep
+from pipeline.backends import How, Identity, Made, OnPart, OnStep
 from pipeline.cards import ModelCard
 from pipeline.catalog import Catalog
 from pipeline.device import Device
 from pipeline.errors import BatchTooLarge, Cancelled
 from pipeline.events import Done, Event, Result
-from pipeline.request import ImageRequest
+from pipeline.request import ImageRequest, Key
 from pipeline.sweep import Plan, plan_sweep
 
 CATALOG = """

@@ -13,16 +13,7 @@ from pipeline.cards import ModelCard
 from pipeline.device import Device
 from pipeline.hosted import HostedCall
 from pipeline.reading import Reading
-from pipeline.request import ImageRequest
-
-Key = tuple[str, tuple[str, ...]]
-"""A model's id and its switches: these sit on a model's modules, so with others it is another pipeline."""
-
-
-def key_of(request: ImageRequest) -> Key:
-    """Which pipeline makes this request."""
-    return request.model, request.switches
-
+from pipeline.request import ImageRequest, Key
 
 OnStep = Callable[[int, int, Image.Image | None], None]
 """Called after step i of n (from 1) with a preview or None; by what tells no steps as step 0, see events.Step."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from pipeline.caches import ByteLRU
-from pipeline.events import DISTURBED
+from pipeline.timing import DISTURBED
 
 MAX_BYTES = 64 * 1024**2
 ALIKE = 200

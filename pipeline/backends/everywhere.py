@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 
-from pipeline.backends import Backend, How, Identity, Key, Made, OnPart, OnStep
+from pipeline.backends import Backend, How, Identity, Made, OnPart, OnStep
 from pipeline.backends.hosted import HostedBackend
 from pipeline.cards import ModelCard
 from pipeline.device import Device
-from pipeline.request import ImageRequest
+from pipeline.request import ImageRequest, Key
 
 
 class Everywhere:

@@ -20,13 +20,14 @@ import anyio
 import httpx
 from PIL import Image
 
-from pipeline.backends import How, Identity, Key, Made, OnPart, OnStep
+from pipeline.backends import How, Identity, Made, OnPart, OnStep
 from pipeline.backends.answers import BUSY, checked, counted, no_picture, picture_of, refusal, short
 from pipeline.cards import ModelCard
 from pipeline.cost import call_sum
 from pipeline.errors import BatchTooLarge, Cancelled, ModelError
-from pipeline.hosted import Hosted, on_this_machine
-from pipeline.request import ImageRequest
+from pipeline.hosted import Hosted
+from pipeline.network import on_this_machine
+from pipeline.request import ImageRequest, Key
 from pipeline.spending import Refused, Spending
 from pipeline.switches import SWITCHES, check_usable
 

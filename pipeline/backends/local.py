@@ -16,12 +16,11 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-from pipeline.backends import How, Identity, Key, Made, OnPart, OnStep, key_of
+from pipeline.backends import How, Identity, Made, OnPart, OnStep
 from pipeline.backends.embeddings import Embeddings, Text
 from pipeline.backends.families import FAMILIES
 from pipeline.backends.previews import Previews
 from pipeline.backends.shortage import MUCH_MORE, Shortages, decoding_told
-from pipeline.backends.switching import CACHE_STEPS, allow_recompiling, check_supported, supported
 from pipeline.backends.unusable import refuse_unusable
 from pipeline.cards import ModelCard
 from pipeline.device import (
@@ -37,9 +36,10 @@ from pipeline.device import (
 )
 from pipeline.errors import BatchTooLarge, Cancelled, ModelError, PlaygroundError
 from pipeline.fit import RAM_SHARE, Plan, dtype_for, fit_model, more_work, room
-from pipeline.request import SEED_MAX, ImageRequest
+from pipeline.request import SEED_MAX, ImageRequest, Key, key_of
 from pipeline.residency import Residency, Resident, tensors_of
 from pipeline.switches import SWITCHES, lighter
+from pipeline.switching import CACHE_STEPS, allow_recompiling, check_supported, supported
 from pipeline.timing import StageClock
 from pipeline.weights import NotDownloaded, locate
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from pipeline.backends import Key
 from pipeline.cards import ModelCard
+from pipeline.request import Key
 
 MUCH_MORE = 1.2
 """Times the memory that there was: worth another try."""

@@ -20,12 +20,12 @@ from statistics import median
 from typing import Any
 
 from pipeline.backends.local import LocalBackend
-from pipeline.backends.switching import check_supported
 from pipeline.bench.common import DEFAULT, Subject, different, playground, spread
 from pipeline.engine import Engine
 from pipeline.events import final_results
 from pipeline.quality import fidelity
 from pipeline.request import ImageRequest
+from pipeline.switching import check_supported
 
 SWITCH = "compile"
 CACHE = "TORCHINDUCTOR_CACHE_DIR"

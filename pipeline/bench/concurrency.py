@@ -14,13 +14,13 @@ import time
 from contextlib import contextmanager
 from typing import Any
 
-from pipeline.backends import Backend, How, Key, Made, OnPart, OnStep
+from pipeline.backends import Backend, How, Made, OnPart, OnStep
 from pipeline.bench.common import DEFAULT, Subject, playground, requests, spread
 from pipeline.cards import ModelCard
 from pipeline.engine import Engine
 from pipeline.events import Done, final_results
 from pipeline.playground import Playground
-from pipeline.request import ImageRequest
+from pipeline.request import ImageRequest, Key
 
 VISITORS = 8
 STEPS = {"predecessor": 6, "efficient": 4}

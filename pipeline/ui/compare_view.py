@@ -9,10 +9,11 @@ from pathlib import Path
 import gradio as gr
 from markupsafe import Markup
 
-from pipeline import stored, zerogpu
+from pipeline import stored
 from pipeline.cards import ModelCard, Range, Sizes
 from pipeline.catalog import ROLES, Catalog, Pair, Role
 from pipeline.compare import repriced
+from pipeline.device import on_zerogpu
 from pipeline.playground import Playground
 from pipeline.prices import PriceProfile
 from pipeline.quality import difference
@@ -249,7 +250,7 @@ def _to_fetch(cards: Sequence[ModelCard]) -> str:
     if any(card.hosted and card.hosted.why_not() for card in cards):
         return " · not set up"
     # On ZeroGPU what was placed is in memory, and its files are gone.
-    return " · not fetched" if not zerogpu.active() and to_fetch(cards) else ""
+    return " · not fetched" if not on_zerogpu() and to_fetch(cards) else ""
 
 
 def _example(place: int, prompt: str, picture: Path) -> gr.Button:

@@ -12,8 +12,8 @@ from pipeline.catalog import Catalog
 from pipeline.device import Facts, find_facts
 from pipeline.errors import InputError
 from pipeline.fit import fit_model, fit_pair
-from pipeline.hosted import offline
 from pipeline.models import models_document
+from pipeline.network import offline
 from pipeline.ui import markup, models_markup
 from pipeline.ui.downloads import Downloads
 from pipeline.ui.visitors import Visitors

@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 
-from pipeline import zerogpu
 from pipeline.compare import plan
-from pipeline.device import cpu_device
+from pipeline.device import cpu_device, on_zerogpu
 from pipeline.errors import PlaygroundError
 from pipeline.events import Loading, Queued
 from pipeline.playground import Playground
@@ -30,7 +29,7 @@ class Readiness:
         On a lent GPU: place it there, at once. The package that lends it takes what lies on the GPU when the page is
         launched, and only from this thread.
         """
-        if zerogpu.active():
+        if on_zerogpu():
             self._load()
         else:
             threading.Thread(target=self._load, name="warm-up", daemon=True).start()
@@ -48,10 +47,10 @@ class Readiness:
             self._state = "loading torch"
             self._device = playground.engine.backend.device().name
             requests = plan(playground.catalog, playground.default_pair, "warm-up")
-            if zerogpu.active():
+            if on_zerogpu():
                 for request in requests.values():
                     playground.engine.backend.place(playground.catalog.model(request.model), request)
-            for event in () if zerogpu.active() else playground.engine.warm_up(list(requests.values())):
+            for event in () if on_zerogpu() else playground.engine.warm_up(list(requests.values())):
                 match event:
                     case Queued(place=place) if place:
                         self._state = "a visitor's run comes first"

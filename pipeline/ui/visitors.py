@@ -21,7 +21,7 @@ from pipeline.cost import call_sum
 from pipeline.errors import InputError, PlaygroundError
 from pipeline.events import Result
 from pipeline.history import Entry
-from pipeline.hosted import is_loopback
+from pipeline.network import is_loopback
 from pipeline.playground import Playground
 from pipeline.request import ImageRequest
 

@@ -7,10 +7,10 @@ import pytest
 from pipeline.caveats import caveats, method
 from pipeline.cells import Cell
 from pipeline.compare import compare_document, generate_document, plan
-from pipeline.events import DISTURBED
 from pipeline.prices import PriceProfile, load_prices
 from pipeline.request import make_request
 from pipeline.sweep import cell_document, head_document, plan_sweep, sweep_document
+from pipeline.timing import DISTURBED
 from tests.fakes import results
 
 PRICES = load_prices()

@@ -13,7 +13,7 @@ from pipeline.backends import hosted as module
 from pipeline.backends.hosted import HostedBackend
 from pipeline.catalog import load_catalog
 from pipeline.errors import ModelError, PlaygroundError
-from pipeline.hosted import offline, tell_hub
+from pipeline.network import offline, tell_hub
 from pipeline.request import make_request
 from tests.fakes import CATALOG
 from tests.provider import CARDS

@@ -72,3 +72,41 @@ def test_a_cycle_is_found_wherever_its_imports_stand(tmp_path, a, b, expected):
     for name, source in {"__init__": "from pipeline.a import x", "a": a, "b": b}.items():
         (package / f"{name}.py").write_text(source)
     assert (set(import_cycle(tmp_path)) == {"pipeline.a", "pipeline.b"}) is expected
+
+
+LAYERS = (
+    ("errors", "tables", "network", "wholefile"),
+    ("cards", "hosted", "prices", "catalog", "switches", "request", "wording", "disk"),
+    ("weights", "download", "loading", "fit", "switching", "residency", "lock", "timing", "caches", "estimate"),
+    ("backends",),
+    ("engine", "report", "history", "compare", "sweep", "votes"),
+    ("ui", "__main__"),
+)
+"""From the lowest: none imports anything of a higher one, nor does what it imports."""
+
+
+def layer_of(module: str) -> int | None:
+    part = module.split(".")[1]
+    return next((number for number, names in enumerate(LAYERS) if part in names), None)
+
+
+def reached(start: str, graph: dict[str, set[str]]) -> set[str]:
+    found, left = set(), [start]
+    while left:
+        left += graph[left.pop()] - found
+        found |= set(left)
+    return found
+
+
+def test_imports_run_one_way():
+    sources = {module_name(file, ROOT): file.read_text(encoding="utf-8") for file in ROOT.glob("pipeline/**/*.py")}
+    graph = {name: imported(source, set(sources)) - {"pipeline", name} for name, source in sources.items()}
+    placed = {name: layer_of(name) for name in graph if name != "pipeline" and layer_of(name) is not None}
+    assert {name for names in LAYERS for name in names} == {name.split(".")[1] for name in placed}
+    upwards = {
+        (name, other)
+        for name, layer in placed.items()
+        for other in reached(name, graph)
+        if placed.get(other, layer) > layer
+    }
+    assert not upwards

@@ -13,13 +13,13 @@ from safetensors.torch import save_file
 from pipeline import loading
 from pipeline.backends import How
 from pipeline.backends.local import LocalBackend
-from pipeline.backends.switching import denoiser_of
 from pipeline.bench.random_weights import save
 from pipeline.cards import ModelCard
 from pipeline.catalog import Catalog, load_catalog
 from pipeline.errors import ModelError
 from pipeline.models import models_document
 from pipeline.request import make_request
+from pipeline.switching import denoiser_of
 from pipeline.weights import locate
 
 pytest.importorskip("peft")

@@ -13,13 +13,13 @@ import diffusers
 import pytest
 import torch
 
-from pipeline.backends import How, key_of
+from pipeline.backends import How
 from pipeline.backends.local import LocalBackend
 from pipeline.cards import ModelCard
 from pipeline.device import Facts, available_bytes
 from pipeline.errors import ModelError
 from pipeline.fit import Plan, more_work
-from pipeline.request import make_request
+from pipeline.request import key_of, make_request
 from tests.tiny_models import SHIPPED, card_on
 
 OLD = SHIPPED.model(SHIPPED.default_pair.predecessor.model)

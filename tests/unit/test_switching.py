@@ -13,7 +13,13 @@ import torch
 
 from pipeline.backends import How
 from pipeline.backends.local import LocalBackend
-from pipeline.backends.switching import (
+from pipeline.bench.architectures import ARCHITECTURES
+from pipeline.cards import ModelCard, Range
+from pipeline.errors import Cancelled, ModelError
+from pipeline.loading import load
+from pipeline.request import make_request
+from pipeline.switches import SWITCHES
+from pipeline.switching import (
     IMPLEMENTATIONS,
     RECOMPILE_LIMIT,
     Implementation,
@@ -22,12 +28,6 @@ from pipeline.backends.switching import (
     supported,
     switch_on,
 )
-from pipeline.bench.architectures import ARCHITECTURES
-from pipeline.cards import ModelCard, Range
-from pipeline.errors import Cancelled, ModelError
-from pipeline.loading import load
-from pipeline.request import make_request
-from pipeline.switches import SWITCHES
 from pipeline.weights import locate
 from tests.tiny_models import SHIPPED, Checkpoint, tiny_card
 

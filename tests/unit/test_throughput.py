@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.backends import How, Made, key_of, local
+from pipeline.backends import How, Made, local
 from pipeline.backends.families import FAMILIES
 from pipeline.backends.local import LocalBackend
 from pipeline.catalog import Catalog, load_catalog
@@ -21,7 +21,7 @@ from pipeline.events import Done, Step, final_results
 from pipeline.prices import PriceProfile, load_prices
 from pipeline.report import write_report
 from pipeline.report_pictures import Item
-from pipeline.request import make_request
+from pipeline.request import key_of, make_request
 from pipeline.throughput import SIZES, Batch, best, most_pictures, pays
 from pipeline.ui.markup import verdict
 from tests.fakes import CountingBackend

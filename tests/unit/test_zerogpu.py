@@ -13,6 +13,7 @@ import pytest
 
 from pipeline import zerogpu
 from pipeline.caches import ImageCache
+from pipeline.device import on_zerogpu
 from pipeline.engine import Engine
 from pipeline.errors import BusyError, Cancelled, ModelError, PlaygroundError
 from pipeline.events import Done, Loading, Step, final_results
@@ -48,7 +49,7 @@ def test_it_is_found_as_the_package_finds_it(monkeypatch, said, active):
     monkeypatch.delenv("SPACES_ZERO_GPU", raising=False)
     if said is not None:
         monkeypatch.setenv("SPACES_ZERO_GPU", said)
-    assert zerogpu.active() is active
+    assert on_zerogpu() is active
 
 
 def test_both_lanes_are_made_in_one_call(lent, spaces, requests, backend):

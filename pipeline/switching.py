@@ -18,13 +18,11 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
-from pipeline import zerogpu
-from pipeline.cards import ModelCard
-from pipeline.device import out_of_memory
+from pipeline.cards import DENOISERS, ModelCard
+from pipeline.device import on_zerogpu, out_of_memory
 from pipeline.errors import ModelError
 from pipeline.loading import pipeline_class
 from pipeline.switches import SWITCHES, check_usable
-from pipeline.weights import DENOISERS
 
 RECOMPILE_LIMIT = 64
 CACHE_STEPS = 6
@@ -50,7 +48,7 @@ def denoiser_class(card: ModelCard) -> type:
 
 
 def _compile_why_not(card: ModelCard, kind: type, device: str) -> str | None:
-    if zerogpu.active():
+    if on_zerogpu():
         return "ZeroGPU makes every run in a process of its own, which would compile anew."
     if device == "cpu" and not any(map(shutil.which, ("c++", "g++", "clang++"))):
         return "torch.compile on a processor needs a C++ compiler, and none is installed."
