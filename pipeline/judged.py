@@ -43,7 +43,7 @@ def _verdict(low: float, high: float) -> str:
 
 
 def judged_claim(document: Mapping[str, Any]) -> str:
-    """In big letters beside speed and cost: recognised as often on 100 prompts. Empty where nothing can be claimed, or
+    """In big letters beside speed and cost: recognised as often on 467 prompts. Empty where nothing can be claimed, or
     a model did not read all of this prompt: those of which it was found were read."""
     said = document.get("judged")  # entries of older versions have none
     if not said or said["verdict"] not in HOW_OFTEN or _unread(document):

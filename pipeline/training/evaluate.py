@@ -23,6 +23,7 @@ from PIL import Image
 
 from pipeline.device import cpu_device
 from pipeline.quality import fidelity
+from pipeline.stats import NARROW
 from pipeline.training import flow, metrics, sheets, suite
 from pipeline.training.batches import show
 from pipeline.training.captions import held_out
@@ -52,14 +53,14 @@ class Suite:
 
 
 def suites(pack: Pack) -> tuple[Suite, ...]:
-    """everyday: what the pair is made for; wide: the rest of what it saw; composed: what nobody drew."""
-    chosen = {name: tuple(suite.choose(suite.cells(pack.pictures, core), pack.pictures))
-              for name, core in (("everyday", True), ("wide", False))}  # fmt: skip
+    """everyday: what the pair is made for; wide: every other thing; composed: what nobody drew."""
+    core, others = (suite.choose(suite.cells(pack.pictures, core), pack.pictures) for core in (True, False))
+    everyday, wide = tuple(core[: suite.PROMPTS]), (*others, *core[suite.PROMPTS :])
     return (
-        Suite("everyday", tuple(c.prompt for c in chosen["everyday"]), suite.SEEDS, chosen["everyday"]),
-        Suite("wide", tuple(c.prompt for c in chosen["wide"]), suite.SEEDS[:1], chosen["wide"]),
+        *(Suite(name, tuple(c.prompt for c in part), suite.SEEDS, part)
+          for name, part in (("everyday", everyday), ("wide", wide))),
         Suite("composed", suite.COMPOSED, suite.SEEDS),
-    )
+    )  # fmt: skip
 
 
 def evaluate(pack: Pack, judge: Judge, models: Path, work: Path) -> Path:
@@ -71,7 +72,8 @@ def evaluate(pack: Pack, judge: Judge, models: Path, work: Path) -> Path:
     report = {
         "measured_on": cpu_device().name,
         "trained_on": trained_on(models),
-        "prompts": {s.name: len(s.prompts) for s in planned},
+        "prompts": {s.name: len(s.prompts) for s in planned}
+        | {"held_out": sum(len(s.prompts) for s in planned if s.cells)},
         **subjects(rows, features, planned, pack, judge),
         "files": {"samples": "samples.json", "everyday": "everyday.webp", "composed": "composed.webp"},
     }
@@ -87,9 +89,10 @@ def evaluate(pack: Pack, judge: Judge, models: Path, work: Path) -> Path:
 
 
 def draw(planned: Sequence[Suite], models: Path, work: Path) -> list[dict]:
-    """Every prompt and seed with both models in turn, timed; a row each, the picture's file in `work` named in it.
+    """Every prompt and seed with both models in turn; a row each, the picture's file in `work` named in it.
 
-    The one that goes first alternates. seconds: the whole pipeline call, text to picture, on a warm model.
+    The one that goes first alternates. seconds: the whole pipeline call, text to picture, on a warm model; told of the
+    first suite alone, so that the rest can be drawn while the machine does something else.
     """
     pipes = {}
     for role, (name, _) in ROLES.items():
@@ -115,8 +118,8 @@ def draw(planned: Sequence[Suite], models: Path, work: Path) -> list[dict]:
             kept.write_text(json.dumps(pair))
         for role, seconds in sorted(json.loads(kept.read_text()).items(), reverse=True):
             file = str(kept.with_name(f"{kept.stem}-{role}.png").relative_to(work))
-            rows.append({"model": role, "suite": name, "prompt": i, "seed": seed, "seconds": round(seconds, 5),
-                         "file": file})  # fmt: skip
+            timed = round(seconds, 5) if name == planned[0].name else None
+            rows.append({"model": role, "suite": name, "prompt": i, "seed": seed, "seconds": timed, "file": file})
         if number % 50 == 0:
             log.info("drew %d of %d pairs", number, len(jobs))
     return rows
@@ -138,7 +141,10 @@ def weights_mark(models: Path) -> str:
 def judge_pictures(
     rows: list[dict], pictures: Sequence[Image.Image], planned: Sequence[Suite], pack: Pack, judge: Judge
 ) -> np.ndarray:
-    """Add rank, nearness, seams and fidelity to the rows; returns the eye's features (N, D)."""
+    """Add rank, nearness, seams and fidelity to the rows; returns the eye's features (N, D).
+
+    rank: among the prompts of its suite; rank_of_all: among all held-out ones; nearness: of everyday things only.
+    """
     tensors = [torch.from_numpy(np.array(p)).permute(2, 0, 1).float() / 127.5 - 1 for p in pictures]
     features = torch.cat([judge.eye(torch.stack(tensors[i : i + 64])) for i in range(0, len(tensors), 64)]).numpy()
     for part in planned:
@@ -146,13 +152,20 @@ def judge_pictures(
         own = [rows[i]["prompt"] for i in mine]
         found = metrics.ranks(judge.similarity(features[mine], part.prompts), own)
         for i, rank in zip(mine, found, strict=True):
-            rows[i]["rank"] = int(rank)
-        for number in range(len(part.prompts)):
-            known = known_in_look(pack, part.cells[number]) if part.cells else None
-            for i in (i for i in mine if rows[i]["prompt"] == number):
-                near = None if known is None else metrics.nearness(_small(tensors[i][None])[0].numpy(), known)
-                rows[i]["nearness"] = near and round(near, 4)
-                rows[i]["seams"] = round(metrics.seams(np.asarray(pictures[i]), sheets.PATCH), 3)
+            rows[i].update(rank=int(rank), rank_of_all=None, nearness=None)
+            rows[i]["seams"] = round(metrics.seams(np.asarray(pictures[i]), sheets.PATCH), 3)
+    everyday, wide, _ = planned
+    held = [i for i, row in enumerate(rows) if row["suite"] in (everyday.name, wide.name)]
+    first = {everyday.name: 0, wide.name: len(everyday.prompts)}
+    own = [first[rows[i]["suite"]] + rows[i]["prompt"] for i in held]
+    found = metrics.ranks(judge.similarity(features[held], everyday.prompts + wide.prompts), own)
+    for i, rank in zip(held, found, strict=True):
+        rows[i]["rank_of_all"] = int(rank)
+    for look in {cell.look for cell in everyday.cells}:
+        known = known_in_look(pack, look)
+        for i in held:
+            if rows[i]["suite"] == everyday.name and everyday.cells[rows[i]["prompt"]].look == look:
+                rows[i]["nearness"] = round(metrics.nearness(_small(tensors[i][None])[0].numpy(), known), 4)
     for i, row in enumerate(rows):
         same = row["model"] == "efficient" and fidelity(pictures[_partner(rows, i)], pictures[i])
         row.update(same or {"psnr_db": None, "ssim": None})
@@ -171,14 +184,13 @@ def _small(images: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.interpolate(images, size=(NEAR_SIZE, NEAR_SIZE), mode="area").flatten(1)
 
 
-def known_in_look(pack: Pack, cell: suite.Cell) -> np.ndarray:
-    """Every training picture in the cell's look, small: (K, 3 * 32 * 32). What a copy would be a copy of."""
+def known_in_look(pack: Pack, look: suite.Look) -> np.ndarray:
+    """Every training picture in this look, small: (K, 3 * 32 * 32). What a copy would be a copy of."""
     rows = [i for i, p in enumerate(pack.pictures) if not held_out(p)]
     parts = []
     for part in (rows[i : i + 128] for i in range(0, len(rows), 128)):
         pixels = torch.from_numpy(pack.pixels[part]).permute(0, 3, 1, 2)
-        looks = [suite.Look(cell.look.tint if pack.pictures[i].hue is not None else None, cell.look.background)
-                 for i in part]  # fmt: skip
+        looks = [suite.Look(look.tint if pack.pictures[i].hue is not None else None, look.background) for i in part]
         parts.append(_small(show(pixels, [pack.pictures[i] for i in part], looks)))
     return torch.cat(parts).numpy()
 
@@ -186,7 +198,7 @@ def known_in_look(pack: Pack, cell: suite.Cell) -> np.ndarray:
 def subjects(
     rows: Sequence[dict], features: np.ndarray, planned: Sequence[Suite], pack: Pack, judge: Judge
 ) -> dict[str, dict]:
-    """real, predecessor and efficient: the numbers of the everyday suite, and recall on the wide one."""
+    """real, predecessor and efficient: numbers of the everyday suite, and recall on the wide one and on both as one."""
     everyday, wide, _ = planned
     kept = suite.cells(pack.pictures, core=True)
     real = suite.real(pack, kept)
@@ -204,6 +216,7 @@ def subjects(
         [i % metrics.GROUPS for i in (*range(len(shown)), *range(len(others)))],
     )
     wide_real = judge.eye(suite.real(pack, wide.cells)).numpy()
+    both = Suite("held_out", everyday.prompts + wide.prompts, suite.SEEDS)
     out = {
         "real": {
             **recalls(every_real[shown], everyday, range(len(shown))),
@@ -211,6 +224,7 @@ def subjects(
             "evaluations": None, "seams": statistics.median(
                 metrics.seams(real[i].permute(1, 2, 0).numpy(), sheets.PATCH) for i in shown
             ), "wide": recalls(wide_real, wide, range(len(wide.prompts))),
+            "held_out": recalls(np.concatenate([every_real[shown], wide_real]), both, range(len(both.prompts))),
         }
     }  # fmt: skip
     for role in ROLES:
@@ -234,9 +248,10 @@ def subjects(
             "evaluations": EVALUATIONS[role],
             "seams": statistics.median(rows[i]["seams"] for i in mine),
             "wide": recalls_of_rows([rows[i] for i in far]),
+            "held_out": recalls_of_rows([rows[i] for i in (*mine, *far)], "rank_of_all"),
         }
     pairs = [r for r in rows if r["model"] == "efficient" and r["suite"] == "everyday"]
-    gain, interval = recall_gain([r for r in rows if r["suite"] == "everyday"])
+    gain, interval = recall_gain([r for r in rows if r["rank_of_all"] is not None])
     out["efficient"] |= {
         "r1_gain": gain,
         "r1_gain_ci": interval,
@@ -250,18 +265,21 @@ def _group(i: int, shown: Sequence[int]) -> int:
     return (list(shown).index(i) if i in shown else i) % metrics.GROUPS
 
 
-def recalls_of_rows(rows: Sequence[dict]) -> dict[str, float]:
-    found = np.array([row["rank"] for row in rows])
+def recalls_of_rows(rows: Sequence[dict], rank: str = "rank") -> dict[str, float]:
+    found = np.array([row[rank] for row in rows])
     return {"r1": metrics.recall(found, 1), "r5": metrics.recall(found, 5)}
 
 
 def recall_gain(rows: Sequence[dict]) -> tuple[float, tuple[float, float]]:
-    """The efficient model's R@1 less the predecessor's, with its 95 % interval: the two drew the same prompts."""
-    hit = np.array([row["rank"] < 1 for row in rows])
+    """The efficient model's R@1 of all held-out prompts less the predecessor's, with its 95 % interval.
+
+    The two drew the same prompts and seeds; all pictures of a prompt are left out together.
+    """
+    hit = np.array([row["rank_of_all"] < 1 for row in rows])
     efficient = np.array([row["model"] == "efficient" for row in rows])
     return metrics.jackknife(
         lambda keep: float(hit[keep & efficient].mean() - hit[keep & ~efficient].mean()),
-        [row["prompt"] for row in rows],
+        [f"{row['suite']} {row['prompt']}" for row in rows],
     )
 
 
@@ -304,5 +322,5 @@ def write_report(models: Path) -> Path:
     )
     report = json.loads((models / "report.json").read_text())
     path = models / "REPORT.md"
-    path.write_text(environment.get_template("report.md.j2").render(report=report), encoding="utf-8")
+    path.write_text(environment.get_template("report.md.j2").render(report=report, narrow=NARROW), encoding="utf-8")
     return path

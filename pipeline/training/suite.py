@@ -13,7 +13,7 @@ from pipeline.training.batches import show
 from pipeline.training.captions import BACKGROUNDS, Look, coloured, held_out, share, short_name, with_article
 from pipeline.training.data import CORE, HUES, Pack, Picture
 
-PROMPTS, SEEDS = 100, range(4)
+PROMPTS, SEEDS = 100, range(4)  # of everyday things; of every prompt
 ON_THE_SHEET = 32
 
 # Things joined, and colours and grounds together that never went together. Shown as they fall. The first two are what
@@ -75,11 +75,11 @@ def prompt(picture: Picture, look: Look) -> str:
 
 
 def choose(found: Sequence[Cell], pictures: Sequence[Picture]) -> list[Cell]:
-    """The first cell of each thing, up to PROMPTS: a hundred captions of a hundred different things."""
+    """The first cell of each thing: captions of so many different things."""
     first: dict[str, Cell] = {}
     for cell in found:
         first.setdefault(short_name(pictures[cell.row]), cell)
-    return list(first.values())[:PROMPTS]
+    return list(first.values())
 
 
 def real(pack: Pack, shown: Sequence[Cell]) -> torch.Tensor:

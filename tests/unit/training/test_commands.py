@@ -37,6 +37,7 @@ def work(tmp_path, monkeypatch):
     monkeypatch.setattr(data, "CORE", frozenset(NAMES))
     monkeypatch.setattr(suite, "CORE", frozenset(NAMES[: COUNT // 2]))
     monkeypatch.setattr(suite, "PROMPTS", 3)
+    monkeypatch.setattr(suite, "SEEDS", range(2))
     monkeypatch.setattr(suite, "COMPOSED", ("a blue thinga", "two things"))
     monkeypatch.setattr(captions, "HELD_OUT_PAIRS", 0.3)
     monkeypatch.setattr(flow, "TRANSFORMER", TINY | {"context_in_dim": text.WIDTH})
@@ -101,7 +102,7 @@ def test_all_commands_in_order(work, monkeypatch, capsys):
     monkeypatch.setattr(commands.art, "load", lambda _work, _pictures: pack)
     assert "REPORT.md" in run("evaluate")
     report = json.loads((work / "models" / "report.json").read_text())
-    assert report["prompts"] == {"everyday": 3, "wide": 3, "composed": 2}
+    assert report["prompts"] == {"everyday": 3, "wide": 31, "composed": 2, "held_out": 34}
     assert report["trained_on"]["pictures_seen"] == 40 * 8
     assert evaluate.write_report(work / "models").read_text().count("\n") > 30
 

@@ -66,16 +66,21 @@ def test_every_number_of_the_report_comes_from_the_files_it_names(evaluated, pac
     models = evaluated / "models"
     report = json.loads((models / "report.json").read_text())
     rows = rows_of(models)
-    assert len(rows) == 2 * (4 * 4 + 2 + 2 * 4)  # two models; four things, two more, two composed prompts
+    assert len(rows) == 2 * 4 * (4 + 2 + 2)  # two models, four seeds; four things, two more, two composed prompts
+    assert report["prompts"] == {"everyday": 4, "wide": 2, "composed": 2, "held_out": 6}
     for role in ("predecessor", "efficient"):
         mine = [r for r in rows if r["model"] == role and r["suite"] == "everyday"]
         said = report[role]
         assert said["r1"] == pytest.approx(statistics.mean(r["rank"] < 1 for r in mine), rel=1e-3)
         assert said["r5"] == pytest.approx(statistics.mean(r["rank"] < 5 for r in mine), rel=1e-3)
         assert said["seconds"] == pytest.approx(statistics.median(r["seconds"] for r in mine), rel=1e-3)
+        held = [r for r in rows if r["model"] == role and r["suite"] != "composed"]
+        assert said["held_out"]["r1"] == pytest.approx(statistics.mean(r["rank_of_all"] < 1 for r in held), rel=1e-3)
+        assert all(r["rank_of_all"] >= r["rank"] for r in held)  # among more prompts, never a better place
         assert said["memorised"] == pytest.approx(statistics.mean(r["nearness"] < 1 / 3 for r in mine), abs=1e-3)
         assert said["kid_ci"][0] <= said["kid"] <= said["kid_ci"][1]
         assert {"diversity", "evaluations", "seams", "wide"} <= said.keys()
+    assert all((r["seconds"] is None) is (r["suite"] != "everyday") for r in rows)
     pairs = [r for r in rows if r["model"] == "efficient" and r["suite"] == "everyday"]
     assert report["efficient"]["ssim"] == pytest.approx(statistics.mean(r["ssim"] for r in pairs), rel=1e-3)
     assert report["efficient"]["evaluations"] == flow.FEW_STEPS
@@ -84,6 +89,7 @@ def test_every_number_of_the_report_comes_from_the_files_it_names(evaluated, pac
     assert report["trained_on"]["pictures_seen"] == 20 * 8 and report["trained_on"]["hours"] >= 0
     text_of = (models / "REPORT.md").read_text()
     assert f"{round(100 * report['predecessor']['r1'], 2):g} %" in text_of
+    assert f"{round(100 * report['efficient']['held_out']['r1'], 2):g} %" in text_of
     assert f"{report['efficient']['kid']:.3f}" in text_of
     for file in report["files"].values():
         assert (models / file).is_file() and file in text_of
