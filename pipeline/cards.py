@@ -179,6 +179,11 @@ class ModelCard(Data):
         return self
 
     @property
+    def parts_known(self) -> bool:
+        """Whether ``part_bytes`` names every component that has weights: then they add up."""
+        return abs(sum(self.part_bytes.values()) - self.weight_bytes) <= 0.01 * self.weight_bytes
+
+    @property
     def seeded(self) -> bool:
         """Whether the same request gives the same picture."""
         return self.hosted is None or "seed" in self.hosted.fields

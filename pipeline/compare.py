@@ -128,11 +128,12 @@ def generate_document(result: Result, price: PriceProfile) -> dict[str, Any]:
 
 def compare_document(pair: Pair, results: Mapping[Role, Result], price: PriceProfile) -> dict[str, Any]:
     """The whole comparison. Speed-up and saving are null when either picture came out of the cache, or the machine was
-    visibly busy with something else in a single run; significance also below two runs a model."""
+    visibly busy with something else in a single run, or for one model alone; significance also below two runs a model.
+    """
     lanes = {role: lane_document(results[role], price, role) for role in ROLES}
     slow, fast = (results[role] for role in ROLES)
     # Several runs in turn bear what else uses the machine alike; a single one may have borne all of it.
-    alone = len(slow.runs) == 1 and (slow.disturbed or fast.disturbed)
+    alone = slow.disturbed != fast.disturbed or (slow.disturbed and len(slow.runs) == 1)
     measured = slow.cache == fast.cache == "miss" and not alone
     return {
         "prompt": slow.request.prompt,

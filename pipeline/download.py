@@ -144,7 +144,7 @@ def _of_pipeline(card: ModelCard, file: str) -> bool:
         return file == INDEX
     if part is not None and (part.file is None or file.endswith(".safetensors")):
         return False
-    if file.endswith(".safetensors") and card.part_bytes and component not in card.part_bytes:
+    if file.endswith(".safetensors") and card.parts_known and component not in card.part_bytes:
         return False  # a folder beside the pipeline's own, such as an older VAE
     return _useful(file, card.variant)
 

@@ -23,7 +23,7 @@ from pipeline.catalog import Catalog
 from pipeline.desk import Desk, Job
 from pipeline.device import on_zerogpu
 from pipeline.errors import Cancelled, InputError, PlaygroundError
-from pipeline.estimate import Estimate, Estimator
+from pipeline.estimate import LOADED_S, Estimate, Estimator
 from pipeline.events import Done, Event, Result
 from pipeline.lock import Line
 from pipeline.recipe import recipe_of, result_from_recipe
@@ -236,15 +236,16 @@ class Engine:
         return told
 
     def _usual(self, result: Result) -> float | None:
-        """What such a picture takes here; of a provider's calls none is usual."""
-        if result.hosted:
+        """What such a picture takes here. Of a provider's calls none is usual, nor of a model that was just loaded: it
+        may lie elsewhere than before."""
+        if result.hosted or result.runs[0].load > LOADED_S:
             return None
         return self._estimator.usual(self.catalog.model(result.request.model), result.request)
 
     def _record(self, result: Result) -> None:
         """Learn from a finished run how long such pictures take, and what their turn had to load."""
-        self._estimator.record(self.catalog.model(result.request.model), result.request, result.runs[-1])
         self._estimator.record_loading(key_of(result.request), result.runs[-1].load)
+        self._estimator.record(self.catalog.model(result.request.model), result.request, result.runs[-1])
 
     def _key(self, request: ImageRequest) -> str:
         card = self.catalog.model(request.model)

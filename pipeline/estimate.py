@@ -50,17 +50,20 @@ class Estimator:
             self._fastest[key] = tuple(map(min, took, self._fastest.get(key, took)))
 
     def usual(self, card: ModelCard, request: ImageRequest) -> float | None:
-        """What such a picture takes while nothing else uses the machine, by the fastest run of this process: others can
-        make one slower, none faster, and a machine that stays busy does not become usual. None before the first."""
+        """What such a picture takes while nothing else uses the machine, by the fastest run since the model was loaded:
+        others can make one slower, none faster, and a machine that stays busy does not become usual. None before."""
         with self._lock:
             fastest = self._fastest.get(_key(request))
         return fastest and _seconds(card, request, *fastest)
 
     def record_loading(self, key: Key, seconds: float) -> None:
-        """Learn what a pipeline's loading and warm-up took of a turn on the device."""
+        """Learn what a pipeline's loading and warm-up took of a turn on the device, before the run is recorded: it may
+        lie elsewhere than before, so what was usual is forgotten."""
         if seconds > LOADED_S:
             with self._lock:
                 self._loads[key] = seconds
+                for other in [each for each in self._fastest if each[:2] == key]:
+                    del self._fastest[other]
 
     def loading(self, key: Key) -> float:
         """Seconds that a pipeline took to load when it last had to; 0 before the first time."""

@@ -14,6 +14,7 @@ from statistics import median
 
 from markupsafe import Markup
 
+from pipeline.charts import column_heads
 from pipeline.errors import InputError
 from pipeline.plot import (
     ACROSS,
@@ -182,7 +183,7 @@ def votes_table(standing: Standing) -> Markup:
         "<thead><tr><td></td>{}</tr></thead><tbody>{}</tbody></table></div>"
     ).format(
         judge.name if judge else "Votes",
-        Markup("").join(Markup('<th scope="col">{}</th>').format(head) for head in heads),
+        column_heads(heads),
         Markup("").join(_row(*row) for row in rows),
     )
 

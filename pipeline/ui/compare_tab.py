@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -69,9 +70,17 @@ its own pictures are there."""
 log = logging.getLogger(__name__)
 
 
+KEYS_OR_POINTER = """() => {
+  addEventListener('keydown', () => { document.body.dataset.keys = ''; }, true);
+  addEventListener('pointerdown', () => { delete document.body.dataset.keys; }, true);
+}"""
+"""Run once by the page, so that :func:`focus_on` knows by which of the two a button was pressed."""
+
+
 def focus_on(button: gr.Button) -> str:
     """For who goes by the keyboard, once the button that they pressed is disabled, and the focus nowhere."""
     return f"""() => {{
+  if (document.body.dataset.keys === undefined) return;
   const move = (tries) => {{
     const to = document.getElementById("{button.elem_id}");
     if (document.activeElement === document.body && to && !to.disabled) to.focus({{ preventScroll: true }});
@@ -223,6 +232,9 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
                         if event.final:
                             keeper.done(pair, role, event.result, price)
                             unfinished = [each for each in unfinished if each != role]
+                            if event.result.hosted:  # it may have ended early, and ours have as many
+                                repeat = len(event.result.runs)
+                                rounds = replace(rounds, repeat=repeat)
                             if keeper.document:
                                 jobs.unfinished.end(owner, (pair, requests))
                         longest = max((estimates[each].seconds for each in ROLES if each not in results), default=0.0)

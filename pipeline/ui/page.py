@@ -117,7 +117,8 @@ def build_page(playground: Playground, readiness: Readiness) -> gr.Blocks:
                 report_tab.build(ASSETS / "models")
             with gr.Tab("About"):
                 gr.Markdown(f"{ABOUT}\nDiptych {__version__}, MIT licence.")
-        page.load(None, js=NUMBERS_AS_TYPED)
+        for script in (NUMBERS_AS_TYPED, compare_tab.KEYS_OR_POINTER):
+            page.load(None, js=script)
         tab_address.attach(page, tabs)
         clock = gr.Timer(1.0)
         clock.tick(

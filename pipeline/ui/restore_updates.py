@@ -61,12 +61,20 @@ def from_history(
     note = f"from your history, made {when(entry.made_at)}"
     if entry.kind == "comparison" and len(found) == len(ROLES):
         said = {**entry.document, "opinions": opinions(entry.document), "entry": entry.id, "note": note}
-        at = chosen_price(playground, price, entry.document["device"])
+        at = _price_at(playground, price, entry.document["device"])
         return _comparison(view, playground, said, dict(zip(ROLES, found.values(), strict=True)), at)
     if not found or entry.kind == "sweep":
         raise InputError("The pictures of this entry are gone or damaged; delete it and make it again.")
     result = found[min(found)]
-    return _picture(view, playground, result, note, chosen_price(playground, price, result.device))
+    return _picture(view, playground, result, note, _price_at(playground, price, result.device))
+
+
+def _price_at(playground: Playground, wanted: str | float | None, device: str) -> PriceProfile:
+    """What the box says, or would say of itself: a price that was refused there is no reason to open nothing here."""
+    try:
+        return chosen_price(playground, wanted, device)
+    except InputError:
+        return playground.proposed_price(device)
 
 
 def _comparison(

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from pipeline.axes import AXES, NO_SWITCH
 from pipeline.catalog import Catalog
 from pipeline.cells import Cell
+from pipeline.charts import column_heads
 from pipeline.events import disturbed
 from pipeline.sweep import Plan, heads
 from pipeline.ui.markup import hint
@@ -48,7 +49,7 @@ def title(plan: Plan, document: Mapping[str, Any], catalog: Catalog) -> Markup:
 def grid(plan: Plan, catalog: Catalog, done: Mapping[int, Markup], yet: Markup = WAITING) -> Markup:
     """The whole table; ``done``: what stands in the finished cells, by place; ``yet``: in those that are to be made."""
     columns = heads(plan, plan.columns, catalog)
-    top = Markup("").join(Markup('<th scope="col">{}</th>').format(head) for head in columns)
+    top = column_heads(columns)
     rows = []
     for i, head in enumerate(heads(plan, plan.rows, catalog)):
         places = range(i * len(columns), (i + 1) * len(columns))

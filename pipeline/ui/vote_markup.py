@@ -12,6 +12,7 @@ from markupsafe import Markup
 from pipeline import sweep_votes
 from pipeline.cards import JudgeCard
 from pipeline.catalog import Catalog
+from pipeline.charts import column_heads
 from pipeline.history import Entry
 from pipeline.stats import NARROW, Interval
 from pipeline.sweep_plot import votes_table
@@ -101,7 +102,7 @@ def _result(
         Markup("").join(Markup("<p>{}: {}</p>").format(label, text) for label, text in said.items()),
         by,
         by.lower(),
-        Markup("").join(Markup('<th scope="col">{}</th>').format(name) for name in heads),
+        column_heads(heads),
         Markup("").join(_row(name, tally) for name, tally in rows),
     )
 

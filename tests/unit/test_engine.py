@@ -310,3 +310,8 @@ def test_a_time_far_above_the_usual_is_told_as_such_and_not_kept(catalog, engine
     said = compare_document(catalog.pair("both"), dict(zip(RUN_ORDER, busy.values(), strict=True)), PRICE)
     assert said["speedup"] and [sum("too high" in each for each in caveats(said, PRICE))] == [1]
     assert results(engine.run(requests, repeat=2))[0].cache == "miss"
+    backend.denoise_s = [0.2, 0.012, 0.012, 0.2]  # the efficient one begins, then the order turns round
+    busy = results(engine.run(requests, repeat=2))
+    assert [busy[lane].disturbed for lane in (0, 1)] == [True, False]
+    said = compare_document(catalog.pair("both"), dict(zip(RUN_ORDER, busy.values(), strict=True)), PRICE)
+    assert said["speedup"] is None, "one of them alone bore it"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.estimate import KEPT_RUNS, Estimator
-from pipeline.request import make_request
+from pipeline.request import key_of, make_request
 from pipeline.timing import Timings
 from tests.fakes import results
 
@@ -67,6 +67,21 @@ def test_what_is_usual_is_the_best_of_all_runs_however_long_the_machine_stays_bu
     assert found[:2] == [None, 2.5] and set(found[2:]) == {1.5}
     twice = make_request(card, "a cat", steps=2, guidance=1)
     assert estimator.usual(card, twice) == 2.5 and estimator.estimate(card, twice).seconds == 150.0
+
+
+def test_what_was_usual_is_forgotten_where_the_model_is_loaded_anew(card):
+    """Part by part on a full GPU it takes several times as long, and for ever."""
+    estimator = Estimator()
+    request = make_request(card, "a cat", steps=1, guidance=1)
+    estimator.record(card, request, Timings(denoise=2.0))
+    estimator.record_loading(key_of(request), 0.01)  # it was there
+    assert estimator.usual(card, request) == 2.0
+    estimator.record_loading(("another", ()), 30.0)
+    assert estimator.usual(card, request) == 2.0
+    estimator.record_loading(key_of(request), 30.0)
+    assert estimator.usual(card, request) is None
+    estimator.record(card, request, Timings(denoise=20.0))
+    assert estimator.usual(card, request) == 20.0
 
 
 def test_loading_is_what_it_took_when_something_was_loaded():

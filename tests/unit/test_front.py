@@ -25,8 +25,14 @@ def front(points) -> list[int]:
 
 @given(st.lists(st.tuples(COORDINATE, COORDINATE), min_size=1, max_size=30))
 def test_there_is_always_a_front_and_it_climbs(points):
-    found = [points[i] for i in front(points)]
-    assert found and found == sorted(found)
+    found = front(points)
+    heights = [points[i][1] for i in found]
+    assert heights and heights == sorted(heights)
+    assert set(found) == {i for i, b in enumerate(points) if not any(dominates(a, b) for a in points)}
+
+
+def dominates(a: tuple[float, float], b: tuple[float, float]) -> bool:
+    return a[0] <= b[0] and a[1] >= b[1] and a != b
 
 
 @pytest.mark.parametrize(

@@ -58,5 +58,7 @@ def test_only_what_the_pipeline_loads_is_fetched():
         "sd_xl_base_1.0.safetensors", "unet/model.onnx",
     ]  # fmt: skip
     assert [file for file in fetched + left if _of_pipeline(card, file)] == fetched
+    few = card.model_copy(update={"part_bytes": {"unet": card.part_bytes["unet"]}})  # a user's own, enough for fp8
+    assert _of_pipeline(few, "text_encoder/model.fp16.safetensors")
     top = ["config.json", "diffusion_pytorch_model.safetensors", "model.safetensors"]
     assert [file for file in [*top, "sdxl_vae.safetensors", "model.fp16.safetensors"] if _at_the_top(file)] == top

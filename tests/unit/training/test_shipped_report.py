@@ -49,7 +49,11 @@ def test_its_shares_and_medians_follow_from_the_samples(report, samples, model):
     assert len(rows) == suite.PROMPTS * len(suite.SEEDS)
     assert report[model]["seconds"] == pytest.approx(statistics.median(r["seconds"] for r in rows), rel=1e-3)
     if model == "efficient":
-        gain, interval = evaluate.recall_gain(held["predecessor"] + held["efficient"])
+        both = rows_of(samples, "predecessor", "everyday") + rows
+        least, margin = evaluate.recall_gain(both)
+        said = [report[model][name] for name in ("everyday_gain", "everyday_gain_ci")]
+        assert [least, *margin] == pytest.approx([said[0], *said[1]], abs=1e-4)
+        gain, interval = evaluate.recall_gain(held["predecessor"] + held["efficient"], "rank_of_all")
         recalled = [report[role]["held_out"]["r1"] for role in evaluate.ROLES]
         assert report[model]["r1_gain"] == pytest.approx(recalled[1] - recalled[0], abs=1e-3)
         assert [gain, *interval] == pytest.approx([report[model]["r1_gain"], *report[model]["r1_gain_ci"]], abs=1e-4)
