@@ -28,7 +28,7 @@ from pipeline.history import Entry
 from pipeline.judged import evidence
 from pipeline.judges import judge_of
 from pipeline.labels import cell_label
-from pipeline.models import models_document, told, told_of_judge, told_of_model
+from pipeline.models import judge_text, model_text, models_document, pair_text
 from pipeline.network import tell_hub
 from pipeline.options import parser
 from pipeline.playground import Playground, open_playground
@@ -41,9 +41,7 @@ from pipeline.stored import remake
 from pipeline.sweep import forecast, has_pairs, over_pair, plan_sweep, sweep_document
 from pipeline.sweep_report import write_sweep_report
 from pipeline.sweep_run import LeftOut, Working
-from pipeline.sweep_votes import claim as claim_of
-from pipeline.sweep_votes import standing_document
-from pipeline.sweep_votes import told as told_of
+from pipeline.sweep_votes import standing_claim, standing_document, standing_texts
 from pipeline.terminal import fetch_here, line, progress, tell
 from pipeline.weights import locate_judge
 from pipeline.wholefile import whole_file
@@ -284,7 +282,12 @@ def _judged(playground: Playground, entry: Entry, card: JudgeCard) -> dict[str, 
     standing = playground.judging.standing(entry, card, locate_judge(card)[1])
     if standing is None:
         raise InputError("None of this sweep's pictures can be read any more; make the sweep anew.")
-    print("\n".join(f"{label}: {text}" for label, text in {"Verdict": claim_of(standing), **told_of(standing)}.items()))
+    print(
+        "\n".join(
+            f"{label}: {text}"
+            for label, text in {"Verdict": standing_claim(standing), **standing_texts(standing)}.items()
+        )
+    )
     return {"judge": card.model_dump(exclude={"path"}), **standing_document(standing)}
 
 
@@ -298,11 +301,11 @@ def _models(options: argparse.Namespace) -> dict[str, Any]:
     document = models_document(_catalog(options), find_facts())
     for model in document["models"]:
         size = "hosted" if model["hosted"] else size_text(model["weight_bytes"])
-        print(f"{model['id']:<24} {size:>8}  {model['licence']:<12} {told_of_model(model)}")
+        print(f"{model['id']:<24} {size:>8}  {model['licence']:<12} {model_text(model)}")
     for pair in document["pairs"]:
-        print(f"pair {pair['id']}: {pair['predecessor']} → {pair['efficient']}: {pair['question']} {told(pair)}")
+        print(f"pair {pair['id']}: {pair['predecessor']} → {pair['efficient']}: {pair['question']} {pair_text(pair)}")
     for judge in document["judges"]:
-        print(f"judge {judge['id']} ({size_text(judge['weight_bytes'])}): {told_of_judge(judge)}")
+        print(f"judge {judge['id']} ({size_text(judge['weight_bytes'])}): {judge_text(judge)}")
     print(f"best for {document['device']}: {document['recommended']}")
     return document
 

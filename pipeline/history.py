@@ -127,7 +127,7 @@ class History:
     def write(self, statement: str, values: Sequence[Any], gone: str = "") -> None:
         """One statement, on the disk when this returns. Raises PlaygroundError if it cannot be written, and InputError,
         which says ``gone``, if that is because the entry it refers to was deleted."""
-        with self.told("kept in"):
+        with self._failing("kept in"):
             try:
                 with self.transaction() as database:
                     database.execute(statement, values)
@@ -138,7 +138,7 @@ class History:
 
     def rows(self, statement: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
         """Read. Raises PlaygroundError if the database cannot be read."""
-        with self.told("read from"):
+        with self._failing("read from"):
             return self._database().execute(statement, values).fetchall()
 
     def keep(self, kind: str, document: Mapping[str, Any], results: Sequence[Result], owner: str = "") -> str:
@@ -172,7 +172,7 @@ class History:
         prompt = requests[0].prompt if requests else str(document.get("prompt", ""))
         text = json.dumps(dict(document))  # all of it ASCII
         saved: list[tuple[str, int]] = []
-        with self.told("kept in"):
+        with self._failing("kept in"):
             try:
                 for place, picture in enumerate(pictures):
                     saved.append(self._save(picture, pictures[:place]))
@@ -255,7 +255,7 @@ class History:
     def delete(self, *entries: str) -> None:
         """Remove entries, whatever other tables say of them, and their files."""
         files: list[str] = []
-        with self.told("deleted from"):
+        with self._failing("deleted from"):
             with self.transaction() as database:
                 for entry in entries:
                     found = database.execute("SELECT id FROM pictures WHERE entry = ?", (entry,))
@@ -326,7 +326,7 @@ class History:
             ) from error
 
     @contextlib.contextmanager
-    def told(self, what: str) -> Iterator[None]:
+    def _failing(self, what: str) -> Iterator[None]:
         """What fails in the block is one PlaygroundError, also in other modules' tables."""
         try:
             yield

@@ -103,7 +103,7 @@ def _faster_with(catalog: Catalog, pair: Pair, facts: Facts, plain: Fit) -> dict
     return found
 
 
-def told(pair: dict[str, Any]) -> str:
+def pair_text(pair: dict[str, Any]) -> str:
     """How a pair of the document runs here, for a person."""
     faster = pair["faster_with"]
     if pair["how"]:
@@ -114,7 +114,7 @@ def told(pair: dict[str, Any]) -> str:
     return f"does not run: {pair['why_not']}{more}"
 
 
-def told_of_model(model: dict[str, Any]) -> str:
+def model_text(model: dict[str, Any]) -> str:
     """The same of a model."""
     if model["runs_here"]:
         return f"runs: {model['how']}"
@@ -128,7 +128,7 @@ def _judge(card: JudgeCard) -> dict[str, Any]:
     return {**{name: getattr(card, name) for name in wanted}, "downloaded": is_here(card)}
 
 
-def told_of_judge(judge: dict[str, Any]) -> str:
+def judge_text(judge: dict[str, Any]) -> str:
     """What a judge of the document is good for, and whether it is here, for a person."""
     here = "judges here" if judge["downloaded"] else "would judge once fetched"
     return f"{here}: puts first {judge['puts_first']}"

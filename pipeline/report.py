@@ -94,7 +94,7 @@ def write_report(
     """
     check_target(path.name)
     said, zipped = said or {}, path.suffix.lower() == ".zip"
-    size = sum(_size(file) for item in items for file in item.files())
+    size = sum(size_of(file) for item in items for file in item.files())
     small = size > BYTES_MAX
     remarks = [*remarks, *([_smaller(size, zipped)] if small else [])]
     pictures = [pictures_of(item, catalog, small) for item in items]
@@ -108,7 +108,8 @@ def write_report(
                 stream.writelines(page)
 
 
-def _size(file: Path | None) -> int:
+def size_of(file: Path | None) -> int:
+    """Bytes of a kept picture, 0 where there is none."""
     try:
         return file.stat().st_size if file else 0
     except OSError:  # gone, which the report says

@@ -16,7 +16,7 @@ from pipeline.report import title_of, write_report
 from pipeline.report_pictures import Item
 from pipeline.sweep import sweep_document
 from pipeline.sweep_plot import POINTS_MIN, fidelity_front, fidelity_plot, votes_front, votes_plot, votes_table
-from pipeline.sweep_votes import Standing, cells_of, claim, of_sweep, of_vote, told, votable
+from pipeline.sweep_votes import Standing, cells_of, of_sweep, of_vote, standing_claim, standing_texts, votable
 from pipeline.tradeoff import compare_cells, tradeoff
 
 SHOWN = ("width", "height", "model", "models", "device", "price", "rows", "columns")
@@ -103,7 +103,7 @@ def write_vote_report(path: Path, playground: Playground, vote: Entry) -> None:
 def _said(standing: Standing, vote: Entry | None = None) -> dict[str, dict[str, str]]:
     """By whom, and what."""
     by = f"{standing.judge.name} ({standing.judge.source})" if standing.judge else "Votes"
-    return {by: {"Verdict": claim(standing), **told(standing, vote)}}
+    return {by: {"Verdict": standing_claim(standing), **standing_texts(standing, vote)}}
 
 
 def _voted(standing: Standing) -> Markup:

@@ -286,7 +286,7 @@ def standing_document(standing: Standing) -> dict[str, Any]:
         return {**said, "score": tally.score and vars(tally.score)}
 
     settings = [{**one(setting), **counted(setting.tally)} for setting in standing.settings]
-    return {"claim": claim(standing), "reference": one(standing.reference), "settings": settings}
+    return {"claim": standing_claim(standing), "reference": one(standing.reference), "settings": settings}
 
 
 def _mean(numbers: Iterable[float]) -> float | None:
@@ -315,7 +315,7 @@ def said_of(tally: Tally, one: str = "vote") -> str:
     return f"{count(tally.scored, one)}: {said}{bad}"
 
 
-def claim(standing: Standing) -> str:
+def standing_claim(standing: Standing) -> str:
     """How the settings stand to the reference, in a few words that promise no more than the votes do."""
     if not standing.voted:
         return "No preference yet"
@@ -329,7 +329,7 @@ def claim(standing: Standing) -> str:
     return f"By {standing.judge.name}: {said}" if standing.judge else said
 
 
-def told(standing: Standing, vote: Entry | None = None) -> dict[str, str]:
+def standing_texts(standing: Standing, vote: Entry | None = None) -> dict[str, str]:
     """All of it as label and text, for page and report. ``vote``: the one that it is of, if it is of one only."""
     reference, tally = standing.reference, standing.tally
     if standing.judge:

@@ -272,6 +272,7 @@ class Votes:
                     "voter": numbers.setdefault(cast.voter, len(numbers) + 1),
                     "choice": cast.choice,
                     "prompt": pair["prompt"],
+                    "negative_prompt": pair.get("negative_prompt", ""),
                     "seed": pair["seed"],
                     "width": pair["width"],
                     "height": pair["height"],

@@ -311,6 +311,8 @@ def attach(view: CompareView, playground: Playground, jobs: Jobs, visitors: Visi
         if jobs.busy(None, run_of(request)):  # what ended was a run that had been stopped before it began
             return nothing
         free = updates.busy(view, False)
+        if document is None:  # stopped before there was a picture
+            free |= {button: gr.Button(interactive=False) for button in view.report.buttons.values()}
         with suppress(InputError):
             if document is None or price_document(price_of(price_id, document["device"])) == document["price"]:
                 return free

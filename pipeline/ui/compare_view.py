@@ -19,7 +19,7 @@ from pipeline.prices import PriceProfile
 from pipeline.quality import difference
 from pipeline.switches import SWITCHES
 from pipeline.ui import markup, report_buttons
-from pipeline.ui.price_box import AUTOMATIC_PRICE, KEPT_PRICE, PRICE_ID, chosen_price, price_choices
+from pipeline.ui.price_box import AUTOMATIC_PRICE, PRICE_ID, chosen_price, kept_in, price_choices
 from pipeline.ui.report_buttons import ReportButtons
 from pipeline.ui.served import hand_out, hand_out_result
 from pipeline.weights import to_fetch
@@ -134,7 +134,7 @@ def build(playground: Playground, status_html: str) -> CompareView:
             min_width=280,
             scale=3,
         )
-        kept_price = gr.BrowserState(None, **KEPT_PRICE)
+        kept_price = gr.BrowserState(None, **kept_in(price_box.value))
         status = gr.HTML(status_html, elem_classes="status-box", min_width=240)
     with gr.Row(elem_classes="ask", equal_height=True):
         prompt = gr.Textbox(

@@ -16,7 +16,7 @@ from pipeline.catalog import Catalog
 from pipeline.errors import InputError
 from pipeline.history import KINDS, Entry
 from pipeline.playground import Playground
-from pipeline.report import BYTES_MAX, title_of, write_report
+from pipeline.report import BYTES_MAX, size_of, title_of, write_report
 from pipeline.report_pictures import Item
 from pipeline.ui import report_buttons
 from pipeline.ui.report_buttons import ReportButtons
@@ -89,18 +89,11 @@ def newest(entries: Sequence[Entry]) -> list[Entry]:
     """The newest of ``entries``, as many as a report takes; one at least, whatever its size."""
     chosen, room = [], BYTES_MAX
     for entry in sorted(entries, key=lambda entry: entry.made_at, reverse=True)[:ENTRIES_MAX]:
-        room -= sum(_size(file) for file in entry.files.values())
+        room -= sum(size_of(file) for file in entry.files.values())
         if chosen and room < 0:
             break
         chosen.append(entry)
     return chosen
-
-
-def _size(file: Path) -> int:
-    try:
-        return file.stat().st_size
-    except OSError:  # gone, which the report says
-        return 0
 
 
 def told(chosen: Sequence[Entry], fits: dict[str, int], asked: dict[str, Any], catalog: Catalog) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from pipeline.charts import column_heads
-from pipeline.models import told, told_of_judge, told_of_model
+from pipeline.models import judge_text, model_text, pair_text
 from pipeline.prices import source_url
 from pipeline.wording import size_text
 
@@ -37,7 +37,7 @@ def _pair(pair: Mapping[str, Any], recommended: bool) -> list[str]:
     best = Markup(' <span class="tag">best for this machine</span>') if recommended else ""
     return [
         Markup("<strong>{}</strong>{}").format(pair["name"], best),
-        told(pair),
+        pair_text(pair),
         Markup("<p>{}</p>{}").format(pair["question"], remarks),
     ]
 
@@ -49,7 +49,7 @@ def _model(model: Mapping[str, Any]) -> list[str]:
         licence = Markup('<a href="{}" target="_blank" rel="noopener">{}</a>').format(page, licence)
     return [
         _named(model["name"], model["summary"]),
-        told_of_model(model),
+        model_text(model),
         _range(steps) if steps["min"] < steps["max"] or not hosted else "not told",
         f"{model['guidance']['default']:g}" if model["guidance"]["max"] > 1 or not hosted else "not told",
         f"{model['size']['default']}",
@@ -62,7 +62,7 @@ def _model(model: Mapping[str, Any]) -> list[str]:
 def _judge(judge: Mapping[str, Any]) -> list[str]:
     return [
         _named(judge["name"], judge["note"]),
-        told_of_judge(judge),
+        judge_text(judge),
         size_text(judge["weight_bytes"]),
         judge["licence"],
         judge["source"],

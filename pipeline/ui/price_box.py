@@ -8,9 +8,6 @@ from pipeline.prices import USD_MAX, PriceProfile, PriceTable
 
 AUTOMATIC_PRICE = "auto"
 PRICE_ID = "hardware-price"
-KEPT_PRICE = {"storage_key": "diptych-price", "secret": "diptych"}
-"""Where a visitor's browser keeps what they chose. Fixed, as the visitor's token is: with Gradio's own random secret it
-would be lost when the server starts anew."""
 NUMBERS_AS_TYPED = f"""() => {{
   const box = document.querySelector('#{PRICE_ID} input');
   box?.addEventListener('keydown', (event) => {{
@@ -21,6 +18,13 @@ NUMBERS_AS_TYPED = f"""() => {{
   }}, true);
 }}"""
 """Enter takes a price that was typed as it is. Gradio would take the first profile that has the digits in its name."""
+
+
+def kept_in(first: str) -> dict[str, str]:
+    """Where a visitor's browser keeps what they chose instead of ``first``, with which the page begins: where it begins
+    with another, as by --price, nothing was chosen yet. The secret is fixed, as the visitor's token is: with Gradio's
+    own random one all would be lost when the server starts anew."""
+    return {"storage_key": f"diptych-price-{first}", "secret": "diptych"}
 
 
 def price_choices(table: PriceTable) -> list[tuple[str, str]]:

@@ -50,7 +50,7 @@ def standing(votes: Votes, catalog: Catalog, vote: Entry) -> Markup:
         return result(tally_of(casts, roles_of(vote)), named, votes.settings(vote))
     of_all = sweep_votes.of_vote(votes, catalog, vote)
     labels = [sweep_votes.pair_label(catalog, vote, pair) for pair in pairs]
-    return sweep_result(of_all, sweep_votes.told(of_all, vote), list(zip(labels, tallies, strict=True)))
+    return sweep_result(of_all, sweep_votes.standing_texts(of_all, vote), list(zip(labels, tallies, strict=True)))
 
 
 def brief(votes: Votes, catalog: Catalog, vote: Entry, voter: str) -> str:
@@ -62,7 +62,7 @@ def brief(votes: Votes, catalog: Catalog, vote: Entry, voter: str) -> str:
     if 0 < sum(cast.voter == voter for cast in casts) < len(vote.document["pairs"]):
         return said
     if "sweep" in vote.document:
-        return f"{said}: {sweep_votes.claim(sweep_votes.of_vote(votes, catalog, vote))}"
+        return f"{said}: {sweep_votes.standing_claim(sweep_votes.of_vote(votes, catalog, vote))}"
     return f"{said}: {claim(tally_of(casts, roles_of(vote)))}"
 
 
@@ -71,15 +71,16 @@ def result(tally: Tally, pairs: Sequence[tuple[str, Tally]], settings: int = 1) 
     in :func:`told`."""
     heads = [name.removesuffix(" is better") for name in CHOICES.values()]
     rows = [*pairs, ("All", tally)]
-    return _result(claim(tally), _bar(tally.wins), told(tally, settings), "By prompt", heads, rows)
+    return _result(claim(tally), _bar(tally.wins), tally_texts(tally, settings), "By prompt", heads, rows)
 
 
 def sweep_result(standing: Standing, said: Mapping[str, str], pairs: Sequence[tuple[str, Tally]]) -> Markup:
-    """The same of a vote on a sweep: of each setting, and of each pair. ``said``: :func:`pipeline.sweep_votes.told`."""
+    """The same of a vote on a sweep: of each setting, and of each pair. ``said``:
+    :func:`pipeline.sweep_votes.standing_texts`."""
     settings = {setting.label for setting in standing.settings}  # the table has them
     rest = {label: text for label, text in said.items() if label not in settings}
     heads = ["Setting", "Reference", "Tie", "Both bad"]
-    return _result(sweep_votes.claim(standing), votes_table(standing), rest, "By pair", heads, pairs)
+    return _result(sweep_votes.standing_claim(standing), votes_table(standing), rest, "By pair", heads, pairs)
 
 
 def _result(
@@ -148,7 +149,7 @@ def claim(tally: Tally) -> str:
     return "The efficient model is preferred" if wins.low > 0.5 else "The predecessor is preferred"
 
 
-def told(tally: Tally, settings: int = 1) -> Mapping[str, str]:
+def tally_texts(tally: Tally, settings: int = 1) -> Mapping[str, str]:
     """All of it as label and text, for page and report. ``settings``: how many different ones the pictures had."""
     numbers = ", ".join(f"{name} {getattr(tally, choice)}" for choice, name in CHOICES.items())
     found = {"Votes": f"{tally.votes:,} by {count(tally.voters, 'voter')}: {numbers}"}

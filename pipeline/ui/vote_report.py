@@ -76,7 +76,7 @@ def write(path: Path, playground: Playground, vote: Entry) -> None:
             for i, document in enumerate(documents)
         ]
         tally = playground.votes.tally(vote)
-        votes = {"Verdict": vote_markup.claim(tally), **vote_markup.told(tally, playground.votes.settings(vote))}
+        votes = {"Verdict": vote_markup.claim(tally), **vote_markup.tally_texts(tally, playground.votes.settings(vote))}
         said = {"Votes": votes}
         write_report(path, title_of(documents[0], catalog), items, catalog, playground.prices, said=said)
 

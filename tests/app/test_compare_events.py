@@ -109,6 +109,7 @@ def test_the_price_that_was_chosen_is_there_again_unless_it_is_none(engine: Engi
     assert tab.view.price not in come(tab.said("on_arrival", kept_price="2", price="3"), tab.request)
     assert come(tab.said("on_arrival", kept_price="2", prompt="mine"), tab.request)[tab.view.price] == "2"
     assert tab.event("on_choice").fn("gold") == gr.skip() and tab.event("on_choice").fn("3") == "3"
+    assert tab.view.kept_price.storage_key == "diptych-price-50"  # where the page begins with another, another's
 
 
 def test_a_wrong_price_is_said_once_and_which_price_the_costs_below_have(tab: Tab):
@@ -164,8 +165,11 @@ def test_there_are_no_reports_while_a_run_is_on(tab: Tab):
     asked = tab.ask()
     assert not any(asked[button].interactive for button in reports)
     tab.run(asked[tab.view.ticket])
-    ended = tab.event("on_end").fn(None, None, tab.request)
+    document = tab.event("on_arrival").fn(tab.said("on_arrival"), tab.request)[tab.view.shown]
+    ended = tab.event("on_end").fn(document, "auto", tab.request)
     assert all(ended[button].interactive for button in reports)
+    stopped = tab.event("on_end").fn(None, "auto", tab.request)  # before there was a picture
+    assert not any(stopped[button].interactive for button in reports) and stopped[tab.view.compare].interactive
 
 
 def test_what_is_stopped_before_it_began_never_begins(tab: Tab, backend: CountingBackend):

@@ -28,7 +28,7 @@ def url(catalog, backend, serve, tmp_path: Path) -> str:
 def test_a_network_judges_a_sweep_and_what_it_said_is_kept(url, browser, tmp_path):
     visit = Pollster(browser, url)
     visit.fill(prompts="a fox\na cat\na hat", Steps="1, 2")
-    visit.said("^6 pictures")
+    visit.said("^New sweep: 6 pictures")
     visit.start.click()
     visit.said("All 6 done")
     visit.page.get_by_label("judge", exact=True).check()

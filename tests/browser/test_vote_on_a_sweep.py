@@ -24,7 +24,7 @@ class Pollster(Sweeper, Voter):
 def test_a_sweep_is_voted_on_by_keyboard_and_plotted_by_votes(serve, engine, browser, tmp_path: Path):
     visit = Pollster(browser, serve(engine))
     visit.fill(prompts=f"{HOSTILE}\na cat", Steps="1, 2, 4")
-    visit.said("^6 pictures")
+    visit.said("^New sweep: 6 pictures")
     visit.start.click()
     visit.said("All 6 done")
     visit.plot("Time against fidelity")
@@ -62,7 +62,7 @@ def test_others_vote_on_a_sweep_by_its_link_and_it_outlives_the_sweep(serve, eng
     maker = Pollster(browser, url)
     playwright.expect(maker.button("Vote on this sweep")).to_be_disabled()  # there is nothing to vote on yet
     maker.fill(Steps="1, 2, 4")
-    maker.said("^3 pictures")
+    maker.said("^New sweep: 3 pictures")
     maker.start.click()
     maker.said("All 3 done")
     maker.button("Vote on this sweep").click()

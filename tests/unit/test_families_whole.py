@@ -320,9 +320,9 @@ def test_a_component_from_elsewhere_replaces_the_own_one(checkpoint):
 
 def test_a_file_of_weights_does_for_a_class_that_computes_its_positions(checkpoint):
     """They are in no file, and would be nowhere if the class were made without any tensors."""
-    folder = checkpoint("QwenImagePipeline")
+    card = tiny_card("qwen-image", checkpoint)
+    folder = checkpoint(card.pipeline)
     place = folder / "transformer" / "diffusion_pytorch_model.safetensors"
-    card = tiny_card("qwen-image", folder)
     pipe = load(card, Weights(folder, "", {"transformer": place}), "float32", {})
     assert not [name for name, each in pipe.transformer.named_buffers() if each.is_meta]
     positions = pipe.transformer.pos_embed

@@ -7,7 +7,7 @@ import pytest
 from pipeline.catalog import load_catalog
 from pipeline.device import Facts, cpu_device, find_facts
 from pipeline.fit import MACHINES, default_pair, dtype_for, fit_model, fit_pair
-from pipeline.models import models_document, told
+from pipeline.models import models_document, pair_text
 from pipeline.switches import lighter
 
 SHIPPED = load_catalog()
@@ -169,11 +169,11 @@ def test_half_the_weights_make_a_faster_way_fit_and_the_page_says_which():
     assert klein["faster_with"] == {
         "switch": "fp8-weights", "how": f"bfloat16, all in memory at once, {left / 1e9:.1f} GB",
     }  # fmt: skip
-    assert told(klein).endswith(f"{alone}; with fp8-weights on both all in memory at once, {left / 1e9:.1f} GB")
+    assert pair_text(klein).endswith(f"{alone}; with fp8-weights on both all in memory at once, {left / 1e9:.1f} GB")
     assert said["sdxl"]["faster_with"] is None, "there is nothing faster than all at once"
     little = models_document(SHIPPED, gpu("NVIDIA A10G", 24, (8, 6), ram=40))["pairs"]
     flux = next(pair for pair in little if pair["id"] == "flux1")
-    assert "would do. With fp8-weights on both: " in told(flux)
+    assert "would do. With fp8-weights on both: " in pair_text(flux)
 
 
 @pytest.mark.parametrize("model", ["sdxl", "z-image"])

@@ -8,7 +8,7 @@ from pipeline.backends.local import LocalBackend
 from pipeline.catalog import load_catalog
 from pipeline.device import Facts
 from pipeline.errors import InputError, ModelError
-from pipeline.models import models_document, told, told_of_model
+from pipeline.models import model_text, models_document, pair_text
 from pipeline.ui import models_markup
 from pipeline.ui.compare_view import pair_choices
 from pipeline.ui.models_tab import cards_of, fetchable, terms_of
@@ -60,10 +60,10 @@ def test_a_key_names_models_of_the_hub_and_their_terms():
 def test_what_would_run_is_told_apart_from_what_runs_and_what_never_will(monkeypatch):
     document = models_document(SHIPPED, LAPTOP)
     pairs, models = ({each["id"]: each for each in document[kind]} for kind in ("pairs", "models"))
-    assert told(pairs["bundled"]).startswith("runs: float32")
-    assert told(pairs["sd"]).startswith("would run once fetched: float32")
-    assert told(pairs["z-image"]).startswith("does not run: Z-Image and Z-Image-Turbo would take many minutes")
-    said = [told_of_model(models[model]).partition(":")[0] for model in ("diptych-128", "sd-turbo", "z-image")]
+    assert pair_text(pairs["bundled"]).startswith("runs: float32")
+    assert pair_text(pairs["sd"]).startswith("would run once fetched: float32")
+    assert pair_text(pairs["z-image"]).startswith("does not run: Z-Image and Z-Image-Turbo would take many minutes")
+    said = [model_text(models[model]).partition(":")[0] for model in ("diptych-128", "sd-turbo", "z-image")]
     assert said == ["runs", "would run once fetched", "does not run"]
 
 

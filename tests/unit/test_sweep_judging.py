@@ -18,7 +18,7 @@ from pipeline.prices import load_prices
 from pipeline.sweep_judging import Judging
 from pipeline.sweep_report import drawn, write_sweep_report
 from pipeline.sweep_run import Sweeps
-from pipeline.sweep_votes import NO_PERSON, claim, standing_document, told
+from pipeline.sweep_votes import NO_PERSON, standing_claim, standing_document, standing_texts
 from pipeline.ui.vote_markup import judge
 from tests.clip import write_clip
 from tests.fakes import plan_of
@@ -106,8 +106,8 @@ def test_what_is_said_counts_pictures_not_votes_and_says_whose_word_it_is(judgin
     entry = swept(models="old, new", prompts="\n".join(f"a thing {i}" for i in range(10)), steps="2")
     list(judging.judge(entry, CARD))
     standing = judging.standing(entry, CARD)
-    said = told(standing)
-    assert claim(standing) == "By Lamp: 1 setting preferred to the reference"
+    said = standing_texts(standing)
+    assert standing_claim(standing) == "By Lamp: 1 setting preferred to the reference"
     assert said["Judge"] == "Lamp (folder lamp), 10 pictures"
     assert said["New"].startswith("score 100 % (72 % to 100 %), of 10 pictures: 10 better, 0 as good, 0 worse; mean ")
     assert "it puts first the brighter picture" in said["How it was judged"]

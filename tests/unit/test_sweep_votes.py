@@ -18,7 +18,16 @@ from pipeline.sweep import plan_sweep
 from pipeline.sweep_plot import votes_plot
 from pipeline.sweep_report import drawn, write_sweep_report, write_vote_report
 from pipeline.sweep_run import Kept, Sweeps
-from pipeline.sweep_votes import claim, of_sweep, of_vote, open_vote, pair_label, said_of, told, votable
+from pipeline.sweep_votes import (
+    of_sweep,
+    of_vote,
+    open_vote,
+    pair_label,
+    said_of,
+    standing_claim,
+    standing_texts,
+    votable,
+)
 from pipeline.votes import PAIRS_MAX, Votes
 
 HOSTILE = "<script>alert(1)</script>"
@@ -95,7 +104,7 @@ def test_a_switch_that_approximates_makes_no_reference_whatever_comes_first(vote
 def test_what_makes_the_reference_is_said_also_where_steps_are_not_told(votes, sweeps, swept):
     entry = swept(models="old, new", steps="2")
     vote = open_vote(votes, sweeps, entry)
-    assert told(of_vote(votes, sweeps.catalog, vote))["Reference"] == (
+    assert standing_texts(of_vote(votes, sweeps.catalog, vote))["Reference"] == (
         "Old, the picture with the most steps of each prompt and seed"
     )
     [pair] = vote.document["pairs"]
@@ -104,7 +113,7 @@ def test_what_makes_the_reference_is_said_also_where_steps_are_not_told(votes, s
         lanes = [{**lane, "hosted": said} for lane, said in zip(pair["lanes"], hosted, strict=True)]
         lanes[0]["model"] = model
         asked = replace(vote, document={**vote.document, "pairs": [{**pair, "lanes": lanes}]})
-        return told(of_vote(votes, sweeps.catalog, asked))["Reference"].partition(", ")[2]
+        return standing_texts(of_vote(votes, sweeps.catalog, asked))["Reference"].partition(", ")[2]
 
     mute, telling = {"takes": ["seed"]}, {"takes": ["seed", "steps"]}
     assert reference(mute, None) == reference(None, mute) == "the predecessor's picture of each prompt and seed"
@@ -148,8 +157,8 @@ def test_it_is_pooled_over_prompts_and_seeds(votes, sweeps, swept):
         assert two.tally.score.low < 0.75 < two.tally.score.high
         assert (standing.tally.votes, standing.tally.voters) == (8, 2)
         assert one.seconds == pytest.approx(0.002 + 0.002 + 0.003) and one.cost_usd == pytest.approx(one.seconds / 100)
-        assert claim(standing) == "2 settings too close to call"
-        assert told(standing)["2 steps"].startswith("score 75 % (")
+        assert standing_claim(standing) == "2 settings too close to call"
+        assert standing_texts(standing)["2 steps"].startswith("score 75 % (")
 
 
 def test_a_setting_that_wins_or_loses_clearly_is_said_to(votes, sweeps, swept):
@@ -158,7 +167,7 @@ def test_a_setting_that_wins_or_loses_clearly_is_said_to(votes, sweeps, swept):
     for i in range(12):
         choose(votes, vote, f"voter {i}", {1: "reference", 2: "setting", 3: "tie"})
     standing = of_sweep(votes, sweeps, entry)
-    assert claim(standing) == (
+    assert standing_claim(standing) == (
         "1 setting preferred to the reference, 1 setting not as good as the reference, 1 setting too close to call"
     )
     assert [setting.tally.score.share for setting in standing.settings] == [0, 1, 0.5]
@@ -209,7 +218,7 @@ def test_of_too_many_pairs_each_setting_gives_as_many_of_the_same_prompts(votes,
     assert sorted({pair["seed"] for pair in pairs}) != list(range(1, 21))  # not just the first
     assert open_vote(votes, sweeps, entry).id == vote.id
     standing = of_vote(votes, sweeps.catalog, vote)
-    assert told(standing, vote)["What was asked"].startswith("60 of 120 finished pictures")
+    assert standing_texts(standing, vote)["What was asked"].startswith("60 of 120 finished pictures")
 
 
 @pytest.mark.parametrize("given", [{"seeds": "1, 2"}, {"prompts": "a fox\na cat"}, {}])

@@ -7,9 +7,8 @@ import re
 import pytest
 
 from pipeline.history import Entry
-from pipeline.sweep_votes import Setting, Standing
-from pipeline.sweep_votes import told as told_of_sweep
-from pipeline.ui.vote_markup import ballot, brief, claim, people, result, standing, sweep_result, told
+from pipeline.sweep_votes import Setting, Standing, standing_texts
+from pipeline.ui.vote_markup import ballot, brief, claim, people, result, standing, sweep_result, tally_texts
 from pipeline.votes import Ballot, Cast, Tally
 
 LANE = {"model": "new", "steps": 24, "guidance": 1.0, "switches": []}
@@ -32,26 +31,26 @@ def test_the_claim_promises_no_more_than_the_interval(tally, words):
 
 
 def test_all_is_told_with_its_interval_and_what_it_leaves_out():
-    said = told(Tally(9, 1, 10, 5, 3))
+    said = tally_texts(Tally(9, 1, 10, 5, 3))
     assert said["Votes"].startswith("25 by 3 voters: ")
     assert said["Votes"].endswith("Efficient is better 9, Predecessor is better 1, Tie 10, Both bad 5")
     assert said["The efficient picture was preferred in"].startswith("90 % (60 % to 98 %) of the votes")
     assert said["It was at least as good in"].startswith("95 % (76 % to ")
     assert said["To tell who is ahead"] == "no more votes are needed"
-    even = told(Tally(200, 200, 0, 0, 9))["To tell who is ahead"]
+    even = tally_texts(Tally(200, 200, 0, 0, 9))["To tell who is ahead"]
     assert even == "they are even, to within 5 points; no more votes are needed"
     assert "independent" in said["How it was asked"] and "Pooled" not in said
-    assert "3 different settings" in told(Tally(9, 1, 10, 5, 3), settings=3)["Pooled"]
+    assert "3 different settings" in tally_texts(Tally(9, 1, 10, 5, 3), settings=3)["Pooled"]
 
 
 def test_votes_that_prefer_neither_bring_the_answer_no_nearer():
-    few, many = (told(Tally(6, 4, ties, 0, 1))["To tell who is ahead"] for ties in (0, 90))
+    few, many = (tally_texts(Tally(6, 4, ties, 0, 1))["To tell who is ahead"] for ties in (0, 90))
     assert few == "needs about 88 more votes like these" and many == "needs about 880 more votes like these"
 
 
 @pytest.mark.parametrize("tally", [Tally(1, 1, 0, 0, 1), Tally(51, 49, 0, 0, 9)])
 def test_of_an_even_vote_more_of_the_same_never_tell_who_is_ahead(tally):
-    said = told(tally)["To tell who is ahead"]
+    said = tally_texts(tally)["To tell who is ahead"]
     assert said.startswith("votes like these will not; about ")
     assert said.endswith(" more of them would tell that they are even, to within 5 points")
 
@@ -83,13 +82,13 @@ def test_pairs_of_one_prompt_are_told_apart_by_what_differs(catalog):
 
 def test_both_bad_is_said_beside_a_share_that_leaves_it_out():
     assert people(Tally(0, 0, 10, 90, 10)).endswith("of 10 votes (besides, 90 called both bad) by 10 voters.")
-    assert "besides, 90 called both bad" in told(Tally(0, 0, 10, 90, 10))["It was at least as good in"]
+    assert "besides, 90 called both bad" in tally_texts(Tally(0, 0, 10, 90, 10))["It was at least as good in"]
     assert people(Tally(0, 0, 0, 7, 2)) == "In blind votes at these settings 7 of 7 called both bad."
     assert people(Tally(0, 0, 0, 0, 0)) == ""
 
 
 def test_nothing_is_reckoned_of_no_votes():
-    said = told(Tally(0, 0, 0, 0, 0))
+    said = tally_texts(Tally(0, 0, 0, 0, 0))
     assert set(said) == {"Votes", "How it was asked"}
     assert "win-rate" not in result(Tally(0, 0, 0, 0, 0), [])
 
@@ -153,7 +152,7 @@ def test_a_vote_on_a_sweep_speaks_of_settings_and_their_reference():
     standing = Standing(
         Setting("8 steps", 1, 0.2, None, Tally(0, 0, 0, 0, 0)), (Setting("1 step", 0, 0.1, None, said),), said
     )
-    html = sweep_result(standing, told_of_sweep(standing), [(HOSTILE, said)])
+    html = sweep_result(standing, standing_texts(standing), [(HOSTILE, said)])
     for words in (
         "1 setting not as good as the reference",
         "12 by 3 voters",

@@ -235,6 +235,13 @@ def test_the_export_ties_each_choice_to_its_recipes_and_names_nobody(votes, vote
     assert rows[0]["prompt"].startswith("thing") and "secret" not in repr(rows)
 
 
+def test_the_export_says_what_was_not_to_be_in_the_picture(votes, compared):
+    vote = votes.get(votes.open([compared("a fox", negative_prompt="rain")]))
+    choose(votes, vote, "ann", "tie")
+    [row] = votes.exported(vote)
+    assert (row["prompt"], row["negative_prompt"]) == ("a fox", "rain")
+
+
 def test_what_cannot_be_voted_on_is_one_sentence(votes, vote, compared, history):
     one, other = compared("thing"), compared("thing", "short")
     for comparisons, words in (([], "got 0"), ([one] * (PAIRS_MAX + 1), "got 61"), ([one, other], "one pair")):
