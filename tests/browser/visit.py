@@ -32,7 +32,7 @@ class Visit:
         self.page = self.context.new_page()
         self.faults: list[str] = []
         self.page.on("pageerror", lambda error: self.faults.append(f"page error: {error}"))
-        self.page.on("console", lambda said: said.type == "error" and self.faults.append(f"console: {said.text}"))
+        self.page.on("console", self._heard)
         self.page.on("request", self._only_here)
         self.page.goto(url)
         self.compare = self.page.get_by_role("button", name="Compare", exact=True)
@@ -43,6 +43,11 @@ class Visit:
         # Not Compare itself: a vote's link opens another tab, which may come before anybody looks.
         self.page.get_by_role("tab").and_(self.page.locator(":visible")).first.wait_for()
         self.page.wait_for_function("localStorage.getItem('diptych-visitor') !== null")  # a person is never so quick
+
+    def _heard(self, said) -> None:
+        # Gradio's client logs each request of its own that a reload breaks off.
+        if said.type == "error" and not said.text.startswith("AbortError: signal is aborted"):
+            self.faults.append(f"console: {said.text}")
 
     def _only_here(self, request) -> None:
         if not re.match(r"(http://127\.0\.0\.1[:/]|data:|blob:)", request.url):
