@@ -84,7 +84,8 @@ def main() -> None:
             **launch_options(uploads),
         )
     except (OSError, OverflowError) as error:
-        fail(f"The page cannot listen on port {chosen.port or 'from 7860'}: {error}".splitlines()[0])
+        where = f"port {chosen.port}" if chosen.port else "any port from 7860"
+        fail(f"The page cannot listen on {where} ({type(error).__name__}); choose a free one with --port.")
     for folder in (made, uploads):
         folder.protect(str(page.config))
         folder.start()

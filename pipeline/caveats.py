@@ -141,19 +141,19 @@ def _of_measuring(document: Document, lanes: list[Mapping[str, Any]]) -> list[tu
         ),
         (
             is_comparison(document) and document["speedup"] is None and all(lane["cache"] == "miss" for lane in lanes),
-            f"The machine was busy with something else: a model took more than {DISTURBED:g} times as long as usual "
+            f"The machine was busy with something else: a model took more than {DISTURBED:g} times as long as at best "
             "here, so no speed-up and no saving is claimed.",
         ),
         (
             busy and is_comparison(document) and document["speedup"] is not None,
-            f"The machine was busy with something else: a model took more than {DISTURBED:g} times as long as usual "
+            f"The machine was busy with something else: a model took more than {DISTURBED:g} times as long as at best "
             "here. Runs in turn bear that alike, so how many times as fast one is can hold; seconds and costs are too "
             "high.",
         ),
         (
             busy and not is_comparison(document),
-            f"{count(len(busy), 'picture')} took more than {DISTURBED:g} times as long as usual here: the machine was "
-            "busy with something else, and such a time says little of the model.",
+            f"{count(len(busy), 'picture')} took more than {DISTURBED:g} times as long as at best here: the machine "
+            "was busy with something else, and such a time says little of the model.",
         ),
         *[
             (True, f"{why} What broke off is in no time and in no cost.")

@@ -205,7 +205,7 @@ def unclaimed(document: Mapping[str, Any]) -> tuple[str, str]:
         return head, "cached times are from when the picture was made, so no speed-up is claimed"
     over, role = max((lane["seconds"]["total"] / lane["usual_seconds"], lane["role"]) for lane in usual)
     return "The machine was busy", (
-        f"the {role} model took {figure(over, 2)} times as long as usual here, so no speed-up is claimed"
+        f"the {role} model took {figure(over, 2)} times as long as at best here, so no speed-up is claimed"
     )
 
 

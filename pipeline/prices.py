@@ -18,7 +18,7 @@ from pipeline.errors import InputError, PlaygroundError, shown
 from pipeline.hosted import HostedPrice
 from pipeline.tables import Data, first_fault
 
-OWN = "a price of your own"
+OWN = "one that was typed in"
 USD_MAX = 10_000
 """An hour of no machine costs more."""
 
@@ -64,7 +64,7 @@ class PriceTable(Data):
                 f"price must be dollars per hour from 0 to {USD_MAX}, such as 2.50, or one of {known}; "
                 f"got {shown(wanted)}."
             )
-        return PriceProfile(id="own", name=OWN, usd_per_hour=usd, source="given by you", as_of="")
+        return PriceProfile(id="own", name=OWN, usd_per_hour=usd, source="whoever made this", as_of="")
 
     def described(self, price: Mapping[str, Any]) -> PriceProfile:
         """The profile behind a document's price, as it was then, with what the table calls it now and says it is of."""

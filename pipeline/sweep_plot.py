@@ -219,14 +219,14 @@ def _busy(points: Sequence[Point | Setting]) -> str:
     """That not all of them say something of the model."""
     number = sum(point.disturbed for point in points)
     these = _times(number, points, "all times are")
-    return f" Of a busy machine: {these} over {DISTURBED:g} times the usual." if number else ""
+    return f" Of a busy machine: {these} over {DISTURBED:g} times the best here." if number else ""
 
 
 def _busy_settings(settings: Sequence[Setting]) -> str:
     """The same where a time is the median of several pictures', of which not all need have been disturbed."""
     number = sum(setting.disturbed for setting in settings)
     these = f"{number} of the {len(settings)} times have"
-    return f" Of a busy machine: {these} a picture that took over {DISTURBED:g} times the usual." if number else ""
+    return f" Of a busy machine: {these} a picture that took over {DISTURBED:g} times the best here." if number else ""
 
 
 def _noise(of: Point | Setting, across: str) -> float:

@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -268,7 +269,7 @@ class Votes:
             pair = entry.document["pairs"][cast.place]
             found.append(
                 {
-                    "cast_at": cast.cast_at,
+                    "cast_at": datetime.fromtimestamp(cast.cast_at, UTC).isoformat(timespec="seconds"),
                     "voter": numbers.setdefault(cast.voter, len(numbers) + 1),
                     "choice": cast.choice,
                     "prompt": pair["prompt"],

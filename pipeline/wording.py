@@ -186,12 +186,17 @@ def made_by(document: Mapping[str, Any]) -> str:
     return " and ".join(dict.fromkeys([document["device"], *hosted]))
 
 
+def hourly(usd: float) -> str:
+    """A price per hour as price lists have it: $0.40, $2, $1,000; small ones in full."""
+    return f"${usd:,.2f}".removesuffix(".00") if usd == round(usd, 2) else f"${usd:g}"
+
+
 def rate_text(document: Mapping[str, Any]) -> str:
     """The machine's price that a document's costs are at, to stand behind them: " at $0.03 an hour". Empty where none
     is known, or none is part of them."""
     usd = document["price"]["usd_per_hour"]
     alone = all(lane.get("hosted") for lane in lanes_of(document))
-    return "" if alone or usd is None else f" at ${usd:g} an hour"
+    return "" if alone or usd is None else f" at {hourly(usd)} an hour"
 
 
 def seed_text(document: Mapping[str, Any]) -> str:

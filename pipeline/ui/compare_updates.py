@@ -37,7 +37,7 @@ from pipeline.wording import asked_text, count, seconds_text
 
 Updates = dict[Any, Any]
 RUNNING = "Running: the efficient model first."
-LAST = "Below is the last comparison."
+LAST = "Nothing was run: below is the last comparison."
 MEASURING = "Measuring the models in turn."
 MEASURING_ALONE = (
     f"{MEASURING} For the first {MEASURED_ALONE_S:.0f} seconds nothing is told, so that telling it is charged to "
@@ -144,12 +144,16 @@ def step_by_step(
             text = f"{run}{asked_text(event.n, event.elapsed_s)}"
             if event.i:
                 text = f"{run}step {event.i} of {event.n} · {seconds_text(event.elapsed_s)}{rest}"
-            update = {lane.progress: markup.progress(text, event.i / event.n if event.i else 0.0, role)}
+            share = event.i / event.n if event.i else 0.0
+            if event.batch is None:  # of all runs; how many calls the throughput takes nobody knows
+                share = (event.run - 1 + share) / repeat
+            update = {lane.progress: markup.progress(text, share, role)}
             return update | ({lane.image: hand_out(event.preview)} if event.preview else {})
         case Done():
             lane, result = view.lanes[role], event.result
-            state = "" if event.final else markup.progress(f"run {len(result.runs)} is done", 1.0, role)
-            first = finished_lane(lane, role, result) if len(result.runs) == 1 or event.final else {}
+            runs = len(result.runs)
+            state = "" if event.final else markup.progress(f"run {runs} is done", runs / repeat, role)
+            first = finished_lane(lane, role, result) if runs == 1 or event.final else {}
             return {lane.progress: state} | first
 
 

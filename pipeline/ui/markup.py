@@ -221,7 +221,7 @@ def _how(document: Mapping[str, Any], price: PriceProfile, device: str) -> Marku
         return _how_hosted(document["seconds"]["total"], price, call)
     read = f", read {price.as_of}" if price.as_of else ""
     return Markup(
-        "<details><summary>how?</summary><p>{}<br>Seconds measured on {}; price of {}. Source: {}{}.<br>"
+        "<details><summary>how?</summary><p>{}<br>Seconds measured on {}; price: {}. Source: {}{}.<br>"
         "Total is encode + denoise + decode on a warm model. The machine is taken to be busy all the time; "
         "idle hours cost extra.</p></details>"
     ).format(machine_sum(document["seconds"]["total"], price).formula, device, price.name, price.source, read)

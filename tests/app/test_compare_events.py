@@ -348,7 +348,7 @@ def test_what_is_refused_leaves_the_last_comparison_with_its_verdict(tab: Tab):
     verdict = refused[tab.view.verdict]
     assert (
         verdict.index('role="alert">seed must be')
-        < verdict.index("Below is the last comparison")
+        < verdict.index("below is the last comparison")
         < verdict.index("“a fox”")
     )
     assert refused.keys() == {tab.view.verdict}

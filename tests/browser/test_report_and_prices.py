@@ -92,7 +92,7 @@ def test_a_volume_is_reckoned_with_the_comparison_and_price_of_the_page(serve, e
     own = visit.page.get_by_label("Own price, $ an hour")
     own.fill("7.2")
     own.press("Enter")
-    playwright.expect(volume).to_contain_text("at $7.2 an hour")
+    playwright.expect(volume).to_contain_text("at $7.20 an hour")
     # 0.017 s and 0.007 s a picture: 60 million pictures in a month are 283.3 and 116.7 hours.
     playwright.expect(volume).to_contain_text("saves about $1,200 a month, paid by use")
     assert volume.inner_text() != before

@@ -128,7 +128,7 @@ def test_a_bad_price_table_says_where(tmp_path, text, where):
         ("http://a.example", None),
         ("javascript:alert(1)", None),
         (" https://a.example", None),
-        ("given by you", None),
+        ("whoever made this", None),
         ("", None),
     ],
 )
@@ -140,4 +140,4 @@ def test_a_documents_price_keeps_its_figure_and_gets_the_tables_name():
     said = {"profile": "hf-l4", "usd_per_hour": 0.7, "source": "then", "as_of": "2026-01-01"}
     price = PRICES.described(said)
     assert (price.name, price.usd_per_hour, price.source) == ("Hugging Face L4", 0.7, "then")
-    assert PRICES.described({**said, "profile": "own"}).name == "a price of your own"
+    assert PRICES.described({**said, "profile": "own"}).name == "one that was typed in"

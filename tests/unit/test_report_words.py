@@ -225,6 +225,6 @@ def test_the_headline_is_said_in_words(item):
     assert title == "about 2.4 × faster, about 59 % cheaper"
     assert sentence == (
         "The efficient model, New, took 7.00 ms for its picture; the predecessor, Old, took 17.0 ms. "
-        "1,000 pictures cost $0.00156 against $0.00378 at $0.8 an hour. The difference in time is not significant "
+        "1,000 pictures cost $0.00156 against $0.00378 at $0.80 an hour. The difference in time is not significant "
         "(rank test, p = 0.1): measure at least 4 runs a model."
     )

@@ -89,14 +89,14 @@ def test_times_of_a_busy_machine_are_told():
     assert "busy" not in fidelity_plot(found)
     svg = fidelity_plot(replace(found, points=(replace(found.points[0], disturbed=True), *found.points[1:])))
     assert svg.count("(busy machine)") == 1
-    assert "Of a busy machine: 1 of the 3 times are over 3 times the usual." in svg
+    assert "Of a busy machine: 1 of the 3 times are over 3 times the best here." in svg
     pooled = called(replace(found, points=tuple(replace(point, disturbed=True) for point in found.points)), *"aab")
     assert fidelity_plot(pooled).count("(busy machine)") == 2
-    assert "Of a busy machine: all times are over 3 times the usual." in fidelity_plot(pooled)
+    assert "Of a busy machine: all times are over 3 times the best here." in fidelity_plot(pooled)
     voted = standing((0.5, tally(3, 1)))
     assert "busy" not in votes_plot(voted)
     busy = votes_plot(replace(voted, reference=replace(voted.reference, disturbed=True)))
-    assert "Of a busy machine: 1 of the 2 times have a picture that took over 3 times the usual." in busy
+    assert "Of a busy machine: 1 of the 2 times have a picture that took over 3 times the best here." in busy
 
 
 def test_points_lead_to_their_cells_only_where_there_are_some():

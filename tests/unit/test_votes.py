@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import time
 from collections import Counter
 from dataclasses import replace
+from datetime import datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -240,6 +242,7 @@ def test_the_export_says_what_was_not_to_be_in_the_picture(votes, compared):
     choose(votes, vote, "ann", "tie")
     [row] = votes.exported(vote)
     assert (row["prompt"], row["negative_prompt"]) == ("a fox", "rain")
+    assert abs(datetime.fromisoformat(row["cast_at"]).timestamp() - time.time()) < 60
 
 
 def test_what_cannot_be_voted_on_is_one_sentence(votes, vote, compared, history):
