@@ -13,7 +13,7 @@ from markupsafe import Markup
 from pipeline.catalog import Catalog
 from pipeline.claims import claim, unclaimed
 from pipeline.history import Entry
-from pipeline.ui.sweep_markup import over
+from pipeline.ui.sweep_markup import and_more, over
 from pipeline.wording import cost_text, count, rate_text, seconds_text, seed_text, switches_text, when
 
 PICTURES_MAX = 4
@@ -38,11 +38,15 @@ def _card(
     said = [*_facts(entry, catalog), *([votes(entry)] if entry.kind == "vote" else [])]
     facts = Markup("").join(Markup('<p class="note">{}</p>').format(fact) for fact in said if fact)
     moment = datetime.fromtimestamp(entry.made_at, UTC).isoformat(timespec="seconds")
+    prompts = entry.document.get("values", {}).get("prompts", ()) if entry.kind == "sweep" else ()
     return Markup(
         '<li class="kept" data-id="{}"><div class="kept-pictures">{}</div>'
-        '<div class="kept-text"><p class="kept-prompt">{}</p>{}'
+        '<div class="kept-text"><p class="kept-prompt">{}{}</p>{}'
         '<p class="note"><time datetime="{}">{}</time></p></div><div class="kept-buttons">{}</div></li>'
-    ).format(entry.id, _pictures(entry, address), entry.prompt, facts, moment, when(entry.made_at), _buttons(entry))
+    ).format(
+        entry.id, _pictures(entry, address), entry.prompt, and_more(prompts), facts, moment, when(entry.made_at),
+        _buttons(entry),
+    )  # fmt: skip
 
 
 def _pictures(entry: Entry, address: Callable[[Path], str | None]) -> Markup:

@@ -3,7 +3,7 @@ given."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +30,14 @@ def over(document: Mapping[str, Any]) -> str:
     return f"Sweep over {' and '.join(axes)}" if axes else "Sweep"
 
 
+def and_more(prompts: Sequence[str]) -> str:
+    """Behind the first of a sweep's prompts, that there are more."""
+    return f" and {count(len(prompts) - 1, 'more prompt')}" if len(prompts) > 1 else ""
+
+
 def title(plan: Plan, document: Mapping[str, Any], catalog: Catalog) -> Markup:
     """Which sweep it is: its prompts, what it varies, and what all its pictures have in common."""
-    first, *others = plan.values["prompts"]
-    more = f" and {count(len(others), 'more prompt')}" if others else ""
+    prompts = plan.values["prompts"]
     cards = [catalog.model(model) for model in plan.values["models"]]
     values = ((axis, plan.values[axis.name]) for axis in AXES if axis.name not in ("models", "prompts"))
     facts = [
@@ -43,7 +47,7 @@ def title(plan: Plan, document: Mapping[str, Any], catalog: Catalog) -> Markup:
         "" if all(card.hosted for card in cards) else rate_text(document).strip(),
     ]
     said = " · ".join(fact for fact in facts if fact)
-    return Markup("<h3>“{}”{}</h3>{}").format(shortened(first, 120), more, hint(said))
+    return Markup("<h3>“{}”{}</h3>{}").format(shortened(prompts[0], 120), and_more(prompts), hint(said))
 
 
 def grid(plan: Plan, catalog: Catalog, done: Mapping[int, Markup], yet: Markup = WAITING) -> Markup:

@@ -47,7 +47,8 @@ def standing(votes: Votes, catalog: Catalog, vote: Entry) -> Markup:
     tallies = by_pair(vote, casts)
     if "sweep" not in vote.document:
         named = list(zip(_names(pairs), tallies, strict=True))
-        return result(tally_of(casts, roles_of(vote)), named, votes.settings(vote))
+        settings = votes.settings(vote)
+        return result(tally_of(casts, roles_of(vote)), named, settings, between(catalog, pairs[0], settings == 1))
     of_all = sweep_votes.of_vote(votes, catalog, vote)
     labels = [sweep_votes.pair_label(catalog, vote, pair) for pair in pairs]
     return sweep_result(of_all, sweep_votes.standing_texts(of_all, vote), list(zip(labels, tallies, strict=True)))
@@ -66,12 +67,28 @@ def brief(votes: Votes, catalog: Catalog, vote: Entry, voter: str) -> str:
     return f"{said}: {claim(tally_of(casts, roles_of(vote)))}"
 
 
-def result(tally: Tally, pairs: Sequence[tuple[str, Tally]], settings: int = 1) -> Markup:
+def between(catalog: Catalog, pair: Mapping[str, Any], alike: bool) -> str:
+    """Which two models were voted on, and where all pairs are ``alike``, at which settings: a vote's link shows neither
+    before its last pair."""
+    lanes = pair["lanes"]
+    names = [catalog.name(lane["model"]) for lane in lanes]
+    if not alike:
+        return " and ".join(names)
+    told = [", ".join([name, steps_text(lane), *_switches(lane)]) for name, lane in zip(names, lanes, strict=True)]
+    return " against ".join(told)
+
+
+def _switches(lane: Mapping[str, Any]) -> list[str]:
+    return [text] if (text := switches_text(lane)) else []
+
+
+def result(tally: Tally, pairs: Sequence[tuple[str, Tally]], settings: int = 1, models: str = "") -> Markup:
     """What was said of the whole vote, and of each pair: what it is called and what was said of it. ``settings``: as
-    in :func:`told`."""
+    in :func:`tally_texts`. ``models``: which were voted on."""
     heads = [name.removesuffix(" is better") for name in CHOICES.values()]
     rows = [*pairs, ("All", tally)]
-    return _result(claim(tally), _bar(tally.wins), tally_texts(tally, settings), "By prompt", heads, rows)
+    said = ({"Models": models} if models else {}) | tally_texts(tally, settings)
+    return _result(claim(tally), _bar(tally.wins), said, "By prompt", heads, rows)
 
 
 def sweep_result(standing: Standing, said: Mapping[str, str], pairs: Sequence[tuple[str, Tally]]) -> Markup:

@@ -82,6 +82,13 @@ def test_a_sweep_says_what_it_varies(entry, catalog, given, said):
     plan = plan_sweep(catalog, {"prompts": "a fox", "seeds": "3", **given})
     card = shown(entry("sweep", **head_document(plan, load_prices().proposed("CPU"), "CPU")), catalog)
     assert f">{said}<" in card and ">Old, New<" in card
+    assert " more prompt" not in card
+
+
+def test_a_sweep_over_prompts_is_not_called_by_its_first_alone(entry, catalog):
+    plan = plan_sweep(catalog, {"prompts": "a fox\na cat\na hat", "models": "old"})
+    card = shown(entry("sweep", **head_document(plan, load_prices().proposed("CPU"), "CPU")), catalog)
+    assert " and 2 more prompts</p>" in card
 
 
 def test_a_vote_says_on_how_many_pairs_it_is(entry, catalog):

@@ -62,7 +62,7 @@ def test_a_machine_against_a_service_is_told_so_and_roughly(compare):
     document = compare("old:swift")
     assert claims(document)[-1].startswith("about ") and "by list" not in claims(document)[-1]
     said = text(prices_markup.volume(document, T4, 1000, "From a test"))
-    assert "a machine against a service." in said and "Source: example.com" in said and "$0.4 an hour" in said
+    assert "a machine against a service." in said and "Source: example.com" in said and "$0.40 an hour" in said
     told = caveats(document, T4)
     assert any("compare a machine with a service" in sentence for sentence in told)
     assert any("list prices" in sentence for sentence in told) and any("busy all the time" in each for each in told)

@@ -78,6 +78,7 @@ def test_pairs_of_one_prompt_are_told_apart_by_what_differs(catalog):
     rows = re.findall(r'<th scope="row">([^<]*)</th>', standing(Said(), catalog, vote))
     assert rows[:3] == ["“a lemon”, efficient: 3 steps", "“a lemon”, efficient: 2 steps", "“a fox”"]
     assert rows[3:] == ["“a cat”, pair 4", "“a cat”, pair 5", "All"]
+    assert "<p>Models: New and New</p>" in standing(Said(), catalog, vote), "at settings that differ"
 
 
 def test_both_bad_is_said_beside_a_share_that_leaves_it_out():
@@ -117,6 +118,7 @@ def test_the_choices_are_read_once_however_many_pairs_there_are(catalog):
     said = Said()
     html = standing(said, catalog, Entry("id", "vote", "", 0.0, "thing 0", (), False, document, {}))
     assert said.reads == 1 and "3 by 2 voters" in html
+    assert "<p>Models: New, 24 steps against New, 24 steps</p>" in html
     for row in (
         "“thing 59”</th><td>1</td><td>0</td><td>0</td><td>1</td>",
         "“thing 0”</th><td>0</td><td>0</td><td>1</td><td>0</td>",
