@@ -282,12 +282,8 @@ def _judged(playground: Playground, entry: Entry, card: JudgeCard) -> dict[str, 
     standing = playground.judging.standing(entry, card, locate_judge(card)[1])
     if standing is None:
         raise InputError("None of this sweep's pictures can be read any more; make the sweep anew.")
-    print(
-        "\n".join(
-            f"{label}: {text}"
-            for label, text in {"Verdict": standing_claim(standing), **standing_texts(standing)}.items()
-        )
-    )
+    said = {"Verdict": standing_claim(standing), **standing_texts(standing)}
+    print("\n".join(f"{label}: {text}" for label, text in said.items()))
     return {"judge": card.model_dump(exclude={"path"}), **standing_document(standing)}
 
 

@@ -156,7 +156,7 @@ def _plans(cards: Sequence[ModelCard], dtypes: Sequence[Dtype], facts: Facts) ->
         return Plan(how, dtypes[0], needed, one_by_one) if possible and needed * HEADROOM <= room(facts) else None
 
     def offload(how: How, needed: int, possible: bool = True) -> Plan | None:
-        taken = [size * RAM_TAKEN.get(how, 1) for size in weights]  # offloaded models hold nothing in common
+        taken = [ram_taken(how, size) for size in weights]  # offloaded models hold nothing in common
         return plan(how, needed, possible and max(taken) <= ram, sum(taken) > ram)
 
     return [
@@ -165,6 +165,11 @@ def _plans(cards: Sequence[ModelCard], dtypes: Sequence[Dtype], facts: Facts) ->
         offload("model offload", largest + work, all(card.part_bytes for card in cards)),
         offload("group offload", GROUP_BYTES + work),
     ]
+
+
+def ram_taken(how: How, weights: int) -> int:
+    """Bytes of the machine's memory that so many bytes of offloaded weights take."""
+    return int(weights * RAM_TAKEN.get(how, 1))
 
 
 def room(facts: Facts) -> int:

@@ -21,8 +21,6 @@ from pipeline.tables import Data, first_fault
 OWN = "one that was typed in"
 USD_MAX = 10_000
 """An hour of no machine costs more."""
-
-
 DECIMAL_COMMA = re.compile(r"^(0?|\d+(?!,\d{3}$)),(\d+)$")
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from pipeline.cards import ModelCard
 from pipeline.device import give_back, one_arena
 from pipeline.errors import ModelError
-from pipeline.fit import RAM_TAKEN, Plan
+from pipeline.fit import Plan, ram_taken
 from pipeline.loading import load, load_preview_vae
 from pipeline.request import Key
 from pipeline.switches import SWITCHES
@@ -111,7 +111,7 @@ class Residency:
     def _used_ram(self) -> int:
         """Bytes that offloaded pipelines take of the machine's own memory; they share nothing."""
         offloaded = [resident for resident in self._resident.values() if not resident.plan.whole]
-        return sum(_ram_of(sum(t.nbytes for t in tensors_of(each.pipe)), each.plan) for each in offloaded)
+        return sum(ram_taken(each.plan.how, sum(t.nbytes for t in tensors_of(each.pipe))) for each in offloaded)
 
     def evict(self, key: Key) -> None:
         """Drop a pipeline and give its memory back. Components that another pipeline shares stay with that one."""
@@ -161,7 +161,7 @@ class Residency:
         if key in self._resident:
             return 0, 0
         if not plan.whole:
-            return 0, _ram_of(card.bytes_as(plan.dtype), plan)
+            return 0, ram_taken(plan.how, card.bytes_as(plan.dtype))
         shared = sum(card.part_bytes.get(name, 0) for name in self._shared_components(card, plan))
         return card.bytes_as(plan.dtype) * (card.weight_bytes - shared) // card.weight_bytes, 0
 
@@ -210,11 +210,6 @@ class Residency:
             and resident.plan.dtype == plan.dtype
             and name in resident.pipe.components
         }
-
-
-def _ram_of(weights: int, plan: Plan) -> int:
-    """Bytes of the machine's memory that so many bytes of offloaded weights take."""
-    return int(weights * RAM_TAKEN.get(plan.how, 1))
 
 
 def tensors_of(pipe: Any) -> Iterable[Any]:

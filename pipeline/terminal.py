@@ -11,7 +11,7 @@ from pipeline.cards import JudgeCard, ModelCard
 from pipeline.download import Plan, fetch, plan_cards
 from pipeline.events import Event, Loading, Queued, Step, disturbed
 from pipeline.reading import reading_text
-from pipeline.weights import is_here
+from pipeline.weights import to_fetch
 from pipeline.wording import (
     asked_text,
     cost_text,
@@ -67,8 +67,7 @@ def fetch_here(plan: Plan) -> None:
 
 def bring(cards: Sequence[ModelCard | JudgeCard]) -> None:
     """Fetch those of these that are not here; nothing is asked of the Hub if all are."""
-    absent = [card for card in cards if card.repo is not None and not is_here(card)]
-    if absent:
+    if absent := to_fetch(cards):
         fetch_here(plan_cards(absent))
 
 
